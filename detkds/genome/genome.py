@@ -1,0 +1,142 @@
+"""Genome: one distillation loss as data. Text, JSON form and digest; see the paper, Eq. 2, Eq. 3 and Table 2."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from typing import Any
+
+from detkds.errors import GenomeError
+from detkds.genome.vocabulary import SLOTS, Knowledge
+
+SCHEMA = "detkds.genome/1"
+MAX_WEIGHT = 1000.0
+
+
+@dataclass(frozen=True, slots=True)
+class Genome:
+    """One loss: a knowledge, its transforms in order, a distance and a weight.
+
+    Args:
+        knowledge: which of the five inputs is compared.
+        transforms: feature knowledge: (attention, scale, norm); response knowledge: (transform,). "none" is an empty slot.
+        distance: a word of the knowledge's distances.
+        weight: factor of the loss, 0 to 1000. 0 switches the loss off.
+
+    Raises:
+        GenomeError: a word is not in the slot's vocabulary, or the weight is out of range.
+    """
+
+    knowledge: Knowledge
+    transforms: tuple[str, ...]
+    distance: str
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        slots = SLOTS[self.knowledge]
+        words = (*self.transforms, self.distance)
+        if len(words) != len(slots):
+            expected = " > ".join(name for name in slots if name != "distance")
+            raise GenomeError(
+                f"a {self.knowledge} genome has {len(slots) - 1} transform slot(s) ({expected}), got {len(self.transforms)}: "
+                f"{' > '.join(self.transforms)}; write none for an empty slot."
+            )
+        for (slot, vocabulary), word in zip(slots.items(), words, strict=True):
+            check_word(f"{self.knowledge} {slot}", word, vocabulary)
+        if not (math.isfinite(self.weight) and 0 <= self.weight <= MAX_WEIGHT):
+            raise GenomeError(f"a weight lies between 0 and {MAX_WEIGHT:g}, got {self.weight:g} in a {self.knowledge} genome.")
+
+    @property
+    def slots(self) -> dict[str, str]:
+        """Slot name to word, in text order: the transforms, then the distance."""
+        return dict(zip(SLOTS[self.knowledge], (*self.transforms, self.distance), strict=True))
+
+    def with_slot(self, slot: str, word: str) -> Genome:
+        """The same genome with another word in one slot."""
+        words = {**self.slots, slot: word}
+        *transforms, distance = words.values()
+        return replace(self, transforms=tuple(transforms), distance=distance)
+
+    def with_weight(self, weight: float) -> Genome:
+        """The same genome with another weight."""
+        return replace(self, weight=float(weight))
+
+    def __str__(self) -> str:
+        return f"{self.knowledge}: {' > '.join(self.transforms)} | {self.distance} x {format_weight(self.weight)}"
+
+    @classmethod
+    def parse(cls, text: str) -> Genome:
+        """Read `knowledge: transform > … | distance x weight`; the weight may be left out and is then 1.
+
+        Raises:
+            GenomeError: the text has another form or names an unknown word; the message says where and what is near.
+        """
+        head, colon, body = text.strip().partition(":")
+        chain, bar, tail = body.partition("|")
+        if not colon or not bar:
+            raise GenomeError(
+                f"{text.strip()!r} is no genome: the form is `knowledge: transform > … | distance x weight`, "
+                "for example `global: catt > scale_2 > norm_N | l1 x 5`."
+            )
+        check_word("knowledge", head.strip(), tuple(Knowledge))
+        distance, _, weight = tail.strip().partition(" x ")
+        transforms = tuple(word.strip() for word in chain.split(">"))
+        return cls(Knowledge(head.strip()), transforms, distance.strip(), parse_weight(weight, text))
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object with the schema version."""
+        return {"schema": SCHEMA, "knowledge": str(self.knowledge), **self.slots, "weight": self.weight}
+
+    @classmethod
+    def from_json(cls, data: Any) -> Genome:
+        """Read what `to_json` wrote.
+
+        Raises:
+            GenomeError: wrong schema, missing or unknown keys, or a word outside the vocabulary.
+        """
+        if not isinstance(data, dict) or data.get("schema") != SCHEMA:
+            raise GenomeError(f"a genome in JSON is an object with schema {SCHEMA!r}, got {str(data)[:80]}.")
+        check_word("knowledge", data.get("knowledge"), tuple(Knowledge))
+        knowledge = Knowledge(data["knowledge"])
+        names = tuple(SLOTS[knowledge])
+        expected = {"schema", "knowledge", "weight", *names}
+        if set(data) != expected:
+            raise GenomeError(f"a {knowledge} genome in JSON has the keys {sorted(expected)}, got {sorted(map(str, data))}.")
+        *transforms, distance = (data[name] for name in names)
+        return cls(knowledge, tuple(transforms), distance, parse_weight(data["weight"], str(knowledge)))
+
+
+def check_word(what: str, word: Any, vocabulary: Sequence[str]) -> None:
+    """Raise GenomeError with the nearest word unless `word` is one of `vocabulary`."""
+    if word in vocabulary:
+        return
+    near = get_close_matches(str(word), vocabulary, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(vocabulary)}."
+    raise GenomeError(f"unknown {what} {str(word)!r}: {hint}")
+
+
+def parse_weight(value: Any, where: str) -> float:
+    """A weight from text or a number; empty text is 1.
+
+    Raises:
+        GenomeError: not a number.
+    """
+    if value == "":
+        return 1.0
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise GenomeError(f"{str(value)!r} is no weight in {where.strip()!r}: a number is expected after ` x `.") from None
+
+
+def format_weight(weight: float) -> str:
+    """The shortest text that reads back as the same number: 6, 0.5."""
+    return f"{weight:g}" if float(f"{weight:g}") == weight else repr(weight)
+
+
+def sha256(text: str) -> str:
+    """Hexadecimal sha256 of a text in UTF-8."""
+    return hashlib.sha256(text.encode()).hexdigest()

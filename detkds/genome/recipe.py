@@ -1,0 +1,98 @@
+"""Recipe: the losses of one training, at most one a knowledge, with their weights and the semantics that gives them meaning."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from detkds.errors import GenomeError
+from detkds.genome.canonical import canonical
+from detkds.genome.genome import Genome, check_word, sha256
+from detkds.genome.vocabulary import NOT_RELEASED, SEMANTICS, Knowledge
+
+SCHEMA = "detkds.recipe/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Eq. 1: the genomes that are added to the student's own loss. No genome means no distillation.
+
+    Args:
+        genomes: at most one a knowledge; kept in the order of Knowledge whatever order they come in.
+        semantics: "paper" or "released".
+
+    Raises:
+        GenomeError: two genomes of one knowledge, an unknown semantics, or a word that the semantics does not offer.
+    """
+
+    genomes: tuple[Genome, ...] = ()
+    semantics: str = "paper"
+
+    def __post_init__(self) -> None:
+        check_word("semantics", self.semantics, SEMANTICS)
+        order = list(Knowledge)
+        genomes = tuple(sorted(self.genomes, key=lambda genome: order.index(genome.knowledge)))
+        object.__setattr__(self, "genomes", genomes)
+        knowledges = [genome.knowledge for genome in genomes]
+        for knowledge in knowledges:
+            if knowledges.count(knowledge) > 1:
+                raise GenomeError(f"a recipe holds one genome a knowledge, got {knowledges.count(knowledge)} for {knowledge}.")
+        if self.semantics == "released":
+            self._check_released()
+
+    def _check_released(self) -> None:
+        for genome in self.genomes:
+            for slot, words in NOT_RELEASED.items():
+                if genome.slots.get(slot) in words:
+                    raise GenomeError(f"semantics released has no {slot} {genome.slots[slot]}: `{genome}`; use semantics paper.")
+
+    @property
+    def active(self) -> tuple[Genome, ...]:
+        """The genomes whose weight is not 0."""
+        return tuple(genome for genome in self.genomes if genome.weight > 0)
+
+    @property
+    def weights(self) -> dict[Knowledge, float]:
+        """Weight of each genome by knowledge."""
+        return {genome.knowledge: genome.weight for genome in self.genomes}
+
+    def with_weights(self, weights: Iterable[float]) -> Recipe:
+        """The same losses with other weights, in the order of `genomes`."""
+        pairs = zip(self.genomes, weights, strict=True)
+        return Recipe(tuple(genome.with_weight(weight) for genome, weight in pairs), self.semantics)
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the canonical form: equal for recipes that train alike."""
+        lines = [str(canonical(genome, self.semantics)) for genome in self.active]
+        return sha256("\n".join([f"semantics {self.semantics}", *lines]))
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.genomes)) or "no distillation"
+
+    @classmethod
+    def parse(cls, text: str, semantics: str = "paper") -> Recipe:
+        """Read one genome a line; empty lines, `# comments` and the line "no distillation" carry nothing."""
+        lines = (line.partition("#")[0].strip() for line in text.splitlines())
+        return cls(tuple(Genome.parse(line) for line in lines if line and line != "no distillation"), semantics)
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object with the schema version."""
+        return {"schema": SCHEMA, "semantics": self.semantics, "genomes": [genome.to_json() for genome in self.genomes]}
+
+    def dumps(self) -> str:
+        """The JSON text of `to_json`, the same bytes every time."""
+        return json.dumps(self.to_json(), indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, data: Any) -> Recipe:
+        """Read what `to_json` wrote.
+
+        Raises:
+            GenomeError: wrong schema, keys or words.
+        """
+        if not isinstance(data, dict) or data.get("schema") != SCHEMA or not isinstance(data.get("genomes"), list):
+            raise GenomeError(f"a recipe in JSON is an object with schema {SCHEMA!r} and genomes, got {str(data)[:80]}.")
+        return cls(tuple(Genome.from_json(item) for item in data["genomes"]), str(data.get("semantics")))
