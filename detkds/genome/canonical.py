@@ -5,7 +5,7 @@ Only rules that can be proved are here (SEMANTICS, "Canonical equalities"); the 
 
 from __future__ import annotations
 
-from detkds.genome.genome import Genome
+from detkds.genome.genome import MAX_WEIGHT, Genome
 from detkds.genome.vocabulary import NONE, Knowledge
 
 _ELEMENTWISE = ("l1", "l2", "smooth_l1", "cosine")
@@ -56,10 +56,11 @@ def _fold_satt(genome: Genome) -> Genome:
 
 def _fold_standardised_l2(genome: Genome) -> Genome:
     """The mean squared error of two standardised maps is 2 (1 - correlation): l2 x w becomes pearson x 2w. Not for fgbg, whose l2 is
-    averaged over the region, and not for patches, whose padding the l2 leaves out."""
+    averaged over the region, and not for patches, whose padding the l2 leaves out. A weight of which the double is no weight stays: no
+    pearson genome equals it."""
     slots = genome.slots
     whole = genome.knowledge is not Knowledge.FGBG and not slots["scale"].startswith("local_")
-    if slots["norm"] == "norm_HW" and slots["distance"] == "l2" and whole:
+    if slots["norm"] == "norm_HW" and slots["distance"] == "l2" and whole and 2 * genome.weight <= MAX_WEIGHT:
         return genome.with_slot("distance", "pearson").with_weight(2 * genome.weight)
     return genome
 

@@ -1,0 +1,64 @@
+"""Evolution: Alg. 1, lines 1 to 12, for one knowledge."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from detkds.genome import Genome, Knowledge, Recipe
+from detkds.search.designer import SingleSearch
+from detkds.search.objective import Goal
+from detkds.search.population import Population
+from detkds.search.settings import SearchSettings
+from detkds.search.space import SearchSpace
+from detkds.search.trial import Trial, best_of
+
+
+class Evolution(SingleSearch):
+    """Evolves the genome of one knowledge. Asks P candidates, then T times a child and a random genome.
+
+    No canonical form is asked twice: a child or sample that was seen before is drawn again. Where a parent has no unseen
+    neighbour a second random genome takes the child's place, and an exhausted space ends the search.
+
+    Args and errors: as SingleSearch.
+    """
+
+    def __init__(
+        self, space: SearchSpace, knowledge: Knowledge, settings: SearchSettings, seed: int, warm_start: Sequence[Genome] = ()
+    ) -> None:
+        super().__init__(space, knowledge, settings, seed, warm_start)
+        self._population = Population(settings)
+
+    @property
+    def population(self) -> tuple[Trial, ...]:
+        """The present members, in the order in which they joined."""
+        return self._population.members
+
+    def goal(self) -> Goal:
+        """Floor: the k-th best score of the population; ceiling: the best."""
+        return self._population.goal()
+
+    def _propose(self, step: int, rng: random.Random) -> list[Recipe]:
+        if step == 0:
+            return self._initial(rng)  # Alg. 1, line 2
+        if step > self._settings.iterations:  # Alg. 1, line 3
+            return []
+        child = self._child(rng) or self._random(rng)  # Alg. 1, lines 4 to 7
+        return child + self._random(rng)  # Alg. 1, line 8
+
+    def _child(self, rng: random.Random) -> list[Recipe]:
+        if not len(self._population):
+            return []
+        parents = self._population.parents(rng)  # Alg. 1, lines 4 to 6
+
+        def draw() -> Recipe:
+            parent = rng.choice(parents).recipe.genomes[0]  # Alg. 1, line 6
+            return self._recipe(self._space.mutate(parent, rng))  # Alg. 1, line 7
+
+        return self._fresh(draw)
+
+    def _learn(self, step: int, trials: Sequence[Trial]) -> None:
+        if step == 0:
+            self._population.join(trials)
+        elif winner := best_of(trials):
+            self._population.join([winner])  # Alg. 1, lines 9 and 10

@@ -1,0 +1,56 @@
+"""Objective: what measures a candidate. The search gets it as an argument and knows nothing of detectors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from detkds.genome import Recipe
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an objective measured.
+
+    Args:
+        score: search-val AP in [0, 1]. Where `partial`, a bound: the highest AP that was still possible when validation stopped below
+            the goal's floor, or the lowest when it stopped beyond the ceiling.
+        student_steps: optimiser steps it took.
+        partial: validation was stopped early.
+        details: further figures for the journal; deterministic. Those that are not finite are left out.
+    """
+
+    score: float
+    student_steps: int = 0
+    partial: bool = False
+    details: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Goal:
+    """When validation may stop early (section 3.2 of the paper, "early stop the validation process").
+
+    Args:
+        floor: a candidate that can no longer reach this AP changes nothing; None: measure in full.
+        ceiling: a candidate that is beyond this AP for certain is already the best; None: measure in full.
+    """
+
+    floor: float | None = None
+    ceiling: float | None = None
+
+    def allows(self, score: float) -> bool:
+        """True where a partial measurement may report this bound."""
+        below = self.floor is not None and score <= self.floor
+        return below or (self.ceiling is not None and score >= self.ceiling)
+
+
+class Objective(Protocol):
+    """Trains a recipe for the proxy budget and scores the student."""
+
+    def __call__(self, recipe: Recipe, goal: Goal) -> Outcome:
+        """Measure a candidate; the same recipe and goal give the same outcome.
+
+        Raises:
+            Rejected: the candidate cannot work. Its kind and detail go into the journal, so they are deterministic too.
+        """

@@ -1,0 +1,154 @@
+"""SearchSpace: Table 2 as data; sampling, mutation, crossover and counts."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+
+from detkds.errors import ConfigError
+from detkds.genome import SLOTS, WEIGHTS, Genome, Knowledge, canonical
+from detkds.genome.vocabulary import NONE, NOT_RELEASED
+
+PRESETS: dict[str, tuple[float, ...]] = {"paper": WEIGHTS, "extended": (*WEIGHTS, 20.0, 50.0, 100.0)}
+"""Loss weights of each preset; both offer all words of the vocabulary but the identities."""
+
+_IDENTITIES = ("scale_1", "local_1")
+"""Words of Table 2 that change nothing: accepted in a genome, never offered, since `none` says the same."""
+
+
+@dataclass(frozen=True)
+class Count:
+    """How many genomes of one knowledge a space holds.
+
+    Args:
+        forms: genomes but for their weight.
+        genomes: forms times weights.
+        distinct_forms: forms after folding those that train alike up to a weight.
+        distinct: genomes after folding.
+    """
+
+    forms: int
+    genomes: int
+    distinct_forms: int
+    distinct: int
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """The genomes that a search may try.
+
+    Args:
+        slots: for each knowledge, slot name to words, in the order of the vocabulary.
+        weights: loss weights, at least two, all above 0.
+        semantics: "paper" or "released".
+
+    Raises:
+        ConfigError: fewer than two weights, or one that is not above 0.
+    """
+
+    slots: Mapping[Knowledge, Mapping[str, tuple[str, ...]]]
+    weights: tuple[float, ...] = WEIGHTS
+    semantics: str = "paper"
+
+    def __post_init__(self) -> None:
+        if len(set(self.weights)) < 2 or min(self.weights) <= 0:
+            raise ConfigError(f"a search space has two or more weights, all above 0, got {self.weights}.")
+
+    @classmethod
+    def preset(cls, name: str = "paper", semantics: str = "paper") -> SearchSpace:
+        """A named space.
+
+        `paper`: Tables 2 and 5. `extended`: for now only adds the weights 20, 50 and 100 to it, since with few labels the best weights
+        lie above Table 2's range. Under `released` the words without a usable meaning there are not offered.
+
+        Raises:
+            ConfigError: no such preset.
+        """
+        if name not in PRESETS:
+            raise ConfigError(f"unknown space {name!r}: choose from {', '.join(PRESETS)}.")
+        absent = {slot: set(words) for slot, words in NOT_RELEASED.items()} if semantics == "released" else {}
+        absent.setdefault("scale", set()).update(_IDENTITIES)
+        slots = {
+            knowledge: {slot: tuple(word for word in words if word not in absent.get(slot, ())) for slot, words in vocabulary.items()}
+            for knowledge, vocabulary in SLOTS.items()
+        }
+        return cls(slots, PRESETS[name], semantics)
+
+    def sample(self, rng: random.Random, knowledge: Knowledge) -> Genome:
+        """A genome with every slot and the weight drawn uniformly."""
+        *transforms, distance = (rng.choice(words) for words in self.slots[knowledge].values())
+        return Genome(knowledge, tuple(transforms), distance, rng.choice(self.weights))
+
+    def mutate(self, genome: Genome, rng: random.Random) -> Genome:
+        """The genome with one slot changed; the weight counts as a slot. Never to itself, nor to one that trains alike."""
+        origin = canonical(genome, self.semantics)
+        slots = [[other for other in neighbours if canonical(other, self.semantics) != origin] for neighbours in self._neighbours(genome)]
+        return rng.choice(rng.choice([others for others in slots if others]))
+
+    def _neighbours(self, genome: Genome) -> Iterator[list[Genome]]:
+        """Slot by slot, the genomes that differ there and nowhere else."""
+        for slot, words in self.slots[genome.knowledge].items():
+            yield [genome.with_slot(slot, word) for word in words if word != genome.slots[slot]]
+        yield [genome.with_weight(weight) for weight in self.weights if weight != genome.weight]
+
+    def contains(self, genome: Genome) -> bool:
+        """True where the space offers the genome; scale_1 and local_1 are read as none."""
+        words = {slot: NONE if word in _IDENTITIES else word for slot, word in genome.slots.items()}
+        offered = self.slots[genome.knowledge]
+        return genome.weight in self.weights and all(word in offered[slot] for slot, word in words.items())
+
+    def forms(self, knowledge: Knowledge) -> Iterator[Genome]:
+        """All genomes of a knowledge with weight 1."""
+        for *transforms, distance in itertools.product(*self.slots[knowledge].values()):
+            yield Genome(knowledge, tuple(transforms), distance)
+
+    def count(self, knowledge: Knowledge) -> Count:
+        """Exact counts. Folding multiplies a weight by a factor that depends on the form alone, so forms are folded once."""
+        folded = [canonical(form, self.semantics) for form in self.forms(knowledge)]
+        distinct = {(form.with_weight(1), form.weight * weight) for form in folded for weight in self.weights}
+        return Count(len(folded), len(folded) * len(self.weights), len({form for form, _ in distinct}), len(distinct))
+
+    def count_weights(self, genomes: int = len(Knowledge), *, zero: bool = False) -> int:
+        """Number of weight vectors; with `zero` a loss may be switched off, but not all of them."""
+        return prod([len(self.weights) + zero] * genomes) - zero
+
+    def sample_weights(self, rng: random.Random, size: int) -> tuple[float, ...]:
+        """A weight vector drawn uniformly from (weights and 0)^size but the zero vector."""
+        while not any(vector := tuple(rng.choice((0.0, *self.weights)) for _ in range(size))):
+            pass
+        return vector
+
+    def mutate_weights(self, vector: Sequence[float], rng: random.Random) -> tuple[float, ...]:
+        """The vector with one entry changed, never to itself and never to the zero vector."""
+        position = rng.randrange(len(vector))
+        rest = any(weight for index, weight in enumerate(vector) if index != position)
+        choices = (0.0, *self.weights) if rest else self.weights
+        changed = rng.choice([weight for weight in choices if weight != vector[position]])
+        return (*vector[:position], changed, *vector[position + 1 :])
+
+    def crossover(self, first: Sequence[float], second: Sequence[float], rng: random.Random) -> tuple[float, ...]:
+        """Each entry from either parent with even odds. May be the zero vector; the mutation that follows it never is."""
+        return tuple(rng.choice(pair) for pair in zip(first, second, strict=True))
+
+
+def table_2_readings() -> dict[str, int]:
+    """What readings of Table 2 amount to; the paper says "over 30,000"."""
+    feature = {"attention": 3, "scale": 6, "norm": 4, "distance": 7, "weight": len(WEIGHTS)}
+    logits = {"transform": 5, "distance": 7, "weight": len(WEIGHTS)}
+    localization = {"transform": 4, "distance": 5, "weight": len(WEIGHTS)}
+
+    def total(skip_in_features: set[str], skip_in_responses: set[str]) -> int:
+        def forms(table: dict[str, int], skip: set[str]) -> int:
+            return prod(words + int(slot in skip) for slot, words in table.items())
+
+        responses = forms(logits, skip_in_responses) + forms(localization, skip_in_responses)
+        return 3 * forms(feature, skip_in_features) + responses  # global, fgbg and instance share the feature slots
+
+    return {
+        "Table 2 to the letter": total(set(), set()),
+        "an empty choice in every transform slot": total({"attention", "scale", "norm"}, {"transform"}),
+        "attention or scale skipped, norm mandatory, and all combined weights": total({"attention", "scale"}, set()) + len(WEIGHTS) ** 5,
+    }

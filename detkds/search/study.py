@@ -1,0 +1,190 @@
+"""Study: the one loop. Ask, answer from what is known or measure, record, tell. To resume is to replay the journal."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from detkds.errors import ArtifactError, DetKDSError, Rejected
+from detkds.genome import Recipe
+from detkds.search.designer import Designer
+from detkds.search.history import History
+from detkds.search.journal import Journal
+from detkds.search.objective import Goal, Objective, Outcome
+from detkds.search.trial import Trial, TrialState, best_of
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What a study cost.
+
+    Args:
+        candidates: trials, candidate 0 included.
+        trained: those that were trained here and have a score.
+        answered: those that an earlier trial answered.
+        rejected: the others, by kind of reason.
+        student_steps: optimiser steps of all.
+    """
+
+    candidates: int
+    trained: int
+    answered: int
+    rejected: Mapping[str, int]
+    student_steps: int
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """A finished study: its trials by number, candidate 0 first."""
+
+    trials: tuple[Trial, ...]
+
+    @property
+    def best(self) -> Trial | None:
+        """The COMPLETE trial with the highest score, candidate 0 included, the earlier one of equals; None where none is COMPLETE.
+
+        A score that is only a bound below the floor never wins: the floor is the score of some other trial.
+        """
+        return best_of(self.trials)
+
+    @property
+    def counts(self) -> Counts:
+        """What the study cost."""
+        own = [trial for trial in self.trials if trial.answered_by is None]
+        return Counts(
+            candidates=len(self.trials),
+            trained=sum(trial.state is TrialState.COMPLETE for trial in own),
+            answered=len(self.trials) - len(own),
+            rejected=dict(sorted(Counter((trial.reason or "").partition(":")[0] for trial in own if trial.score is None).items())),
+            student_steps=sum(trial.student_steps for trial in self.trials),
+        )
+
+
+def run(
+    designer: Designer,
+    objective: Objective,
+    journal: Journal,
+    *,
+    identify: Callable[[Recipe], str],
+    progress: Callable[[Trial], None] = lambda trial: None,
+    known: Mapping[str, Trial] | None = None,
+) -> StudyResult:
+    """Run a study to its end, from wherever its journal stands.
+
+    Args:
+        designer: decides what comes next; a fresh one, also when resuming, built from the same settings.
+        objective: measures a candidate.
+        journal: open; its settings define the study.
+        identify: trial_id of a recipe; no id is trained twice.
+        progress: called with each trial when it starts (RUNNING) and when it ends, replayed ones included at their end.
+        known: finished trials of other studies by trial_id (`History.finished`), which answer too unless partial.
+            Give the same when resuming.
+
+    Returns:
+        All trials; the same, and the same journal byte by byte, however often the process was killed on the way.
+
+    Raises:
+        ArtifactError: the journal tells of other candidates than the designer asks, or cannot be written.
+        Exception: whatever the objective raises other than Rejected; the journal stays good, and the trial is tried again when resumed.
+    """
+    study = _Study(objective, journal, identify, progress, known or {})
+    asked = designer.ask()
+    study.answer(Recipe(semantics=asked[0].semantics) if asked else Recipe(), Goal())  # candidate 0: no distillation
+    while asked:
+        goal = designer.goal()
+        designer.tell([study.answer(recipe, goal) for recipe in asked])
+        asked = designer.ask()
+    return study.result()
+
+
+class _Study:
+    """The trials so far, and where each answer comes from."""
+
+    def __init__(
+        self,
+        objective: Objective,
+        journal: Journal,
+        identify: Callable[[Recipe], str],
+        progress: Callable[[Trial], None],
+        known: Mapping[str, Trial],
+    ) -> None:
+        self._objective, self._journal, self._identify, self._progress = objective, journal, identify, progress
+        self._history = History.of(journal)
+        self._trials: list[Trial] = []
+        self._answers = {
+            trial_id: replace(trial, answered_by=trial.number, borrowed=True)
+            for trial_id, trial in known.items()
+            if trial.state in (TrialState.COMPLETE, TrialState.REJECTED) and not trial.partial  # a bound of another study's goal
+        }
+
+    def result(self) -> StudyResult:
+        left = len(self._history.started) - len(self._trials)
+        if left > 0:
+            path = self._journal.path
+            raise ArtifactError(f"the journal {path} tells of {left} more trial(s) than the search asks: another search wrote it.")
+        return StudyResult(tuple(self._trials))
+
+    def answer(self, recipe: Recipe, goal: Goal) -> Trial:
+        """The next trial: from the journal, from an earlier trial with the same id, or measured."""
+        number = len(self._trials)
+        trial_id = self._start(number, recipe)
+        trial = self._history.trials.get(number)
+        if trial is None:
+            trial = self._recall(number, recipe, trial_id) or self._measure(number, recipe, goal)
+            self._journal.append("end", trial.to_json())
+        self._trials.append(trial)
+        self._answers.setdefault(trial_id, replace(trial, answered_by=trial.number))
+        self._progress(trial)
+        return trial
+
+    def _start(self, number: int, recipe: Recipe) -> str:
+        """The trial's id; a start that is not in the journal yet is recorded."""
+        started = self._history.started.get(number)
+        if started is None:
+            trial_id = self._identify(recipe)
+            self._journal.append("start", {"number": number, "id": trial_id, "recipe": recipe.to_json()})
+            return trial_id
+        if started.recipe != recipe:
+            raise ArtifactError(
+                f"the journal {self._journal.path} tells of `{started.recipe}` as trial {number}, the search asks `{recipe}`: "
+                "another version or other settings wrote it; use another folder."
+            )
+        return started.trial_id
+
+    def _recall(self, number: int, recipe: Recipe, trial_id: str) -> Trial | None:
+        answer = self._answers.get(trial_id)
+        return answer and replace(answer, number=number, recipe=recipe, student_steps=0)
+
+    def _measure(self, number: int, recipe: Recipe, goal: Goal) -> Trial:
+        trial = Trial(number, recipe, TrialState.RUNNING)
+        self._progress(trial)
+        began = time.monotonic()
+        try:
+            trial = _complete(trial, self._objective(recipe, goal), goal)
+        except Rejected as rejected:
+            trial = replace(trial, state=TrialState.REJECTED, reason=str(rejected))
+        except Exception as error:  # whoever follows the study learns which trial it was; the error itself goes on
+            self._progress(replace(trial, state=TrialState.FAILED, reason=f"{type(error).__name__}: {error}"))
+            raise
+        self._journal.note_time(number, time.monotonic() - began)
+        return trial
+
+
+def _complete(trial: Trial, outcome: Outcome, goal: Goal) -> Trial:
+    """The trial with what was measured.
+
+    Raises:
+        Rejected: the score is not finite.
+        DetKDSError: validation stopped early with a score that the goal does not allow.
+    """
+    score = float(outcome.score)
+    if not math.isfinite(score):
+        raise Rejected("nan" if math.isnan(score) else "infinite", "the score is not finite")
+    if outcome.partial and not goal.allows(score):
+        raise DetKDSError(f"trial {trial.number} stopped validation at {score}, neither below the floor nor beyond the ceiling: {goal}.")
+    details = {name: float(value) for name, value in outcome.details.items() if math.isfinite(value)}
+    steps = int(outcome.student_steps)
+    return replace(trial, state=TrialState.COMPLETE, score=score, student_steps=steps, partial=bool(outcome.partial), details=details)

@@ -1,0 +1,78 @@
+"""Trial: one candidate of a study and what became of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum, auto
+from typing import Any
+
+from detkds.genome import Recipe
+
+
+class TrialState(StrEnum):
+    """Where a trial is in its life."""
+
+    RUNNING = auto()
+    COMPLETE = auto()
+    """It has a score."""
+    REJECTED = auto()
+    """It cannot work; `reason` says why. The search goes on."""
+    FAILED = auto()
+    """The objective broke for no fault of the candidate. Seen by `progress` only: the study ends, and tries it again when resumed."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One candidate.
+
+    Args:
+        number: its place in the study; 0 is "no distillation".
+        recipe: what is trained; a search of one knowledge asks recipes of one genome.
+        state: see TrialState.
+        score: search-val AP in [0, 1]; None unless COMPLETE.
+        reason: `kind: detail` of the Rejected, or of the failure; None when COMPLETE.
+        student_steps: optimiser steps this trial cost; 0 where an earlier trial answered.
+        answered_by: number of the earlier trial with the same trial_id that answered this one.
+        borrowed: `answered_by` counts in another study.
+        partial: validation was stopped early; the score is a bound.
+        details: further figures of the objective, finite and deterministic.
+    """
+
+    number: int
+    recipe: Recipe
+    state: TrialState
+    score: float | None = None
+    reason: str | None = None
+    student_steps: int = 0
+    answered_by: int | None = None
+    borrowed: bool = False
+    partial: bool = False
+    details: Mapping[str, float] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """What the journal writes when the trial ends; the recipe stands in the record of its start."""
+        return {
+            "number": self.number, "state": str(self.state), "score": self.score, "reason": self.reason,
+            "student_steps": self.student_steps, "answered_by": self.answered_by, "borrowed": self.borrowed,
+            "partial": self.partial, "details": dict(self.details),
+        }  # fmt: skip
+
+    @classmethod
+    def from_json(cls, recipe: Recipe, data: Mapping[str, Any]) -> Trial:
+        """Read what `to_json` wrote.
+
+        Raises:
+            TypeError, ValueError, KeyError: the record has another form; the journal's reader names file and line.
+        """
+        return cls(recipe=recipe, **{**data, "state": TrialState(data["state"])})
+
+
+def best_of(trials: Iterable[Trial]) -> Trial | None:
+    """The trial with the highest score, the earlier one of equals; None where none has a score."""
+    return max((trial for trial in trials if trial.score is not None), key=_rank, default=None)
+
+
+def _rank(trial: Trial) -> tuple[float, int]:
+    return (-math.inf if trial.score is None else trial.score, -trial.number)

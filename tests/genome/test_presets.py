@@ -1,0 +1,48 @@
+"""Presets: the recipes that have a name."""
+
+from __future__ import annotations
+
+import pytest
+
+from detkds.errors import GenomeError
+from detkds.genome import Knowledge, Recipe
+from detkds.genome.presets import names, preset, source
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_preset_reads_and_says_where_it_is_from(name: str) -> None:
+    recipe = preset(name)
+    assert recipe.active == recipe.genomes
+    assert recipe.genomes
+    assert Recipe.parse(str(recipe), recipe.semantics) == recipe
+    assert recipe.semantics == ("released" if name.startswith("released-") else "paper")
+    assert source(name)
+
+
+def test_presets_differ() -> None:
+    assert len({preset(name).digest for name in names()}) == len(names())
+
+
+def test_table_5_has_all_five_knowledges_with_weight_1() -> None:
+    for name in ("detkds-two-stage", "detkds-one-stage", "detkds-anchor-free"):
+        assert preset(name).weights == dict.fromkeys(Knowledge, 1.0)
+
+
+def test_published_weights_are_kept() -> None:
+    assert preset("released-retinanet").weights == {Knowledge.GLOBAL: 6.0, Knowledge.FGBG: 2.0}
+    assert preset("released-faster-rcnn").weights == {
+        Knowledge.GLOBAL: 2.0,
+        Knowledge.FGBG: 2.0,
+        Knowledge.INSTANCE: 0.1,
+        Knowledge.LOGITS: 0.1,
+    }
+
+
+def test_pkd_is_the_squared_error_of_standardised_channels() -> None:
+    assert str(preset("pkd")) == "global: none > none > norm_batch | l2 x 1"
+
+
+@pytest.mark.parametrize("call", [preset, source])
+def test_an_unknown_name_is_answered_with_the_nearest(call: object) -> None:
+    with pytest.raises(GenomeError, match="did you mean detkds-one-stage"):
+        call("detkds-onestage")  # type: ignore[operator]

@@ -1,0 +1,161 @@
+"""SearchSpace: counts, samples, mutation, crossover."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from detkds.errors import ConfigError
+from detkds.genome import Genome, Knowledge, canonical
+from detkds.search import SearchSpace
+from detkds.search.space import PRESETS, Count, table_2_readings
+
+PAPER = SearchSpace.preset()
+RELEASED = SearchSpace.preset(semantics="released")
+
+
+def test_readings_of_table_2() -> None:
+    # features 3 x (3 x 6 x 4 x 7 x 7) = 10,584; logits 5 x 7 x 7 = 245; localization 4 x 5 x 7 = 140
+    # features 3 x (4 x 7 x 5 x 7 x 7) = 20,580; logits 6 x 7 x 7 = 294; localization 5 x 5 x 7 = 175
+    # features 3 x (4 x 7 x 4 x 7 x 7) = 16,464; 245 + 140 as printed; 7^5 = 16,807
+    assert list(table_2_readings().values()) == [10_969, 21_049, 33_656]
+
+
+def test_counts_of_the_paper_space() -> None:
+    feature = 4 * 5 * 6 * 7
+    counts = {knowledge: PAPER.count(knowledge) for knowledge in Knowledge}
+    assert [count.genomes for count in counts.values()] == [7 * feature, 7 * feature, 7 * feature, 7 * 9 * 7, 7 * 5 * 5]
+    assert sum(count.genomes for count in counts.values()) == 18_256
+    # logits: two reshapes x (l1, l2, smooth_l1) are none: 63 - 6 = 57 forms; localization: nothing folds
+    assert counts[Knowledge.LOGITS] == Count(63, 441, 57, 57 * 7)
+    assert counts[Knowledge.LOCALIZATION] == Count(25, 175, 25, 175)
+
+
+def test_counts_of_feature_forms_after_folding() -> None:
+    # Forms that are not their own canonical form, of global, by rule:
+    #   catt under norm_HW or norm_minmax: 5 scales x 2 norms x 7 distances                                        = 70
+    #   catt with norm none and pearson: 5 scales                                                                  =  5
+    #   satt under norm_C, unpooled: 3 scales x 7 distances                                                        = 21
+    #   satt with norm none and cosine, unpooled: 3 scales                                                         =  3
+    #   norm_HW l2, whole maps: (none, satt, mask) x 3 scales                                                      =  9
+    #   norm_HW or norm_minmax under pearson: (none, satt, mask) x 5 scales x 2 norms                              = 30
+    #   local_2, local_4 with norm none or norm_C and (l1, l2, smooth_l1, cosine): 4 attentions x 2 x 2 x 4 = 64,
+    #     of which satt was counted under norm_C (2 x 4) and under none with cosine (2)                  64 - 10 = 54
+    folding = 70 + 5 + 21 + 3 + 9 + 30 + 54
+    # The 9 forms of l2 bring 4 doubled weights each that are no weights of the space: 0.2, 4, 16, 20 (1, 2 and 10 are).
+    assert PAPER.count(Knowledge.GLOBAL) == Count(840, 5880, 840 - folding, (840 - folding) * 7 + 9 * 4)
+    assert PAPER.count(Knowledge.INSTANCE) == PAPER.count(Knowledge.GLOBAL)
+    # fgbg averages l2 over a region, so the 9 forms stay
+    assert PAPER.count(Knowledge.FGBG) == Count(840, 5880, 840 - folding + 9, (840 - folding + 9) * 7)
+
+
+def test_counts_agree_with_enumeration() -> None:
+    genomes = {form.with_weight(weight) for form in PAPER.forms(Knowledge.GLOBAL) for weight in PAPER.weights}
+    count = PAPER.count(Knowledge.GLOBAL)
+    assert (count.genomes, count.distinct) == (len(genomes), len({canonical(genome) for genome in genomes}))
+
+
+def test_counts_of_combined_weights() -> None:
+    assert PAPER.count_weights() == 16_807  # 7^5
+    assert PAPER.count_weights(zero=True) == 32_767  # 8^5 less the zero vector
+    assert PAPER.count_weights(2, zero=True) == 63
+
+
+def test_presets() -> None:
+    assert SearchSpace.preset("extended").weights == (*PAPER.weights, 20, 50, 100)
+    assert SearchSpace.preset("extended").slots == PAPER.slots
+    with pytest.raises(ConfigError, match="unknown space 'papr': choose from paper, extended"):
+        SearchSpace.preset("papr")
+
+
+@pytest.mark.parametrize("weights", [(), (1.0,), (1.0, 1.0), (0.0, 1.0)])
+def test_a_space_needs_two_weights(weights: tuple[float, ...]) -> None:
+    with pytest.raises(ConfigError, match="two or more weights, all above 0"):
+        SearchSpace(PAPER.slots, weights)
+
+
+def test_released_offers_no_word_without_a_meaning() -> None:
+    for slots in RELEASED.slots.values():
+        assert not {"kl", "cosine", "ssim", "scale_1", "local_1"} & {word for words in slots.values() for word in words}
+    assert RELEASED.count(Knowledge.GLOBAL).forms == 4 * 5 * 6 * 4
+    assert RELEASED.count(Knowledge.LOGITS).forms == 9 * 5
+
+
+@pytest.mark.parametrize(
+    ("text", "inside"),
+    [
+        ("global: catt > scale_2 > norm_N | l1 x 5", True),
+        ("global: catt > scale_1 > norm_N | l1 x 5", True),
+        ("global: catt > local_1 > norm_N | l1 x 5", True),
+        ("global: catt > scale_2 > norm_N | l1 x 6", False),
+        ("global: catt > scale_2 > norm_N | kl x 5", True),
+    ],
+)
+def test_contains(text: str, inside: bool) -> None:
+    assert PAPER.contains(Genome.parse(text)) is inside
+
+
+def test_released_does_not_contain_kl() -> None:
+    assert not RELEASED.contains(Genome.parse("global: catt > scale_2 > norm_N | kl x 5"))
+
+
+@pytest.mark.parametrize("space", [PAPER, RELEASED, SearchSpace.preset("extended")], ids=["paper", "released", "extended"])
+@pytest.mark.parametrize("knowledge", Knowledge)
+def test_samples_and_mutants_lie_in_the_space(space: SearchSpace, knowledge: Knowledge) -> None:
+    rng = random.Random(1)
+    for _ in range(100):
+        genome = space.sample(rng, knowledge)
+        mutant = space.mutate(genome, rng)
+        assert space.contains(genome)
+        assert space.contains(mutant)
+        changed = [slot for slot in genome.slots if genome.slots[slot] != mutant.slots[slot]]
+        assert len(changed) + (genome.weight != mutant.weight) == 1
+        assert canonical(mutant, space.semantics) != canonical(genome, space.semantics)
+
+
+def test_sampling_reaches_every_word() -> None:
+    rng = random.Random(0)
+    samples = [PAPER.sample(rng, Knowledge.LOGITS) for _ in range(500)]
+    assert {genome.slots["transform"] for genome in samples} == set(PAPER.slots[Knowledge.LOGITS]["transform"])
+    assert {genome.distance for genome in samples} == set(PAPER.slots[Knowledge.LOGITS]["distance"])
+    assert {genome.weight for genome in samples} == set(PRESETS["paper"])
+
+
+def test_mutation_reaches_every_neighbour_that_trains_differently() -> None:
+    genome = Genome.parse("localization: none | iou x 1")
+    rng = random.Random(0)
+    mutants = {PAPER.mutate(genome, rng) for _ in range(500)}
+    assert len(mutants) == 4 + 4 + 6
+    # under norm_HW, catt is none: the mutation none -> catt would train the same again
+    standardised = Genome.parse("global: none > none > norm_HW | l1 x 1")
+    attentions = {PAPER.mutate(standardised, rng).slots["attention"] for _ in range(500)}
+    assert attentions == {"none", "satt", "mask"}
+
+
+def test_a_genome_from_outside_mutates_one_slot() -> None:
+    genome = Genome.parse("global: catt > scale_2 > norm_N | l1 x 6")
+    mutants = {PAPER.mutate(genome, random.Random(seed)) for seed in range(300)}
+    assert len(mutants) == 3 + 4 + 5 + 6 + 7
+
+
+def test_weight_vectors() -> None:
+    rng = random.Random(3)
+    offered = {0.0, *PAPER.weights}
+    for size in (1, 2, 5):
+        for _ in range(200):
+            vector = PAPER.sample_weights(rng, size)
+            mutant = PAPER.mutate_weights(vector, rng)
+            assert len(vector) == len(mutant) == size
+            assert any(vector)
+            assert any(mutant)
+            assert sum(a != b for a, b in zip(vector, mutant, strict=True)) == 1
+            assert {*vector, *mutant} <= offered
+    assert any(0 in PAPER.sample_weights(rng, 5) for _ in range(50))
+    assert any(PAPER.mutate_weights((0.0, 0.0), rng))
+
+
+def test_crossover_takes_each_entry_from_either_parent() -> None:
+    rng = random.Random(4)
+    crossed = {PAPER.crossover((1.0, 2.0, 5.0), (0.0, 8.0, 5.0), rng) for _ in range(100)}
+    assert crossed == {(a, b, 5.0) for a in (1.0, 0.0) for b in (2.0, 8.0)}
