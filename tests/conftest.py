@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from detkds.storage import EmbeddedServer
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -16,3 +21,12 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("needs the real data sets in ../shared/data")
     return folder
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
+    """A real S3 server of this test session; `.environment()` names it and its keys."""
+    from detkds.storage import EmbeddedServer
+
+    with EmbeddedServer(tmp_path_factory.mktemp("s3")) as server:
+        yield server

@@ -1,0 +1,224 @@
+"""A store in an S3 bucket, through the minio client, that outlives short outages and never tells a secret."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import re
+import ssl
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+from xml.etree.ElementTree import ParseError
+
+import certifi
+import urllib3
+from minio import Minio
+from minio.error import InvalidResponseError, S3Error, ServerError
+from urllib3.exceptions import HTTPError, MaxRetryError, NewConnectionError, SSLError, TimeoutError
+
+from detkds.errors import ArtifactError, ConfigError, StoreError
+from detkds.storage.artifacts import writing
+from detkds.storage.keys import join, safe_key
+from detkds.storage.s3_settings import S3Settings
+from detkds.storage.store import WORKERS, Store, StoredObject
+
+T = TypeVar("T")
+
+_PART_BYTES = 16 << 20
+_BLOCK_BYTES = 1 << 20
+_BUCKET = re.compile(r"(?!\d+\.\d+\.\d+\.\d+$)(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_REMEDIES = {
+    "NoSuchBucket": "create the bucket, or correct its name",
+    "AccessDenied": "check DETKDS_S3_ACCESS_KEY, DETKDS_S3_SECRET_KEY and the key's rights on the bucket",
+    "InvalidAccessKeyId": "check DETKDS_S3_ACCESS_KEY",
+    "SignatureDoesNotMatch": "check DETKDS_S3_SECRET_KEY",
+    "RequestTimeTooSkewed": "set this machine's clock",
+}
+
+_log = logging.getLogger(__name__)
+
+
+class S3Store(Store):
+    """Objects are those of a bucket below `prefix`.
+
+    What fails for a passing reason (no connection, a server error, a broken transfer) is tried again until `settings.deadline_s` seconds
+    after its first failure; a refusal (rights, bucket, certificate) is raised at once. Safe to use from several threads.
+
+    Raises:
+        ConfigError: the bucket's name cannot be one.
+    """
+
+    def __init__(self, settings: S3Settings, bucket: str, prefix: str = "") -> None:
+        if not _BUCKET.fullmatch(bucket):
+            raise ConfigError(
+                f"a bucket must have 3 to 63 lower-case letters, digits, '-' or '.', and be no address, got {bucket[:80]!r}; rename it."
+            )
+        self._settings = settings
+        self._bucket = bucket
+        self._prefix = safe_key(prefix) if prefix else ""
+        self._client = Minio(
+            settings.host,
+            access_key=settings.access_key,
+            secret_key=settings.secret_key,
+            secure=settings.secure,
+            region=settings.region,
+            http_client=_connections(settings),
+        )
+
+    def __repr__(self) -> str:
+        return f"S3Store({self.uri()!r} at {self._settings.url})"
+
+    def uri(self, key: str = "") -> str:
+        return "s3://" + "/".join(part for part in (self._bucket, self._prefix, key) if part)
+
+    def ensure_bucket(self) -> None:
+        def make() -> None:
+            try:
+                if not self._client.bucket_exists(self._bucket):
+                    self._client.make_bucket(self._bucket)
+            except S3Error as error:
+                if error.code != "BucketAlreadyOwnedByYou":  # another process was quicker
+                    raise
+
+        self._attempt("creating the bucket", "", make)
+
+    def put_bytes(self, data: bytes, key: str) -> None:
+        name = self._name(key)
+        self._attempt("writing", key, lambda: self._client.put_object(self._bucket, name, io.BytesIO(data), len(data)))
+
+    def get_bytes(self, key: str) -> bytes:
+        target = io.BytesIO()
+        self._attempt("reading", key, lambda: self._receive(self._name(key), target))
+        return target.getvalue()
+
+    def put_file(self, path: Path, key: str) -> None:
+        name = self._name(key)
+        self._attempt("writing", key, lambda: self._client.fput_object(self._bucket, name, str(path), part_size=_PART_BYTES))
+
+    def get_file(self, key: str, path: Path) -> None:
+        name = self._name(key)
+        with writing(path) as target:
+            self._attempt("reading", key, lambda: self._receive(name, target))
+
+    def stat(self, key: str) -> StoredObject | None:
+        name = self._name(key)
+
+        def look() -> StoredObject | None:
+            try:
+                found = self._client.stat_object(self._bucket, name)
+            except S3Error as error:
+                if error.code != "NoSuchKey":
+                    raise
+                return None
+            return StoredObject(key, int(found.size or 0), str(found.etag))
+
+        found = self._attempt("looking for", key, look)
+        if found is None:
+            self._require_bucket()  # the answer to HEAD has no body to tell a missing bucket from a missing object
+        return found
+
+    def list(self, prefix: str = "") -> list[StoredObject]:
+        name = self._name(prefix) if prefix else self._prefix
+        below = f"{name}/" if name else ""
+        found = self._attempt("listing", prefix, lambda: list(self._client.list_objects(self._bucket, prefix=below, recursive=True)))
+        own = len(self._prefix) + 1 if self._prefix else 0
+        objects = [(entry.object_name[own:], entry) for entry in found if not entry.object_name.endswith("/")]
+        return sorted(
+            (StoredObject(safe_key(key), int(entry.size or 0), str(entry.etag)) for key, entry in objects), key=lambda entry: entry.key
+        )
+
+    def delete(self, key: str) -> None:
+        name = self._name(key)
+        self._attempt("deleting", key, lambda: self._client.remove_object(self._bucket, name))
+
+    def _name(self, key: str) -> str:
+        return join(self._prefix, safe_key(key))
+
+    def _require_bucket(self) -> None:
+        if not self._attempt("looking for the bucket", "", lambda: self._client.bucket_exists(self._bucket)):
+            raise self._refusal("looking for the bucket", "", "NoSuchBucket")
+
+    def _receive(self, name: str, target: BinaryIO) -> None:
+        target.seek(0)
+        target.truncate()
+        with closing(self._client.get_object(self._bucket, name)) as response:
+            for block in response.stream(_BLOCK_BYTES):
+                target.write(block)
+            response.release_conn()
+
+    def _attempt(self, verb: str, key: str, call: Callable[[], T]) -> T:
+        """Call until it succeeds, is refused, or `deadline_s` has passed since its first failure."""
+        pause_s, deadline = 0.2, None
+        while True:
+            try:
+                return call()
+            # The last two: minio parses whatever a broken server or a web page in its place answers.
+            except (HTTPError, S3Error, ServerError, InvalidResponseError, ParseError, ValueError) as error:
+                reason = self._passing_reason(error, verb, key)
+            if deadline is None:
+                deadline = time.monotonic() + self._settings.deadline_s
+                _log.warning("%s: %s while %s %s; trying again", self._settings.url, reason, verb, self.uri(key))
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                # `from None`: the causes hold the signed request.
+                raise StoreError(
+                    f"object store {self._settings.url} (bucket {self._bucket!r}) failed for {self._settings.deadline_s:g} s while {verb} "
+                    f"{self.uri(key)}: {reason}; start the store, or correct DETKDS_S3_ENDPOINT."
+                ) from None
+            time.sleep(min(pause_s, left_s))
+            pause_s = min(2 * pause_s, 2.0)
+
+    def _passing_reason(self, error: Exception, verb: str, key: str) -> str:
+        """Why it failed, when trying again may help.
+
+        Raises:
+            ArtifactError, StoreError: trying again cannot help.
+        """
+        if isinstance(error, S3Error):
+            code = "".join(letter for letter in str(error.code) if letter.isalnum())[:40]
+            if code == "NoSuchKey":
+                raise ArtifactError(f"{self.uri(key)} does not exist; correct the name, or run the stage that makes it.") from None
+            if error.response.status < 500 and error.response.status not in (408, 429):
+                raise self._refusal(verb, key, code) from None
+            return f"the server answers {code}"
+        cause = error.reason if isinstance(error, MaxRetryError) else error
+        if isinstance(cause, SSLError):
+            raise StoreError(
+                f"object store {self._settings.url}: TLS fails ({_tls_fault(cause)}); "
+                "check http or https in DETKDS_S3_ENDPOINT, or name the certificate's authority in SSL_CERT_FILE."
+            ) from None
+        return _reason(cause)
+
+    def _refusal(self, verb: str, key: str, code: str) -> StoreError:
+        remedy = _REMEDIES.get(code, "see the store's log")
+        return StoreError(f"object store {self._settings.url} refuses {verb} {self.uri(key)}: {code}; {remedy}.")
+
+
+def _connections(settings: S3Settings) -> urllib3.PoolManager:
+    """Tries once and follows no redirect: the store tries again itself, and a signed request goes to no other host."""
+    return urllib3.PoolManager(
+        timeout=urllib3.Timeout(connect=min(5.0, settings.deadline_s), read=min(30.0, settings.deadline_s)),
+        maxsize=2 * WORKERS,
+        cert_reqs="CERT_REQUIRED",
+        ca_certs=os.environ.get("SSL_CERT_FILE") or certifi.where(),
+        retries=False,
+    )
+
+
+def _reason(error: BaseException | None) -> str:
+    if isinstance(error, TimeoutError) and not isinstance(error, NewConnectionError):
+        return "no answer in time"
+    while error is not None:
+        if isinstance(error, OSError) and error.strerror:
+            return error.strerror.lower()
+        error = error.__cause__ or error.__context__
+    return "the connection broke or the answer was not S3"
+
+
+def _tls_fault(error: SSLError) -> str:
+    cause = error.args[0] if error.args and isinstance(error.args[0], ssl.SSLError) else None
+    return str(getattr(cause, "verify_message", "") or getattr(cause, "reason", "") or "no handshake")

@@ -1,0 +1,149 @@
+"""The store contract: implementations supply the verbs for one object, and artifacts are built on them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from detkds.errors import ArtifactError
+from detkds.storage.artifacts import building, verify, write_atomic
+from detkds.storage.keys import join
+from detkds.storage.manifest import MANIFEST, Manifest
+
+WORKERS = 8
+"""Transfers in flight at once: small files wait on the answer, not on the line."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """One stored object: its key in the store, its size in bytes and a tag that changes with its content."""
+
+    key: str
+    size: int
+    etag: str
+
+
+class Store(ABC):
+    """Objects by key. Keys are relative, with forward slashes; an unsafe one is an ArtifactError before anything is touched.
+
+    Every verb raises StoreError where the store cannot be reached or refuses, ArtifactError where an object is missing or altered.
+    """
+
+    @abstractmethod
+    def uri(self, key: str = "") -> str:
+        """How people write the place of `key`."""
+
+    @abstractmethod
+    def ensure_bucket(self) -> None:
+        """Make the bucket or folder if it is missing; nothing else ever makes one."""
+
+    @abstractmethod
+    def put_bytes(self, data: bytes, key: str) -> None:
+        """Store bytes wholly or not at all, replacing what was there."""
+
+    @abstractmethod
+    def get_bytes(self, key: str) -> bytes:
+        """The object's bytes."""
+
+    @abstractmethod
+    def put_file(self, path: Path, key: str) -> None:
+        """Store a file wholly or not at all, replacing what was there."""
+
+    @abstractmethod
+    def get_file(self, key: str, path: Path) -> None:
+        """Copy an object to a local file, which appears wholly or not at all."""
+
+    @abstractmethod
+    def stat(self, key: str) -> StoredObject | None:
+        """Size and tag of an object, None where there is none."""
+
+    @abstractmethod
+    def list(self, prefix: str = "") -> list[StoredObject]:
+        """Every object below the folder `prefix` ("" for all), sorted by key."""
+
+    @abstractmethod
+    def delete(self, key: str) -> None:
+        """Remove an object; one that is not there is no error."""
+
+    def exists(self, key: str) -> bool:
+        """Whether there is an object at `key`."""
+        return self.stat(key) is not None
+
+    def manifest(self, key: str) -> Manifest | None:
+        """The checked manifest of the artifact at `key`, None where there is none."""
+        at = join(key, MANIFEST)
+        return Manifest.from_text(self.get_bytes(at), f"artifact {self.uri(key)}") if self.exists(at) else None
+
+    def put_folder(self, folder: Path, key: str) -> Manifest:
+        """Store a published artifact below `key`; its manifest is written last and is the commit.
+
+        The same artifact is stored once: where it is already there, nothing is sent. Another artifact at `key` is taken out of force
+        (its manifest goes first) before its files are replaced, so readers never see a mixture.
+
+        Raises:
+            ArtifactError: `folder` is not an intact artifact.
+        """
+        return self._put(folder, key, verify(folder))
+
+    def put_tree(self, folder: Path, key: str, *, kind: str = "tree", meta: Mapping[str, Any] | None = None) -> Manifest:
+        """Store a plain folder, such as a data set, as an artifact below `key`; see `put_folder`.
+
+        Raises:
+            ArtifactError: `folder` is missing, or has links, unsafe names or a manifest.json of its own.
+        """
+        if not folder.is_dir():
+            raise ArtifactError(f"folder {folder} does not exist; correct the path.")
+        return self._put(folder, key, Manifest.of(folder, kind, meta))
+
+    def get_folder(self, key: str, folder: Path, kind: str | None = None) -> Manifest:
+        """Bring the artifact at `key` to `folder`, verified; an artifact that is already there is replaced in one step.
+
+        Raises:
+            ArtifactError: no artifact at `key`, of another kind, or damaged; nothing is left of it then.
+        """
+        manifest = self.manifest(key)
+        if manifest is None:
+            raise ArtifactError(f"artifact {self.uri(key)} does not exist or was never finished; run the stage that makes it again.")
+        with building(folder) as draft:
+            in_parallel(lambda name: self.get_file(join(key, name), draft / name), manifest.files)
+            write_atomic(draft / MANIFEST, manifest.to_text())
+            return verify(draft, kind, name=self.uri(key))
+
+    def _put(self, folder: Path, key: str, manifest: Manifest) -> Manifest:
+        commit = join(key, MANIFEST)
+        old = self._replaced(key)
+        if old is not None and old.to_text() == manifest.to_text() and self._complete(key, manifest):
+            return manifest
+        self.delete(commit)
+        in_parallel(lambda name: self.put_file(folder / name, join(key, name)), manifest.files)
+        in_parallel(lambda name: self.delete(join(key, name)), old.files.keys() - manifest.files.keys() if old else ())
+        self.put_bytes(manifest.to_text().encode(), commit)
+        return manifest
+
+    def _replaced(self, key: str) -> Manifest | None:
+        try:
+            return self.manifest(key)
+        except ArtifactError:
+            return None  # a damaged manifest is in nobody's way
+
+    def _complete(self, key: str, manifest: Manifest) -> bool:
+        sizes = {entry.key: entry.size for entry in self.list(key)}
+        return all(sizes.get(join(key, name)) == entry.size for name, entry in manifest.files.items())
+
+
+def in_parallel(work: Callable[[str], T], names: Iterable[str]) -> None:
+    """Do `work` for every name on a few threads; the first error ends it and is raised, work not yet begun is dropped."""
+    with ThreadPoolExecutor(WORKERS, thread_name_prefix="detkds-store") as pool:
+        jobs = [pool.submit(work, name) for name in names]
+        try:
+            for job in as_completed(jobs):
+                job.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
