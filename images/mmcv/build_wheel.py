@@ -1,12 +1,13 @@
 """Build the wheel of mmcv with its C++ operators in minutes instead of tens of minutes.
 
-The source distribution compiles 78 files one by one. The dispatcher files do not clash by name, so here they are compiled as
-one translation unit; the CPU kernels do clash and stay apart. Optimisation is -O2 without debug symbols.
+The source distribution compiles 78 files one by one, and nearly all of that time goes into reading torch's headers 78 times.
+Here they are compiled as six translation units, with -O2 and without debug symbols (docs/adr/0003).
 
-The wheel is kept in the user's cache folder, keyed by the versions of mmcv, torch, Python and the machine, and is never built
-twice for the same key. Prints the path of the wheel on the last line of its output.
+The source is the one of requirements.lock beside this file, verified by its hash. The wheel is kept in the user's cache folder,
+keyed by that hash, the versions of torch and Python and the machine, and is never built twice for the same key. Prints the path
+of the wheel on the last line of its output.
 
-usage: python images/mmcv/build_wheel.py [VERSION]          (inside the environment that holds torch)
+usage: python images/mmcv/build_wheel.py          (inside the environment that holds torch)
 """
 
 from __future__ import annotations
@@ -23,40 +24,57 @@ from importlib.metadata import version
 from pathlib import Path
 
 PACKAGE = "onedl-mmcv"
+LOCK = Path(__file__).with_name("requirements.lock")
 DISPATCHERS = Path("mmcv/ops/csrc/pytorch")
-KEEP_APART = "pybind.cpp"
-UNITY = "unity.cpp"
+KERNELS = DISPATCHERS / "cpu"
+BINDINGS = "pybind.cpp"  # the longest to compile: a unit of its own, beside the others
+# Kernels that define functions of the same names; each needs a unit of its own, so there are as many units as these.
+NAMESAKES = ["bezier_align.cpp", "roi_align.cpp", "roi_align_rotated.cpp", "rotated_feature_align.cpp"]
 
 
-def cache_folder(mmcv_version: str) -> Path:
-    """The folder of the wheel for these versions, on this kind of machine."""
+def locked(lock: Path = LOCK) -> tuple[str, str]:
+    """The version and the sha256 of the source distribution that the lock file pins."""
+    found = re.search(rf"^{PACKAGE}==(\S+) \\\n +--hash=sha256:([0-9a-f]{{64}})$", lock.read_text(), re.MULTILINE)
+    if found is None:
+        sys.exit(f"{lock} must pin {PACKAGE} to one version with one sha256")
+    return found[1], found[2]
+
+
+def cache_folder(mmcv_version: str, sha256: str) -> Path:
+    """The folder of the wheel for this source and these versions, on this kind of machine."""
     root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    torch_version = version("torch")
     python = f"cp{sys.version_info.major}{sys.version_info.minor}"
     device = "cuda" if os.environ.get("FORCE_CUDA") == "1" else "cpu"
-    return root / "detkds" / "wheels" / f"{PACKAGE}-{mmcv_version}-torch{torch_version}-{python}-{platform.machine()}-{device}"
+    key = [PACKAGE, mmcv_version, sha256[:8], f"torch{version('torch')}", python, platform.machine(), device]
+    return root / "detkds" / "wheels" / "-".join(key)
 
 
-def download(mmcv_version: str, folder: Path) -> Path:
-    """Fetch the source distribution with pip and unpack it; returns the unpacked folder."""
-    requirement = f"{PACKAGE}=={mmcv_version}"
-    options = ["--no-deps", "--no-binary", PACKAGE, "--no-build-isolation", "--dest", str(folder)]
-    run([sys.executable, "-m", "pip", "download", "--quiet", requirement, *options], folder)
+def download(folder: Path) -> Path:
+    """Fetch the source distribution, which pip verifies against the lock, and unpack it; returns the unpacked folder."""
+    options = ["--require-hashes", "--no-deps", "--no-binary", PACKAGE, "--no-build-isolation", "--dest", str(folder)]
+    run([sys.executable, "-m", "pip", "download", "--quiet", "-r", str(LOCK), *options], folder)
     (archive,) = folder.glob("*.tar.gz")
     with tarfile.open(archive) as tar:
-        tar.extractall(folder, filter="data")
+        tar.extractall(folder)  # verified by its hash; Python before 3.11.4 knows no filter
     (source,) = (path for path in folder.iterdir() if path.is_dir())
     return source
 
 
-def unite(source: Path) -> int:
-    """Replace the dispatcher files by one file that includes them; returns how many."""
-    folder = source / DISPATCHERS
-    files = sorted(path for path in folder.glob("*.cpp") if path.name != KEEP_APART)
-    for path in files:
-        path.rename(path.with_suffix(".inl"))
-    (folder / UNITY).write_text("".join(f'#include "{path.stem}.inl"\n' for path in files))
-    return len(files)
+def unite(folder: Path, names: list[str], units: int) -> None:
+    """Replace the files of these names in a folder by `units` files that include them, the first names in different ones."""
+    for name in names:
+        (folder / name).rename((folder / name).with_suffix(".inl"))
+    for unit in range(units):
+        included = [f'#include "{Path(name).stem}.inl"\n' for name in names[unit::units]]
+        (folder / f"unit_{unit}.cpp").write_text("".join(included))
+
+
+def arrange(source: Path) -> None:
+    """Put the C++ files of the operators together into few translation units."""
+    dispatchers = sorted(path.name for path in (source / DISPATCHERS).glob("*.cpp") if path.name != BINDINGS)
+    kernels = sorted(path.name for path in (source / KERNELS).glob("*.cpp") if path.name not in NAMESAKES)
+    unite(source / DISPATCHERS, dispatchers, units=1)
+    unite(source / KERNELS, [*NAMESAKES, *kernels], units=len(NAMESAKES))
 
 
 def build(source: Path, folder: Path) -> Path:
@@ -75,22 +93,22 @@ def run(command: list[str], folder: Path, environment: dict[str, str] | None = N
         sys.exit(f"{result.stdout[-4000:]}{result.stderr[-4000:]}\n{PACKAGE}: the command failed: {' '.join(command[:5])} …")
 
 
-def main(mmcv_version: str) -> None:
-    if not re.fullmatch(r"[0-9][0-9A-Za-z.]*", mmcv_version):
-        sys.exit(f"{mmcv_version!r} is not a version of {PACKAGE}")
-    cache = cache_folder(mmcv_version)
+def main() -> None:
+    """Print the path of the wheel, built now or earlier."""
+    mmcv_version, sha256 = locked()
+    cache = cache_folder(mmcv_version, sha256)
     found = sorted(cache.glob("*.whl"))
     if not found:
         with tempfile.TemporaryDirectory() as scratch:
-            source = download(mmcv_version, Path(scratch))
-            print(f"building {PACKAGE} {mmcv_version}: {unite(source)} dispatcher files as one", flush=True)
+            source = download(Path(scratch))
+            arrange(source)
             wheel = build(source, Path(scratch))
             cache.mkdir(parents=True, exist_ok=True)
-            partial = cache / f"{wheel.name}.partial"
+            partial = cache / f"{wheel.name}.{os.getpid()}.partial"
             shutil.copy(wheel, partial)
             found = [partial.rename(cache / wheel.name)]
     print(found[0])
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else "2.3.6")
+    main()

@@ -1,0 +1,41 @@
+"""Stage 1: validate the data set and draw search-train and search-val from its training images."""
+
+from kfp import dsl
+
+
+@dsl.component(base_image="detkds", packages_to_install=[], install_kfp_package=False)
+def subset(
+    dataset: str,
+    train_annotations: str,
+    train_images: str,
+    test_annotations: str,
+    test_images: str,
+    fraction: float,
+    val_fraction: float,
+    seed: int,
+    data_version: str,
+    subset: dsl.Output[dsl.Dataset],
+    summary: dsl.Output[dsl.Markdown],
+) -> None:
+    """Hands on train.json, search_train.json, search_val.json and test.json; no image is moved.
+
+    Args:
+        dataset: Folder or s3:// address of a COCO-format data set.
+        train_annotations: Annotation file of the training images, relative to dataset.
+        train_images: Folder of the training images, relative to dataset.
+        test_annotations: Annotation file of the final test images, relative to dataset.
+        test_images: Folder of the final test images, relative to dataset.
+        fraction: Share of the training images that candidates are trained on.
+        val_fraction: Share of the training images that candidates are scored on; disjoint from the former.
+        seed: Seed of the draw.
+        data_version: Any text; another text runs everything anew.
+    """
+    from pathlib import Path
+
+    from detkds.stages import subset as stage
+    from detkds.stages.plans import Source
+
+    source = Source(dataset, train_annotations, train_images, test_annotations, test_images)
+    result = stage.run(source, fraction=fraction, val_fraction=val_fraction, seed=seed, out=Path(subset.path))
+    subset.metadata.update(result.metadata)
+    Path(summary.path).write_text(result.markdown)

@@ -1,0 +1,44 @@
+"""Stage 4: train the student on the whole training set, with a recipe or without distillation."""
+
+from typing import Optional
+
+from kfp import dsl
+
+
+@dsl.component(base_image="detkds", packages_to_install=[], install_kfp_package=False)
+def train(
+    teacher_config: str,
+    teacher_checkpoint: str,
+    student_config: str,
+    student_checkpoint: str,
+    inherit: bool,
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
+    amp: bool,
+    seed: int,
+    subset: dsl.Input[dsl.Dataset],
+    model: dsl.Output[dsl.Model],
+    metrics: dsl.Output[dsl.Metrics],
+    recipe_text: str = "",
+    semantics: str = "paper",
+    recipe: Optional[dsl.Input[dsl.Artifact]] = None,  # noqa: UP045 - kfp reads this spelling only
+) -> None:
+    """Hands on student.pth, which stock mmdet loads with student.py beside it.
+
+    Args:
+        recipe_text: A recipe as text or the name of a preset, where no recipe artifact is given; empty: no distillation.
+        semantics: Meaning of the words of recipe_text.
+    """
+    from pathlib import Path
+
+    from detkds.stages import train as stage
+    from detkds.stages.plans import Pair, Schedule
+
+    pair = Pair(teacher_config, teacher_checkpoint, student_config, student_checkpoint, inherit)
+    schedule = Schedule(epochs, batch_size, learning_rate, amp, seed)
+    losses = stage.recipe_of(Path(recipe.path)) if recipe else stage.parse_recipe(recipe_text, semantics)
+    result = stage.run(pair, schedule, losses, subset=Path(subset.path), out=Path(model.path))
+    model.metadata.update(result.metadata)
+    for name, value in result.metrics.items():
+        metrics.log_metric(name, value)

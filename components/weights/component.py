@@ -1,0 +1,47 @@
+"""Stage 3: search the weights of the five losses together (Alg. 1, lines 13-18)."""
+
+from kfp import dsl
+
+
+@dsl.component(base_image="detkds", packages_to_install=[], install_kfp_package=False)
+def weights(
+    teacher_config: str,
+    teacher_checkpoint: str,
+    student_config: str,
+    student_checkpoint: str,
+    inherit: bool,
+    population: int,
+    iterations: int,
+    early_stop: bool,
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
+    amp: bool,
+    seed: int,
+    subset: dsl.Input[dsl.Dataset],
+    global_study: dsl.Input[dsl.Artifact],
+    fgbg_study: dsl.Input[dsl.Artifact],
+    instance_study: dsl.Input[dsl.Artifact],
+    logits_study: dsl.Input[dsl.Artifact],
+    localization_study: dsl.Input[dsl.Artifact],
+    study: dsl.Output[dsl.Artifact],
+    recipe: dsl.Output[dsl.Artifact],
+    metrics: dsl.Output[dsl.Metrics],
+    summary: dsl.Output[dsl.Markdown],
+) -> None:
+    """Hands on the recipe with the best search-val AP, which may be no distillation, and the journal of the search."""
+    from pathlib import Path
+
+    from detkds.stages import weights as stage
+    from detkds.stages.plans import Pair, Schedule, WeightsPlan
+
+    pair = Pair(teacher_config, teacher_checkpoint, student_config, student_checkpoint, inherit)
+    plan = WeightsPlan(population, iterations, early_stop)
+    proxy = Schedule(epochs, batch_size, learning_rate, amp, seed)
+    studies = [Path(item.path) for item in (global_study, fgbg_study, instance_study, logits_study, localization_study)]
+    result = stage.run(studies, pair, plan, proxy, subset=Path(subset.path), out=Path(study.path), recipe_out=Path(recipe.path))
+    study.metadata.update(result.metadata)
+    recipe.metadata.update(result.metadata)
+    for name, value in result.metrics.items():
+        metrics.log_metric(name, value)
+    Path(summary.path).write_text(result.markdown)

@@ -1,0 +1,235 @@
+"""run.yaml as a typed model. Every error of a file is reported at once, each with its place, rule and value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+
+from detkds.errors import ConfigError
+from detkds.genome import Knowledge
+from detkds.genome.presets import names as preset_names
+
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """A part of run.yaml: unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Split(Section):
+    """One COCO annotation file and the folder of its images, both relative to `data.root`."""
+
+    annotations: str
+    images: str = ""
+
+
+class Data(Section):
+    """The data set: `root` is a folder or an `s3://bucket/prefix`."""
+
+    root: str
+    train: Split
+    test: Split
+
+    _located = field_validator("root")(lambda value, info: located(value, info))
+
+
+class TeacherTraining(Section):
+    """How to train a teacher when there is no checkpoint: on `data` (default: the run's train split), from a backbone file if given."""
+
+    epochs: Count
+    data: Split | None = None
+    backbone: str | None = None
+
+    _located = field_validator("backbone")(lambda value, info: located(value, info))
+
+
+class Detector(Section):
+    """A detector: an mmdet config by name or file, with options merged over it, and a checkpoint."""
+
+    config: str
+    checkpoint: str | None = None
+    options: dict[str, Any] = {}
+
+    @field_validator("config")
+    @classmethod
+    def _config_file(cls, value: str, info: ValidationInfo) -> str:
+        path = str(located(value, info))
+        return path if Path(path).is_file() else value
+
+    _located = field_validator("checkpoint")(lambda value, info: located(value, info))
+
+
+class Teacher(Detector):
+    """The teacher: a checkpoint, or `train` to make one first."""
+
+    train: TeacherTraining | None = None
+
+    @model_validator(mode="after")
+    def _has_weights(self) -> Teacher:
+        if (self.checkpoint is None) == (self.train is None):
+            raise ValueError("give either `checkpoint` (a file or s3:// address) or `train` (how to make one), not both and not neither")
+        return self
+
+
+class Student(Detector):
+    """The student. `inherit` starts its neck and head from the teacher's where names and shapes agree."""
+
+    inherit: bool = True
+
+
+class Weights(Section):
+    """Budget of the second search, over the weights of the five losses (Alg. 1, lines 13-18)."""
+
+    population: Count = 10
+    iterations: Annotated[int, Field(ge=0)] = 40
+
+
+class Search(Section):
+    """Algorithm 1: what is searched and how long."""
+
+    knowledge: tuple[Knowledge, ...] = tuple(Knowledge)
+    semantics: Literal["paper", "released"] = "paper"
+    space: Literal["paper", "extended"] = "paper"
+    algorithm: Literal["evolution", "random"] = "evolution"
+    population: Count = 20
+    iterations: Annotated[int, Field(ge=0)] = 20
+    sample_ratio: Annotated[float, Field(gt=0, le=1)] = 0.9
+    top_k: Count = 5
+    weights: Weights = Weights()
+    warm_start: tuple[str, ...] = ()
+    early_stop: bool = True
+    subset: Annotated[float, Field(gt=0, le=1)] = 0.2
+    search_val: Fraction = 0.04
+    proxy_epochs: Count = 1
+
+    @field_validator("warm_start")
+    @classmethod
+    def _known_presets(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if name not in preset_names():
+                raise ValueError(did_you_mean("preset", name, preset_names()))
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Search:
+        if self.top_k > self.population:
+            raise ValueError(f"`top_k <= population` must hold, but got top_k={self.top_k}, population={self.population}")
+        if self.subset + self.search_val > 1:
+            raise ValueError(f"`subset + search_val <= 1` must hold, but got {self.subset} + {self.search_val}")
+        return self
+
+
+class Train(Section):
+    """The student's schedule; what is left out comes from its mmdet config."""
+
+    epochs: Count = 24
+    batch_size: Count | None = None
+    learning_rate: Annotated[float, Field(gt=0)] | None = None
+    amp: bool = False
+
+
+class StoreSection(Section):
+    """Where results go. Endpoint and keys come from DETKDS_S3_* in the environment; without them the embedded server is used."""
+
+    bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{2,62}$")] = "detkds"
+
+
+class Resources(Section):
+    """What a task of the cluster asks for."""
+
+    gpus: Annotated[int, Field(ge=0)] = 1
+
+
+class RunConfig(Section):
+    """One run: a data set, a teacher-student pair, a search budget, a training schedule."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,60}[a-z0-9])?$")]
+    data: Data
+    teacher: Teacher
+    student: Student
+    search: Search = Search()
+    train: Train = Train()
+    store: StoreSection = StoreSection()
+    resources: Resources = Resources()
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+
+    @model_validator(mode="after")
+    def _files_exist(self, info: ValidationInfo) -> RunConfig:
+        missing = [path for path in self.local_files() if not Path(path).exists()]
+        if missing:
+            raise ValueError("; ".join(f"{path} does not exist" for path in missing))
+        return self
+
+    def local_files(self) -> Iterator[str]:
+        """Every path of the file system that the run reads."""
+        if not self.data.root.startswith("s3://"):
+            for split in (self.data.train, self.data.test, self.teacher.train and self.teacher.train.data):
+                if split:
+                    yield from (f"{self.data.root}/{split.annotations}", f"{self.data.root}/{split.images}")
+        optional = (self.teacher.checkpoint, self.student.checkpoint, self.teacher.train and self.teacher.train.backbone)
+        yield from (path for path in optional if path and not path.startswith("s3://"))
+
+
+def located(value: str | None, info: ValidationInfo) -> str | None:
+    """A path made absolute from the folder of run.yaml; s3:// addresses and None stay."""
+    if value is None or value.startswith("s3://") or info.context is None:
+        return value
+    return str((Path(info.context["folder"]) / value).resolve())
+
+
+def did_you_mean(what: str, word: str, words: tuple[str, ...]) -> str:
+    """One line for an unknown word: the nearest known one, or all of them."""
+    near = get_close_matches(word, words, n=1)
+    return f"unknown {what} {word!r}: " + (f"did you mean {near[0]}?" if near else f"choose from {', '.join(words)}")
+
+
+def load(path: Path) -> RunConfig:
+    """Read and check a run.yaml.
+
+    Raises:
+        ConfigError: the file is missing, is no YAML, or breaks rules; the message has one line a fault, with its place.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); give the path of a run.yaml") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: is not YAML ({str(error).splitlines()[0]})") from None
+    try:
+        return RunConfig.model_validate(raw, context={"folder": path.resolve().parent})
+    except ValidationError as error:
+        lines = [f"{path}: {place(fault['loc'])}{message(fault)}" for fault in error.errors()]
+        raise ConfigError("\n".join(lines)) from None
+
+
+def place(location: tuple[int | str, ...]) -> str:
+    """`search.top_k: ` for a fault's place; empty for the file as a whole."""
+    return ".".join(map(str, location)) + ": " if location else ""
+
+
+def message(fault: Any) -> str:
+    """One line for one pydantic fault: the rule, the value and, for an unknown key, the nearest known one."""
+    if fault["type"] == "extra_forbidden":
+        return did_you_mean("key", str(fault["loc"][-1]), keys_beside(fault["loc"]))
+    text = str(fault["msg"]).removeprefix("Value error, ")
+    if fault["type"] in ("missing", "value_error"):
+        return "is required" if fault["type"] == "missing" else text
+    return f"{text}, but got {fault['input']!r}"
+
+
+def keys_beside(location: tuple[int | str, ...]) -> tuple[str, ...]:
+    """The keys that are allowed where an unknown one was found."""
+    model: type[BaseModel] = RunConfig
+    for step in location[:-1]:
+        annotation = model.model_fields[str(step)].annotation if str(step) in model.model_fields else None
+        options = [annotation, *getattr(annotation, "__args__", ())]
+        model = next((option for option in options if isinstance(option, type) and issubclass(option, BaseModel)), model)
+    return tuple(model.model_fields)

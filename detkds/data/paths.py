@@ -1,0 +1,86 @@
+"""Paths that a data set names: only plain ones, and only below the data set's folder."""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from detkds.data.faults import shown
+from detkds.errors import DatasetError
+
+MAX_NAME_CHARACTERS = 1024
+MAX_PART_BYTES = 255  # what Linux file systems bear
+_DRIVE = re.compile(r"^[A-Za-z]:")
+_REORDERING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # show a name other than it is
+
+
+def safe_join(root: Path, file_name: str) -> Path:
+    """The path of `file_name` below `root`; nothing is opened.
+
+    Args:
+        root: the image folder.
+        file_name: from outside; a relative path with `/` between folders.
+
+    Raises:
+        DatasetError: the name is no plain relative path (absolute, drive letter, backslash, `..`, NUL or other control
+            characters, no UTF-8, too long), or a link on the way leads out of `root`.
+    """
+    return join_below(root.resolve(), file_name)
+
+
+def join_below(root: Path, file_name: str) -> Path:
+    """`safe_join` for many names: `root` is resolved already."""
+    path = str(root)
+    linked = False
+    for part in plain_parts(file_name):
+        path = os.path.join(path, part)
+        linked = linked or os.path.islink(path)
+    # Without a link on the way the path is below root by construction; resolving is the slow part and seldom needed.
+    if linked and not Path(os.path.realpath(path)).is_relative_to(root):
+        raise _unsafe(file_name, "a link on its way leads out of the image folder")
+    return Path(path)
+
+
+def has_controls(text: str) -> bool:
+    """Whether a text has control characters, halves of surrogate pairs (no UTF-8), or marks that reorder what is shown."""
+    return any(unicodedata.category(character) in ("Cc", "Cs") or character in _REORDERING for character in text)
+
+
+def plain_parts(file_name: Any) -> tuple[str, ...]:
+    """The folders and the name of a plain relative path, `.` and empty parts left out.
+
+    Raises:
+        DatasetError: as in `safe_join`, links aside.
+    """
+    reason = _why_not_plain(file_name)
+    if reason:
+        raise _unsafe(file_name, reason)
+    return PurePosixPath(file_name).parts
+
+
+def _why_not_plain(name: Any) -> str | None:
+    if not isinstance(name, str):
+        return "it is no text"
+    if len(name) > MAX_NAME_CHARACTERS:
+        return f"it has {len(name)} characters, more than {MAX_NAME_CHARACTERS}"
+    if has_controls(name):
+        return "it has control characters"
+    if name.startswith("/") or _DRIVE.match(name):
+        return "it is absolute"
+    if "\\" in name:
+        return "it has a backslash where folders are parted by /"
+    parts = PurePosixPath(name).parts
+    if ".." in parts:
+        return "it climbs with .."
+    if not parts:
+        return "it names no file"
+    if any(len(part.encode()) > MAX_PART_BYTES for part in parts):
+        return f"a part of it is longer than {MAX_PART_BYTES} bytes"
+    return None
+
+
+def _unsafe(name: Any, reason: str) -> DatasetError:
+    return DatasetError(f"file_name {shown(name)} is refused: {reason}; write a path relative to the image folder.")

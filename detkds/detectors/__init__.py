@@ -1,0 +1,40 @@
+"""Detectors: the only package that imports mmdet, mmengine and mmcv."""
+
+import torch
+
+from detkds.detectors.silence import silence
+
+with silence():  # first of all: the modules below import mmdet, whose own import is noisy
+    import mmdet.datasets
+    import mmdet.models  # noqa: F401
+
+    torch.meshgrid(torch.zeros(1), torch.zeros(1))  # torch warns once about mmdet's use of it; here is that once
+
+from detkds.detectors.checkpoints import (
+    Checkpoint,
+    InheritReport,
+    apply_backbone,
+    apply_weights,
+    inherit,
+    load_weights,
+    read_checkpoint,
+    save_student,
+)
+from detkds.detectors.configs import adapt, build_detector, load_config
+from detkds.detectors.distiller import DistilledDetector, supported
+
+__all__ = [
+    "Checkpoint",
+    "DistilledDetector",
+    "InheritReport",
+    "adapt",
+    "apply_backbone",
+    "apply_weights",
+    "build_detector",
+    "inherit",
+    "load_config",
+    "load_weights",
+    "read_checkpoint",
+    "save_student",
+    "supported",
+]

@@ -1,0 +1,211 @@
+"""Weights from and to files: read as data, never as code; applied whole or not at all."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pickle
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.logging.history_buffer import HistoryBuffer
+from torch import Tensor, nn
+
+from detkds.detectors.classes import class_count, stored_class_count
+from detkds.errors import ArtifactError, ConfigError
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What is used of a checkpoint file: tensors by name, and the class names its detector was trained for, where they are stored."""
+
+    weights: dict[str, Tensor]
+    classes: tuple[str, ...] | None = None
+
+
+def load_weights(path: Path | str) -> dict[str, Tensor]:
+    """The tensors of a checkpoint file by name, on the CPU. See `read_checkpoint`."""
+    return read_checkpoint(path).weights
+
+
+def read_checkpoint(path: Path | str) -> Checkpoint:
+    """Read a checkpoint as data.
+
+    Args:
+        path: a file written by torch.save, of tensors by name or of a dictionary with them under `state_dict`.
+
+    Returns:
+        Tensors on the CPU. The prefix `module.` of parallel training is taken off.
+
+    Raises:
+        ArtifactError: the file is missing, is no checkpoint, or holds anything beyond plain data. There is no fallback.
+    """
+    content = _load(Path(path))
+    meta = content.get("meta") if "state_dict" in content else None
+    state = content.get("state_dict", content)
+    wrong = [str(name) for name, value in state.items() if not isinstance(value, Tensor)] if isinstance(state, Mapping) else ["state_dict"]
+    if wrong or not state:
+        what = f"{wrong[0]!r} is no tensor" if wrong else "it holds none"
+        raise ArtifactError(f"the checkpoint {path} must hold tensors by name, but {what}; give a file with a state_dict.")
+    prefix = "module." if all(name.startswith("module.") for name in state) else ""
+    return Checkpoint({name.removeprefix(prefix): tensor for name, tensor in state.items()}, _stored_classes(meta))
+
+
+def _load(path: Path) -> Mapping[str, Any]:
+    if not path.is_file():
+        raise ArtifactError(f"the checkpoint {path} does not exist; check the path.")
+    try:
+        with torch.serialization.safe_globals(_ALLOWED):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # damaged bytes are instructions to the unpickler: anything may come out of them
+        reason = _reason(error)
+        raise ArtifactError(f"the checkpoint {path} is not plain weights: {reason}; save it again with its state_dict alone.") from error
+    if not isinstance(content, Mapping):
+        raise ArtifactError(f"the checkpoint {path} must hold a dictionary, got {type(content).__name__}; give a file with a state_dict.")
+    return content
+
+
+def _reason(error: Exception) -> str:
+    """In our words: torch's own recommend to run the file."""
+    code = re.search(r"GLOBAL ([\w.:]+)", str(error))
+    return f"it names {code[1]}, which is code or unknown" if code else f"it is damaged or of another format ({type(error).__name__})"
+
+
+def _stored_classes(meta: Any) -> tuple[str, ...] | None:
+    """mmdet 3 writes meta.dataset_meta.classes, mmdet 2 meta.CLASSES."""
+    if not isinstance(meta, Mapping):
+        return None
+    dataset = meta.get("dataset_meta")
+    classes = dataset.get("classes", dataset.get("CLASSES")) if isinstance(dataset, Mapping) else meta.get("CLASSES")
+    return tuple(map(str, classes)) if isinstance(classes, (list, tuple)) else None
+
+
+def _history_statistic(owner: Any, name: str) -> Any:
+    """Stands in for `getattr` in the training logs that mmengine pickles into its checkpoints: it reaches the statistics of
+    HistoryBuffer, which the log refers to, and nothing else."""
+    if owner is HistoryBuffer and name in ("min", "max", "mean", "current"):
+        return getattr(owner, name)
+    raise pickle.UnpicklingError(f"GLOBAL getattr:{name} is not allowed")
+
+
+_MULTIARRAY: Any = importlib.import_module("numpy._core.multiarray")  # numpy hides it, and its pickles name it
+_ALLOWED: list[Any] = [
+    HistoryBuffer,
+    (_history_statistic, "builtins.getattr"),
+    np.ndarray,
+    np.dtype,
+    *(type(np.dtype(kind)) for kind in (np.float32, np.float64, np.int32, np.int64, np.uint32, np.bool_)),
+    *((_MULTIARRAY._reconstruct, f"numpy.{core}.multiarray._reconstruct") for core in ("core", "_core")),
+    *((_MULTIARRAY.scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
+]
+"""Beyond torch's own list: numpy scalars and arrays, and the training log of mmengine's runner. All are plain data."""
+
+
+def apply_weights(model: nn.Module, weights: Mapping[str, Tensor], what: str) -> None:
+    """Put weights into a detector; every tensor must find its place.
+
+    Args:
+        model: changed in place, and only if everything fits.
+        weights: tensors by name, as `load_weights` gives them.
+        what: names the weights in errors, such as `teacher checkpoint t.pth`.
+
+    Raises:
+        ConfigError: the weights are those of another class count; the message names both counts.
+        ArtifactError: a tensor is missing, unexpected or of another shape; the message names the first of each kind.
+    """
+    _apply(model, weights, what, class_count(model))
+
+
+def apply_backbone(model: nn.Module, weights: Mapping[str, Tensor], what: str = "backbone weights") -> None:
+    """Put weights into a detector's backbone: those named `backbone.…`, or all where none is named so.
+
+    Raises:
+        ArtifactError: as for `apply_weights`, about the backbone's tensors.
+    """
+    inner = {name.removeprefix("backbone."): tensor for name, tensor in weights.items() if name.startswith("backbone.")}
+    _apply(model.get_submodule("backbone"), inner or weights, what, None)
+
+
+def _apply(module: nn.Module, weights: Mapping[str, Tensor], what: str, classes: int | None) -> None:
+    own = module.state_dict()
+    missing = [name for name in own if name not in weights]
+    unexpected = [name for name in weights if name not in own]
+    mismatched = [name for name in own if name in weights and own[name].shape != weights[name].shape]
+    stored = stored_class_count({name: (own[name].shape, weights[name].shape) for name in mismatched}, classes) if classes else None
+    if stored is not None:
+        raise ConfigError(f"the {what} tells {stored} classes apart, the data set has {classes}; give weights trained on its {classes}.")
+    shapes = [f"{name} {tuple(weights[name].shape)} for {tuple(own[name].shape)}" for name in mismatched]
+    faults = {"missing": missing, "unexpected": unexpected, "of another shape": shapes}
+    listed = [f"{len(names)} {kind} ({_first(names)})" for kind, names in faults.items() if names]
+    if listed:
+        found = "; ".join(listed)
+        raise ArtifactError(f"the {what} does not fit {type(module).__name__}: {found}. Give the config that it was trained with.")
+    module.load_state_dict(dict(weights), strict=True)
+
+
+def _first(names: list[str], count: int = 5) -> str:
+    return ", ".join(names[:count]) + (", …" if len(names) > count else "")
+
+
+@dataclass(frozen=True)
+class InheritReport:
+    """Names of the tensors copied from the teacher, and of those that were not, with the reason."""
+
+    copied: tuple[str, ...]
+    skipped: tuple[tuple[str, str], ...]
+
+
+def inherit(student: nn.Module, teacher: nn.Module) -> InheritReport:
+    """Start the student's neck and heads from the teacher's (the paper's "inherit" initialisation); the backbone stays.
+
+    A tensor is copied where the teacher has one of the same name and shape.
+
+    Returns:
+        Every tensor of the student's neck and heads, as copied or as skipped with a reason.
+    """
+    copied: list[str] = []
+    skipped: list[tuple[str, str]] = []
+    source = teacher.state_dict()
+    with torch.no_grad():
+        for name, tensor in student.state_dict().items():
+            if name.startswith("backbone."):
+                continue
+            if name not in source:
+                skipped.append((name, "the teacher has no tensor of this name"))
+            elif source[name].shape != tensor.shape:
+                skipped.append((name, f"shape {tuple(tensor.shape)} in the student, {tuple(source[name].shape)} in the teacher"))
+            else:
+                tensor.copy_(source[name])
+                copied.append(name)
+    return InheritReport(tuple(copied), tuple(skipped))
+
+
+def save_student(model: nn.Module, path: Path, *, classes: tuple[str, ...], config: Config | None = None) -> None:
+    """Write a checkpoint that stock mmdet's `init_detector(config, checkpoint)` loads, atomically.
+
+    Args:
+        model: the bare student, not its distiller.
+        path: of the checkpoint; its folder exists. With `config`, the full config text goes beside it, as `.py`.
+        classes: class names in label order, kept in the checkpoint.
+        config: the config that built the student.
+    """
+    state = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
+    content = {"meta": {"dataset_meta": {"classes": tuple(classes)}}, "state_dict": state}
+    if config is not None:
+        _write(path.with_suffix(".py"), lambda temporary: temporary.write_text(config.pretty_text))
+    _write(path, lambda temporary: torch.save(content, temporary))
+
+
+def _write(path: Path, write: Any) -> None:
+    """Under another name first, so that `path` is whole whenever it exists."""
+    temporary = path.with_name(f".{path.name}.partial")
+    write(temporary)
+    with temporary.open("rb") as file:
+        os.fsync(file.fileno())
+    temporary.replace(path)

@@ -1,0 +1,24 @@
+"""Where tensors live."""
+
+from __future__ import annotations
+
+import torch
+
+from detkds.errors import ConfigError
+
+
+def resolve(device: str = "auto") -> torch.device:
+    """The device of a name; "auto" is the first GPU where there is one, else the CPU.
+
+    Raises:
+        ConfigError: the name is no device of torch, or a GPU is asked for where none is.
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        found = torch.device(device)
+    except RuntimeError:
+        raise ConfigError(f"a device is auto, cpu, cuda or cuda:N, got {device!r}.") from None
+    if found.type == "cuda" and not (found.index or 0) < torch.cuda.device_count():
+        raise ConfigError(f"device {device} must exist, but torch sees {torch.cuda.device_count()} GPU(s); use auto or cpu.")
+    return found

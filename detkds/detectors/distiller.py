@@ -1,0 +1,169 @@
+"""DistilledDetector: a student in training with a teacher beside it, as a model that mmengine trains."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from mmdet.registry import MODELS
+from mmdet.structures.bbox import get_box_tensor
+from mmengine.model import BaseModel
+from torch import Tensor, nn
+
+from detkds.detectors.classes import class_count
+from detkds.detectors.connectors import Connectors, stride_mismatch
+from detkds.detectors.normalization import Renormalize
+from detkds.detectors.responses import FAMILIES, family
+from detkds.detectors.taps import neck_shape, tap
+from detkds.errors import ConfigError
+from detkds.genome import Knowledge, Recipe
+from detkds.losses.distill import RecipeLoss
+from detkds.losses.views import Response, Views
+
+
+def supported(student: nn.Module, teacher: nn.Module) -> dict[Knowledge, str | None]:
+    """For each knowledge, None where this pair of detectors can share it, else the reason why not."""
+    features, responses = _features_mismatch(student, teacher), _responses_mismatch(student, teacher)
+    return {knowledge: features if knowledge.is_feature else responses for knowledge in Knowledge}
+
+
+def _features_mismatch(student: nn.Module, teacher: nn.Module) -> str | None:
+    return stride_mismatch("neck", neck_shape(student).strides, neck_shape(teacher).strides)
+
+
+def _responses_mismatch(student: nn.Module, teacher: nn.Module) -> str | None:
+    ours, theirs = class_count(student), class_count(teacher)
+    if ours != theirs:
+        return f"the student tells {ours} classes apart, the teacher {theirs}"
+    kind = family(student, teacher)
+    return _no_common_view(student, teacher) if kind is None else kind.mismatch(student, teacher)
+
+
+def _no_common_view(student: nn.Module, teacher: nn.Module) -> str:
+    names = {}
+    for side, detector in {"student": student, "teacher": teacher}.items():
+        kind = next((kind for kind in FAMILIES if kind.reads(detector)), None)
+        if kind is None:
+            return f"scores and boxes of {type(detector).__name__}, the {side}, are not read; see HEADS in detkds/detectors/responses"
+        names[side] = f"{kind.name} {side} ({type(detector).__name__})"
+    return f"scores and boxes of a {names['student']} and a {names['teacher']} do not compare"
+
+
+@MODELS.register_module()
+class DistilledDetector(BaseModel):  # type: ignore[misc]
+    """Eq. 1: the student's own loss plus the losses of a recipe.
+
+    The student's backbone, neck and head run once a step, exactly as without distillation; hooks read what they made. The teacher runs
+    without gradient, in evaluation mode, and only as far as the recipe needs it: not at all, to its neck, or to its box head. It is not
+    a submodule: `train()`, `parameters()` and `state_dict()` do not see it, `to()` moves it.
+
+    Args:
+        student: a detector that mmdet built.
+        teacher: the same; frozen in place. None where the recipe has no active genome.
+        recipe: the losses to add.
+
+    Attributes:
+        student: save this one; the connectors beside it only serve the training.
+        step: number of losses computed so far; it seeds the random masks and is part of `state_dict()`.
+
+    Raises:
+        ConfigError: no teacher for an active recipe, or a pair that cannot share one of its knowledges; the message says why.
+    """
+
+    def __init__(self, student: nn.Module, teacher: nn.Module | None, recipe: Recipe) -> None:
+        super().__init__(data_preprocessor=student.data_preprocessor)
+        self.student: Any = student
+        self.recipe = recipe
+        self.step = 0
+        self._held: tuple[Any, ...] = ()  # a tuple hides the teacher from nn.Module
+        if recipe.active:
+            self._add_teacher(teacher)
+
+    def _add_teacher(self, teacher: Any) -> None:
+        if teacher is None:
+            raise ConfigError("a recipe with losses needs a teacher, got none; name its config and checkpoint.")
+        knowledges = [genome.knowledge for genome in self.recipe.active]
+        reasons = supported(self.student, teacher)
+        for knowledge in knowledges:
+            if reason := reasons[knowledge]:
+                raise ConfigError(f"this pair cannot share {knowledge} knowledge: {reason}; leave {knowledge} out or change the pair.")
+        self._held = (teacher.eval().requires_grad_(False),)
+        self._renormalize = Renormalize(self.student.data_preprocessor, teacher.data_preprocessor)
+        self._losses = RecipeLoss(self.recipe)
+        if any(knowledge.is_feature for knowledge in knowledges):
+            self.connectors = Connectors(neck_shape(self.student), neck_shape(teacher))
+        kind = family(self.student, teacher)
+        self._responses = kind(self.student, teacher) if kind and not all(knowledge.is_feature for knowledge in knowledges) else None
+
+    @property
+    def teacher(self) -> nn.Module | None:
+        """The frozen teacher, or None where no loss needs one."""
+        return self._held[0] if self._held else None
+
+    def forward(self, inputs: Tensor, data_samples: Any = None, mode: str = "tensor") -> Any:
+        """Mode "loss": the student's losses and `loss_kd_<knowledge>` of each active genome; other modes: the student's results.
+
+        Args:
+            inputs: (N, 3, H, W) as the data preprocessor gives them.
+            data_samples: mmdet's samples of the batch.
+            mode: "loss", "predict" or "tensor".
+        """
+        if mode != "loss" or not self._held:
+            return self.student(inputs, data_samples, mode=mode)
+        losses, views = self._observe(inputs, data_samples, self.student)
+        distilled = self._losses(views, self.step)
+        self.step += 1
+        return {**losses, **{f"loss_kd_{knowledge}": loss for knowledge, loss in distilled.items()}}
+
+    def views(self, inputs: Tensor, data_samples: Any) -> Views:
+        """What one training step on this batch offers to the losses, with gradients to the student, for the probe.
+
+        Leaves no trace: neither batch statistics nor random draws nor the step counter move.
+
+        Raises:
+            ConfigError: the recipe has no active genome, so there is no teacher.
+        """
+        if not self._held:
+            raise ConfigError("a recipe without losses offers no views; probe one with an active genome.")
+        buffers = {name: buffer.clone() for name, buffer in self.student.named_buffers()}
+
+        def trial_step(*args: Any, **kwargs: Any) -> Any:
+            return torch.func.functional_call(self.student, buffers, args, kwargs)
+
+        devices = [inputs.device] if inputs.is_cuda else []
+        with torch.random.fork_rng(devices=devices):
+            return self._observe(inputs, data_samples, trial_step)[1]
+
+    def _observe(self, inputs: Tensor, data_samples: Any, student: Any) -> tuple[dict[str, Any], Views]:
+        """The student's own losses, and what its step and the teacher's offer to compare."""
+        with tap(self.student) as tapped:
+            losses = student(inputs, data_samples, mode="loss")
+        with torch.no_grad():
+            levels = self._held[0].extract_feat(self._renormalize(inputs, data_samples))
+        features: dict[str, Any] = {"student_levels": (), "teacher_levels": (), "strides": ()}
+        if hasattr(self, "connectors"):
+            ours, theirs = self.connectors(tapped.levels, levels)
+            features = {"student_levels": ours, "teacher_levels": theirs, "strides": self.connectors.strides}
+        responses: tuple[Response | None, Response | None] = (None, None)
+        if self._responses is not None:
+            responses = self._responses(tapped.outputs, tapped.rois, levels)
+        boxes = tuple(get_box_tensor(sample.gt_instances.bboxes) for sample in data_samples)
+        shape = (inputs.shape[-2], inputs.shape[-1])
+        return losses, Views(**features, boxes=boxes, batch_shape=shape, student_response=responses[0], teacher_response=responses[1])
+
+    def init_weights(self) -> None:
+        """Nothing: the student comes with its weights, which a runner must not draw again."""
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Any:
+        """Moves the teacher along with the student."""
+        for teacher in self._held:
+            teacher._apply(fn)
+        return super()._apply(fn, recurse)
+
+    def get_extra_state(self) -> Tensor:
+        """The step counter, as a tensor since checkpoint writers expect nothing else."""
+        return torch.tensor(self.step)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Continue from a stored step."""
+        self.step = int(state)

@@ -1,0 +1,228 @@
+"""The training loop: mmengine's optimizers and schedules, draws that depend on their place only, and exact resume."""
+
+from __future__ import annotations
+
+import math
+import pickle
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from mmengine.config import Config
+
+from detkds.detectors.batches import Samples
+from detkds.detectors.device import resolve
+from detkds.detectors.distiller import DistilledDetector
+from detkds.detectors.randomness import Purpose, derived_seed, preserved, seed_all
+from detkds.detectors.schedule import build_optimizer, build_schedulers
+from detkds.errors import ArtifactError, ConfigError, DetKDSError, Rejected
+from detkds.storage.artifacts import writing
+
+SCHEMA = "detkds.training/1"
+
+Progress = Callable[[int, int, Mapping[str, float]], None]
+"""Called after each step with steps done, steps in all, and the step's losses by name (`loss` is their sum)."""
+
+
+class Interrupted(DetKDSError):
+    """SIGTERM stopped a training; its checkpoint is written and the same call goes on from there."""
+
+    exit_code = 75
+
+
+@dataclass(frozen=True, slots=True)
+class TrainSettings:
+    """How long and how a student is trained.
+
+    Args:
+        epochs: passes over the images; the config's schedule is stretched to them (see `schedule.build_schedulers`).
+        batch_size: images a step.
+        seed: of the order, of the augmentations and of whatever a step draws.
+        learning_rate: replaces that of the config.
+        amp: mixed precision where the device is a GPU; on the CPU training stays in float32.
+        device: "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:N".
+        workers: processes that load images; 0 loads in the training process.
+        checkpoint_every: steps between checkpoints; the last step always writes one.
+
+    Raises:
+        ConfigError: a count is out of range.
+    """
+
+    epochs: int
+    batch_size: int
+    seed: int = 0
+    learning_rate: float | None = None
+    amp: bool = False
+    device: str = "auto"
+    workers: int = 0
+    checkpoint_every: int = 500
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}.")
+        if self.seed < 0 or self.workers < 0:
+            raise ConfigError(f"seed and workers must not be negative, got seed={self.seed}, workers={self.workers}.")
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What two trainings must share to be the same training; where and how fast they run is not in it."""
+        return {name: getattr(self, name) for name in ("epochs", "batch_size", "seed", "learning_rate", "amp")}
+
+
+class Training:
+    """One training of a distiller, which can be left and taken up at any step.
+
+    The same arguments give the same student bit for bit on the CPU, however often the training was interrupted: every draw of a step
+    comes from (seed, step) and every draw for an image from (seed, epoch, image), so a checkpoint needs no generator states.
+
+    Hooks of the config (`custom_hooks`, for example a moving average of the weights) do not run.
+
+    Args:
+        distiller: the student, trained in place, with its teacher and recipe.
+        config: the student's config: optimizer and schedule.
+        samples: the training images.
+        settings: see TrainSettings.
+    """
+
+    def __init__(self, distiller: DistilledDetector, config: Config, samples: Samples, settings: TrainSettings) -> None:
+        device = resolve(settings.device)
+        self.settings = settings if device.type == "cuda" else replace(settings, amp=False)
+        self.samples = samples
+        self.distiller: Any = distiller.to(device)
+        own = {id(parameter) for parameter in distiller.student.parameters()}
+        connectors = [parameter for parameter in distiller.parameters() if id(parameter) not in own]
+        self.optimizer = build_optimizer(config, distiller.student, connectors, learning_rate=settings.learning_rate, amp=self.settings.amp)
+        self.total_steps = settings.epochs * len(samples.order(0, settings.batch_size))
+        self._schedulers = build_schedulers(config, self.optimizer, steps=self.total_steps)
+        self.step = 0
+
+    def run(self, *, checkpoint: Path | None = None, progress: Progress | None = None) -> int:
+        """Train to the end; returns the number of steps done by this call.
+
+        Args:
+            checkpoint: written every `checkpoint_every` steps and at the end, atomically; if it is there already, training goes on from
+                it. With a checkpoint, SIGTERM ends the training after the step it is in.
+            progress: see Progress.
+
+        Raises:
+            Rejected: the loss is no number (nan, infinite), or memory ran out (out-of-memory).
+            Interrupted: SIGTERM came; the checkpoint is written.
+            ArtifactError: the checkpoint is damaged or belongs to another training.
+        """
+        if checkpoint is not None and checkpoint.exists():
+            self._restore(checkpoint)
+        first = self.step
+        self.distiller.train()
+        with preserved(), _terminated(checkpoint is not None) as stop, memory_limit():
+            for batch in self._batches():
+                losses = self._advance(batch)
+                self.step += 1
+                if progress is not None:
+                    progress(self.step, self.total_steps, losses)
+                if checkpoint is not None and (stop.is_set() or self._checkpoint_due()):
+                    self._store(checkpoint)
+                if stop.is_set() and self.step < self.total_steps:
+                    at = f"step {self.step} of {self.total_steps}"
+                    raise Interrupted(f"training stopped by SIGTERM after {at}; its checkpoint {checkpoint} is written, run again.")
+        return self.step - first
+
+    def _batches(self) -> Iterator[Any]:
+        settings = self.settings
+        return self.samples.training_batches(settings.batch_size, settings.epochs, first_step=self.step, workers=settings.workers)
+
+    def _advance(self, batch: Any) -> dict[str, float]:
+        seed_all(derived_seed(self.settings.seed, Purpose.STEP, self.step))
+        with self.optimizer.optim_context(self.distiller):
+            data = self.distiller.data_preprocessor(batch, True)
+            losses = self.distiller(**data, mode="loss")
+        total, named = self.distiller.parse_losses(losses)
+        values = {name: float(value.detach()) for name, value in named.items()}
+        self._check_finite(values)
+        self.optimizer.update_params(total)
+        for scheduler in self._schedulers:
+            scheduler.step()
+        return values
+
+    def _check_finite(self, losses: Mapping[str, float]) -> None:
+        for name, value in sorted(losses.items(), key=lambda item: item[0] == "loss"):  # the sum last: its parts tell more
+            if not math.isfinite(value):
+                kind = "nan" if math.isnan(value) else "infinite"
+                raise Rejected(kind, f"{name} is {value} at training step {self.step} of {self.total_steps}")
+
+    def _checkpoint_due(self) -> bool:
+        return self.step % self.settings.checkpoint_every == 0 or self.step == self.total_steps
+
+    @property
+    def _identity(self) -> dict[str, Any]:
+        return {**self.settings.identity, "recipe": self.distiller.recipe.digest, "images": len(self.samples), "steps": self.total_steps}
+
+    def _store(self, path: Path) -> None:
+        state = {
+            "schema": SCHEMA,
+            "identity": self._identity,
+            "step": self.step,
+            "distiller": self.distiller.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedulers": [scheduler.state_dict() for scheduler in self._schedulers],
+        }
+        with writing(path) as handle:
+            torch.save(state, handle)
+
+    def _restore(self, path: Path) -> None:
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise ArtifactError(f"the training checkpoint {path} cannot be read: {reason}; remove it to start again.") from error
+        if not isinstance(state, dict) or state.get("schema") != SCHEMA:
+            raise ArtifactError(f"{path} must be a training checkpoint with schema {SCHEMA!r}, but is not; remove it to start again.")
+        for key, value in self._identity.items():
+            stored = state["identity"].get(key)
+            if stored != value:
+                raise ArtifactError(
+                    f"the training checkpoint {path} belongs to another training: {key} was {stored!r} and is {value!r}; "
+                    "remove it to start again."
+                )
+        self.distiller.load_state_dict(state["distiller"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        for scheduler, schedule in zip(self._schedulers, state["schedulers"], strict=True):
+            scheduler.load_state_dict(schedule)
+        self.step = state["step"]
+
+
+@contextmanager
+def _terminated(listen: bool) -> Iterator[threading.Event]:
+    """An event that SIGTERM sets inside; without `listen`, or outside the main thread, SIGTERM keeps its meaning."""
+    stop = threading.Event()
+    if not listen or threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+
+    def on_term(number: int, frame: FrameType | None) -> None:
+        stop.set()
+
+    previous = signal.signal(signal.SIGTERM, on_term)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+@contextmanager
+def memory_limit() -> Iterator[None]:
+    """Running out of memory, of a GPU or of the machine, rejects the candidate."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise Rejected("out-of-memory", (str(error).splitlines() or ["MemoryError"])[0][:200]) from error
+    except RuntimeError as error:
+        if "DefaultCPUAllocator" not in str(error):  # torch raises this plain RuntimeError where the CPU's memory ends
+            raise
+        raise Rejected("out-of-memory", str(error).splitlines()[0][:200]) from error

@@ -1,0 +1,209 @@
+"""The proxy objective: a candidate recipe, trained on search-train and scored on search-val."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Protocol
+
+from mmengine.config import Config
+from torch import nn
+
+from detkds.detectors.batches import Samples, Source
+from detkds.detectors.device import resolve
+from detkds.detectors.distiller import DistilledDetector, supported
+from detkds.detectors.loop import Training, TrainSettings, memory_limit
+from detkds.detectors.predict import Detection, predict
+from detkds.detectors.randomness import Purpose, derived_seed, preserved, seed_all
+from detkds.detectors.train import Start, start_student
+from detkds.errors import DatasetError, DetKDSError, Rejected
+from detkds.evaluation.coco import bounds, evaluate
+from detkds.genome import SLOTS, Genome, Knowledge, Recipe, canonical
+from detkds.losses.filter import Signature, reject_on_probe, signature
+from detkds.losses.views import Response, Views
+
+CHECKS = 8
+"""How often, at most, a validation asks whether it can stop; each time costs an evaluation."""
+
+
+class Goal(Protocol):
+    """When validation may stop early; detkds.search has the class."""
+
+    @property
+    def floor(self) -> float | None:
+        """A candidate that can no longer reach this AP need not be measured further."""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What one candidate reached.
+
+    Args:
+        score: search-val AP in [0, 1]; where `partial`, the highest that was still possible, which is below the goal's floor.
+        student_steps: optimizer steps it took.
+        partial: validation was stopped early.
+        details: AP50, AP75 and the last step's loss.
+    """
+
+    score: float
+    student_steps: int = 0
+    partial: bool = False
+    details: Mapping[str, float] = field(default_factory=dict)
+
+
+class ProxyObjective:
+    """Measures recipes for one teacher-student pair on one subset. Build it once a study.
+
+    All candidates share the student's first weights, the order of the images, their augmentations and the random draws of each step
+    (common random numbers), so differences between scores are due to the recipes.
+
+    Args:
+        config: the student's, adapted to the data set.
+        teacher: with its weights; frozen in place.
+        train: search-train.
+        val: search-val, with at least one box.
+        settings: epochs and seed of the proxy; a candidate is trained in one go, without checkpoints.
+        start: the student's first weights.
+        digests: what else a trial is made of, by name: sha256 of subset, teacher and student config, for the trial's identity.
+        early_stop: stop a validation that can no longer reach the goal's floor.
+
+    Raises:
+        DatasetError: a subset cannot be used.
+        ConfigError, ArtifactError: student or teacher cannot be used.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        teacher: nn.Module,
+        train: Source,
+        val: Source,
+        settings: TrainSettings,
+        *,
+        start: Start | None = None,
+        digests: Mapping[str, str] | None = None,
+        early_stop: bool = True,
+    ) -> None:
+        self.config, self.settings, self.early_stop = config, settings, early_stop
+        self._samples = Samples(config, train, training=True, seed=settings.seed)
+        self._val = Samples(config, val, training=False)
+        if not any(not annotation["iscrowd"] for annotation in self._val.truth["annotations"]):
+            raise DatasetError(f"{val.annotations} must hold at least one box to score candidates on, but holds none.")
+        self._teacher: Any = teacher.to(resolve(settings.device)).eval()
+        self._student, self.inherited = start_student(config, start or Start(), seed=settings.seed, teacher=teacher)
+        self._supported = supported(self._student, self._teacher)
+        self._signatures: dict[Recipe, Signature | None] = {}
+        self.identity: dict[str, Any] = {**(digests or {}), "proxy": settings.identity, "inherit": self.inherited is not None}
+
+    def unsupported(self, knowledge: Knowledge) -> str | None:
+        """Why this pair cannot share a knowledge; None where it can."""
+        return self._supported[knowledge]
+
+    def identify(self, recipe: Recipe) -> str:
+        """The trial's id: sha256 over what each of the recipe's losses does and over `identity`.
+
+        What a loss does is its value and its gradient to the student on the probe batch, rounded, so that candidates equal in effect are
+        trained once: those of one canonical form, and those whose equality no rule has found.
+        """
+        effects = [self._effect(genome, recipe.semantics) for genome in recipe.active]
+        return hashlib.sha256(json.dumps([effects, self.identity], sort_keys=True).encode()).hexdigest()
+
+    def _effect(self, genome: Genome, semantics: str) -> list[float] | str:
+        form = Recipe((genome.with_weight(1.0),), semantics)
+        if form not in self._signatures:
+            self._signatures[form] = self._sign(form)
+        found = self._signatures[form]
+        if found is None:
+            return f"{semantics} {canonical(genome, semantics)}"
+        length, loss = genome.weight * found.size, genome.weight * found.size * found.loss
+        # Equal effects differ by rounding, and different losses by far more than these steps; the direction has length 1.
+        return [float(f"{length:.3g}"), float(f"{loss:.3g}"), *(round(entry, 3) + 0.0 for entry in found.direction)]
+
+    def _sign(self, form: Recipe) -> Signature | None:
+        """The form's signature; None where there is nothing to compare. The loss filter, which comes next, says why."""
+        views = self._views
+        try:
+            found = signature(form, views)
+        except Exception:  # a loss that raises is a rejected candidate, and rejecting is not this method's business
+            return None
+        usable = found.size > 0 and all(map(math.isfinite, (found.size, found.loss, *found.direction)))
+        return found if usable else None
+
+    def __call__(self, recipe: Recipe, goal: Goal) -> Score:
+        """Train and score one candidate; the same recipe and goal give the same score.
+
+        Raises:
+            Rejected: the recipe cannot work: the loss filter's kinds, out-of-memory, or raised (any exception of a candidate's losses).
+        """
+        try:
+            with memory_limit():
+                return self._measure(recipe, goal.floor if self.early_stop else None)
+        except (DetKDSError, OSError):
+            raise
+        except Exception as error:
+            # The student alone, candidate 0, went through the same code, so whatever comes up now is the losses' doing, and one
+            # bad candidate must not end a search. Without losses it is a fault of the whole set-up.
+            if not recipe.active:
+                raise
+            raise Rejected("raised", " ".join(f"{type(error).__name__}: {error}".split())[:300]) from error
+
+    def _measure(self, recipe: Recipe, floor: float | None) -> Score:
+        distiller = DistilledDetector(copy.deepcopy(self._student), self._teacher, recipe)
+        if recipe.active:
+            reject_on_probe(recipe, self._views)
+        training = Training(distiller, self.config, self._samples, self.settings)
+        last: dict[str, float] = {}
+        steps = training.run(progress=lambda step, total, losses: last.update(losses))
+        score = self._validate(distiller.student, floor)
+        return replace(score, student_steps=steps, details={**score.details, "loss": last["loss"]})
+
+    def _validate(self, student: nn.Module, floor: float | None) -> Score:
+        truth, total = self._val.truth, len(self._val)
+        found: list[Detection] = []
+        seen: list[int] = []
+        due = interval = math.ceil(total / CHECKS)
+        for batch in predict(student, self._val, batch_size=self.settings.batch_size, device=self.settings.device):
+            found += batch.detections
+            seen += batch.image_ids
+            if floor is not None and due <= len(seen) < total:
+                due = len(seen) + interval
+                highest = bounds(truth, found, seen).upper
+                if highest < floor:
+                    return Score(highest, partial=True)
+        figures = evaluate(truth, found).figures
+        return Score(figures["AP"], details={name: figures[name] for name in ("AP50", "AP75")})
+
+    @cached_property
+    def _views(self) -> Views:
+        """What the first training batch with boxes offers to every loss that the pair supports; without gradients, to keep nothing else."""
+        knowledges = [knowledge for knowledge, reason in self._supported.items() if reason is None]
+        recipe = Recipe(tuple(map(_some_loss, knowledges)))
+        return self._probe(recipe)
+
+    def _probe(self, recipe: Recipe) -> Views:
+        distiller: Any = DistilledDetector(copy.deepcopy(self._student), self._teacher, recipe).to(resolve(self.settings.device))
+        for batch in self._samples.training_batches(self.settings.batch_size, 1):
+            if any(len(sample.gt_instances) for sample in batch["data_samples"]):
+                with preserved():
+                    seed_all(derived_seed(self.settings.seed, Purpose.STEP, 0))
+                    return _detached(distiller.views(**distiller.data_preprocessor(batch, True)))
+        raise DatasetError("search-train must hold an image with a box that the losses can be tried on, but holds none.")
+
+
+def _some_loss(knowledge: Knowledge) -> Genome:
+    """Any loss of a knowledge; it is there to have the knowledge's views made."""
+    slots = SLOTS[knowledge]
+    return Genome(knowledge, ("none",) * (len(slots) - 1), slots["distance"][0])
+
+
+def _detached(views: Views) -> Views:
+    response = views.student_response
+    if response is not None:
+        parts = (response.scores, response.boxes, response.centres, response.units)
+        response = Response(*(tuple(tensor.detach() for tensor in part) for part in parts))
+    return replace(views, student_levels=tuple(level.detach() for level in views.student_levels), student_response=response)

@@ -1,0 +1,106 @@
+"""The optimizer and learning-rate schedule of a detector's own config, stretched to the training that is asked for."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.optim import OptimWrapper, build_optim_wrapper
+from mmengine.registry import PARAM_SCHEDULERS, init_default_scope
+from torch import nn
+
+from detkds.detectors.silence import silence
+from detkds.errors import ConfigError
+
+_MOMENTS = ("begin", "end", "T_max", "step_size", "total_steps")
+_LISTS_OF_MOMENTS = ("milestones", "periods")
+WARM_UP_SHARE = 0.1
+
+
+def build_optimizer(
+    config: Config, student: nn.Module, connectors: Iterable[nn.Parameter] = (), *, learning_rate: float | None = None, amp: bool = False
+) -> OptimWrapper:
+    """The config's optimizer over the student, exactly as stock mmdet would build it, with the connectors as one more group.
+
+    Args:
+        config: a full detector config with `optim_wrapper`; clipping, per-parameter settings and accumulation are its own.
+        student: its parameters keep their own names, so per-parameter settings of the config apply.
+        connectors: what aligns student to teacher; trained with the config's plain settings.
+        learning_rate: replaces the config's.
+        amp: mixed precision with dynamic loss scaling; needs a GPU.
+
+    Raises:
+        ConfigError: the config has no usable `optim_wrapper`.
+    """
+    if not isinstance(config.get("optim_wrapper"), dict) or "optimizer" not in config.optim_wrapper:
+        raise ConfigError("the student's config must have an optim_wrapper with an optimizer, but has none; add one as mmdet's configs do.")
+    options = copy.deepcopy(config.optim_wrapper)
+    if learning_rate is not None:
+        options.optimizer.lr = learning_rate
+    if amp:
+        options.update(type="AmpOptimWrapper", loss_scale="dynamic")
+    init_default_scope("mmdet")
+    with silence():
+        wrapper = build_optim_wrapper(student, options)
+    extra = list(connectors)
+    if extra:
+        wrapper.optimizer.add_param_group({"params": extra})
+    return wrapper
+
+
+def build_schedulers(config: Config, optimizer: OptimWrapper, *, steps: int) -> list[Any]:
+    """The config's `param_scheduler` over `steps` training steps; each is to be stepped once a training step.
+
+    Moments keep their share of the training: a milestone at epoch 8 of the config's 12 lies at two thirds of `steps`. Schedules by
+    epoch move in steps, which is smoother and the same at whole epochs. A warm-up counted in iterations inside a config counted in
+    epochs keeps its iterations, but lasts at most a tenth of the training. Phases of less than two steps are left out.
+
+    Raises:
+        ConfigError: the config does not say how long it trains, or has a schedule that waits for validation results.
+    """
+    given = config.get("param_scheduler") or []
+    init_default_scope("mmdet")
+    wanted = [_stretched(dict(options), config, steps) for options in (given if isinstance(given, list | tuple) else [given])]
+    return [
+        PARAM_SCHEDULERS.build(options, default_args={"optimizer": optimizer})
+        for options in wanted
+        if options["end"] - options.get("begin", 0) >= 2
+    ]
+
+
+def _stretched(options: dict[str, Any], config: Config, steps: int) -> dict[str, Any]:
+    """One scheduler's options with every moment in training steps."""
+    if "Plateau" in str(options.get("type")):
+        raise ConfigError(f"{options['type']} waits for validation results, which this training does not make; use MultiStepLR instead.")
+    by_epoch = options.pop("by_epoch", True)
+    options.pop("convert_to_iter_based", None)
+    ratio, limit = _ratio(config, steps, by_epoch)
+
+    def moment(value: float) -> int:
+        return min(round(value * ratio), limit)
+
+    for name in _MOMENTS:
+        if options.get(name) is not None:
+            options[name] = moment(options[name])
+    for name in _LISTS_OF_MOMENTS:
+        if name in options:
+            options[name] = [moment(value) for value in options[name]]
+    if "Exponential" in str(options.get("type")):
+        options["gamma"] **= 1 / ratio  # so many times as often
+    for name in ("T_max", "step_size", "total_steps"):
+        if options.get(name) is not None:
+            options[name] = max(options[name], 1)
+    return {**options, "end": options.get("end", steps), "by_epoch": False}
+
+
+def _ratio(config: Config, steps: int, by_epoch: bool) -> tuple[float, int]:
+    """Training steps a unit of the config's time, and the last step a moment may lie at."""
+    loop = config.get("train_cfg") or {}
+    length = loop.get("max_epochs") or loop.get("max_iters")
+    if not length:
+        raise ConfigError("the student's config must say how long its schedule is, but does not; add train_cfg.max_epochs or max_iters.")
+    if by_epoch or "max_epochs" not in loop:
+        return steps / length, steps
+    return 1.0, max(int(steps * WARM_UP_SHARE), 1)

@@ -1,0 +1,152 @@
+"""What can be said before anything runs: a run.yaml with all its faults and its cost, the size of a space, one genome."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from detkds import config as run_config
+from detkds.config import RunConfig, Split
+from detkds.errors import ConfigError, DatasetError, DetKDSError
+from detkds.genome import Genome, Knowledge, Recipe, canonical
+from detkds.search.space import SearchSpace, table_2_readings
+from detkds.stages.plans import SearchPlan, WeightsPlan
+
+
+def check(path: Path, *, trust: bool, console: Console) -> None:
+    """Check a run.yaml and all it names on this machine; ask no store and train nothing.
+
+    Raises:
+        ConfigError, DatasetError: everything that is wrong, one line a fault.
+    """
+    config = run_config.load(path)
+    classes = _check_data(config, console)
+    _check_pair(config, classes, trust, console)
+    console.print(_cost(config))
+    console.print(f"{path}: good", style="green", markup=False)
+
+
+def _check_data(config: RunConfig, console: Console) -> tuple[str, ...]:
+    """Class names of a local data set; none where it lies in the store."""
+    from detkds.data.coco import load
+
+    root = config.data.root
+    if root.startswith("s3://"):
+        console.print(f"data     {root}: in the store, looked at by the subset stage", markup=False)
+        return ()
+    faults, classes = [], ()
+    for name, split in (("train", config.data.train), ("test", config.data.test)):
+        try:
+            data = load(*_paths(root, split))
+        except DatasetError as error:
+            faults.append(str(error))
+            continue
+        classes = tuple(category["name"] for category in data["categories"])
+        console.print(
+            f"data     {name}: {len(data['images'])} images, {len(data['annotations'])} objects, {len(classes)} classes", markup=False
+        )
+    if faults:
+        raise DatasetError("\n".join(faults))
+    return classes
+
+
+def _paths(root: str, split: Split) -> tuple[Path, Path]:
+    return Path(root) / split.annotations, Path(root) / split.images
+
+
+def _check_pair(config: RunConfig, classes: tuple[str, ...], trust: bool, console: Console) -> None:
+    """Build teacher and student without weights, and say which knowledges they can share.
+
+    Raises:
+        ConfigError: a config cannot be used, or a knowledge that is to be searched cannot be shared.
+    """
+    from detkds.detectors.checkpoints import apply_weights, load_weights
+    from detkds.detectors.configs import adapt, build_detector
+    from detkds.detectors.data_config import read_config
+    from detkds.detectors.distiller import supported
+
+    built, faults = {}, []
+    for role, detector in (("teacher", config.teacher), ("student", config.student)):
+        try:
+            loaded = read_config(detector.config, trust=trust)
+            loaded.merge_from_dict(detector.options)
+            adapted = adapt(loaded, classes, pretrained_backbone=True).config if classes else loaded
+            built[role] = build_detector(adapted, seed=0)
+        except ConfigError as error:
+            faults.append(f"{role}: {error}")
+            continue
+        size = sum(parameter.numel() for parameter in built[role].parameters()) / 1e6
+        console.print(f"{role}  {detector.config}: {size:.1f} million parameters", markup=False)
+    checkpoint = config.teacher.checkpoint
+    if "teacher" in built and checkpoint and not checkpoint.startswith("s3://"):
+        try:
+            apply_weights(built["teacher"], load_weights(checkpoint), f"teacher checkpoint {checkpoint}")
+        except DetKDSError as error:
+            faults.append(f"teacher: {error}")
+    if len(built) == 2:
+        reasons = supported(built["student"], built["teacher"])
+        faults += [f"search.knowledge: {name} cannot be searched: {reasons[name]}" for name in config.search.knowledge if reasons[name]]
+    if faults:
+        raise ConfigError("\n".join(faults))
+
+
+def _cost(config: RunConfig) -> Table:
+    """Candidates a study and the epochs they take."""
+    from detkds.stages.evolve import candidates
+    from detkds.stages.weights import candidates as weight_candidates
+
+    search = config.search
+    plan = SearchPlan(
+        search.semantics, search.space, search.algorithm, search.population, search.iterations, search.sample_ratio, search.top_k
+    )
+    table = Table(title="the run at most", title_style="bold")
+    for column in ("stage", "candidates", "epochs each", "of the training images"):
+        table.add_column(column, justify="left" if column == "stage" else "right")
+    for knowledge in search.knowledge:
+        table.add_row(f"evolve {knowledge}", str(candidates(plan)), str(search.proxy_epochs), f"{100 * search.subset:.0f} %")
+    weights = WeightsPlan(search.weights.population, search.weights.iterations)
+    table.add_row(
+        "weights", str(weight_candidates(weights, len(search.knowledge))), str(search.proxy_epochs), f"{100 * search.subset:.0f} %"
+    )
+    table.add_row("train", "2", str(config.train.epochs), "100 %")
+    return table
+
+
+def describe_space(preset: str, semantics: str, sample: int, seed: int, console: Console) -> None:
+    """Print exact counts of a space, before and after folding, and random genomes."""
+    space = SearchSpace.preset(preset, semantics)
+    table = Table(title=f"search space {preset}, semantics {semantics}", title_style="bold")
+    for column in ("knowledge", "forms", "genomes", "forms after folding", "genomes after folding"):
+        table.add_column(column, justify="left" if column == "knowledge" else "right")
+    counts = {knowledge: space.count(knowledge) for knowledge in Knowledge}
+    for knowledge, count in counts.items():
+        table.add_row(str(knowledge), *(f"{n:,}" for n in (count.forms, count.genomes, count.distinct_forms, count.distinct)))
+    table.add_section()
+    sums = [sum(getattr(count, name) for count in counts.values()) for name in ("forms", "genomes", "distinct_forms", "distinct")]
+    table.add_row("all", *(f"{total:,}" for total in sums))
+    console.print(table)
+    console.print(f"weights of five losses together: {space.count_weights():,}; with 0 allowed: {space.count_weights(zero=True):,}")
+    for reading, total in table_2_readings().items():
+        console.print(f"{reading}: {total:,}", style="dim", markup=False)
+    rng = random.Random(seed)
+    for knowledge in Knowledge:
+        for _ in range(sample):
+            console.print(str(space.sample(rng, knowledge)), markup=False)
+
+
+def describe_genome(text: str, preset: str, semantics: str, console: Console) -> None:
+    """Print a genome's canonical form, digest and whether the space holds it.
+
+    Raises:
+        GenomeError: the text does not parse; the message names the nearest word.
+    """
+    genome = Genome.parse(text)
+    recipe = Recipe((genome,), semantics)
+    inside = SearchSpace.preset(preset, semantics).contains(genome)
+    console.print(str(genome), markup=False, style="bold")
+    console.print(f"  canonical  {canonical(genome, semantics)}", markup=False)
+    console.print(f"  digest     {recipe.digest}", markup=False)
+    console.print(f"  space      {'in' if inside else 'not in'} {preset}", markup=False)

@@ -1,0 +1,48 @@
+"""Response knowledge (Eq. 3): class scores and boxes of the heads, in the common view."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from detkds.genome import Genome, Knowledge
+from detkds.losses.boxes import BOX_DISTANCES, sides_from
+from detkds.losses.distances import LOGITS_DISTANCES, weighted_mean
+from detkds.losses.features import nothing
+from detkds.losses.transforms import LOCALIZATION_TRANSFORMS, LOGITS_TRANSFORMS
+from detkds.losses.views import Response
+
+CONFIDENT = 0.05
+"""A cell's box counts where the teacher's best class score is above this, mmdet's own threshold for a detection."""
+
+
+def response_levels(genome: Genome, semantics: str, student: Response, teacher: Response) -> Tensor:
+    """Eq. 3 without its weight: the mean over levels, or their sum under `released`; 0 where a level has no cell (no proposal)."""
+    losses = []
+    for level, scores in enumerate(student.scores):
+        if scores.numel() == 0:
+            losses.append(nothing((scores, student.boxes[level])))
+        elif genome.knowledge is Knowledge.LOGITS:
+            losses.append(logits(genome, semantics, scores, teacher.scores[level]))
+        else:
+            losses.append(localization(genome, student, teacher, level))
+    stacked = torch.stack(losses)
+    return stacked.sum() if semantics == "released" else stacked.mean()
+
+
+def logits(genome: Genome, semantics: str, student: Tensor, teacher: Tensor) -> Tensor:
+    """D(T<p_S, p_T>) over all cells of one level of scores (N, K, H, W)."""
+    transform = LOGITS_TRANSFORMS[semantics][genome.slots["transform"]]
+    return LOGITS_DISTANCES[semantics][genome.slots["distance"]](transform(student), transform(teacher), None)
+
+
+def localization(genome: Genome, student: Response, teacher: Response, level: int) -> Tensor:
+    """1 - IoU, or one of its family, of the two boxes of each confident cell, weighted by the teacher's score; 0 without such a cell.
+
+    Both boxes are measured from the student's cell centre in the student's units, so that equal boxes are equal.
+    """
+    transform, distance = LOCALIZATION_TRANSFORMS[genome.slots["transform"]], BOX_DISTANCES[genome.slots["distance"]]
+    centres, units = student.centres[level], student.units[level]
+    sides = (transform(sides_from(side.boxes[level], centres, units)) for side in (student, teacher))
+    score = teacher.scores[level].amax(1)
+    return weighted_mean(distance(*sides), score * (score > CONFIDENT))

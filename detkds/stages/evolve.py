@@ -1,0 +1,65 @@
+"""Stage 2, evolve: the search of one knowledge (Alg. 1, lines 1-12)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from detkds.errors import ConfigError
+from detkds.genome import Genome, Knowledge, Recipe
+from detkds.genome.presets import preset
+from detkds.search.baselines import RandomSearch
+from detkds.search.designer import SingleSearch
+from detkds.search.evolution import Evolution
+from detkds.search.settings import SearchSettings
+from detkds.search.space import SearchSpace
+from detkds.stages.plans import Pair, Result, Schedule, SearchPlan
+from detkds.stages.progress import say, told
+from detkds.stages.proxy import Proxy
+from detkds.stages.studies import Finished, conduct, publish
+
+ALGORITHMS: dict[str, type[SingleSearch]] = {"evolution": Evolution, "random": RandomSearch}
+
+
+@told
+def run(knowledge: str, pair: Pair, plan: SearchPlan, schedule: Schedule, *, searched: str, subset: Path, out: Path) -> Result:
+    """Publish the journal of the search and the best genome of one knowledge at `out`.
+
+    A search that was killed goes on from its journal, with the same result. A knowledge that is not `searched` (comma-separated), or that
+    this pair of detectors cannot share, gives an empty study with the reason.
+
+    Raises:
+        DetKDSError: data, detectors or plan cannot be used; the message says which.
+    """
+    wanted = Knowledge(knowledge)
+    task = f"evolve {wanted}"
+    if wanted not in searched.split(","):
+        return publish(Finished(task, str(wanted), (), reason="not searched in this run"), out)
+    proxy = Proxy(pair, schedule, subset, early_stop=plan.early_stop)
+    if reason := proxy.unsupported(wanted):
+        say(task, f"left out: {reason}")
+        return publish(Finished(task, str(wanted), (), reason=reason), out)
+    designer = _designer(wanted, plan, schedule.seed)
+    settings = {"knowledge": wanted, "plan": plan, **proxy.identity}
+    finished = conduct(task, str(wanted), designer, proxy, settings, expected=candidates(plan))
+    return publish(finished, out)
+
+
+def candidates(plan: SearchPlan) -> int:
+    """How many candidates Alg. 1 asks: no distillation, the first population, two an iteration."""
+    return 1 + plan.population + 2 * plan.iterations
+
+
+def _designer(knowledge: Knowledge, plan: SearchPlan, seed: int) -> SingleSearch:
+    if plan.algorithm not in ALGORITHMS:
+        raise ConfigError(f"unknown search algorithm {plan.algorithm!r}: choose from {', '.join(ALGORITHMS)}.")
+    settings = SearchSettings(plan.population, plan.iterations, plan.sample_ratio, plan.top_k)
+    space = SearchSpace.preset(plan.space, plan.semantics)
+    return ALGORITHMS[plan.algorithm](space, knowledge, settings, seed, warm_start(plan, knowledge)[: plan.population])
+
+
+def warm_start(plan: SearchPlan, knowledge: Knowledge) -> list[Genome]:
+    """The genomes of one knowledge in the presets that the plan names; presets of another semantics have none."""
+    recipes: list[Recipe] = [preset(name.strip()) for name in plan.warm_start.split(",") if name.strip()]
+    return [
+        genome for recipe in recipes if recipe.semantics == plan.semantics for genome in recipe.genomes if genome.knowledge is knowledge
+    ]

@@ -1,0 +1,74 @@
+"""The plain values that stages take, grouped; an empty text or 0 means "not given", because a pipeline parameter has no null."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A COCO-format data set: `root` is a folder or an s3:// address, the rest is relative to it."""
+
+    root: str
+    train_annotations: str
+    train_images: str
+    test_annotations: str
+    test_images: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Teacher and student: configs by mmdet name or address of a data file, checkpoints by address."""
+
+    teacher_config: str
+    teacher_checkpoint: str
+    student_config: str
+    student_checkpoint: str = ""
+    inherit: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class SearchPlan:
+    """Budget and reading of Alg. 1 for one knowledge; `warm_start` lists presets, comma-separated."""
+
+    semantics: str
+    space: str
+    algorithm: str
+    population: int
+    iterations: int
+    sample_ratio: float
+    top_k: int
+    warm_start: str = ""
+    early_stop: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsPlan:
+    """Budget of Alg. 1, lines 13-18."""
+
+    population: int
+    iterations: int
+    early_stop: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How long and how a student is trained; batch_size and learning_rate 0 are those of its config."""
+
+    epochs: int
+    batch_size: int = 0
+    learning_rate: float = 0.0
+    amp: bool = False
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a stage tells the UI beside its artifact: metadata of the artifact, flat metrics, Markdown, an HTML page."""
+
+    metadata: Mapping[str, Any]
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    markdown: str = ""
+    page: str = ""

@@ -1,0 +1,85 @@
+"""The proxy objective of a study, built from a stage's plain values."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from detkds.detectors.batches import Source
+from detkds.detectors.objective import ProxyObjective
+from detkds.genome import Knowledge, Recipe
+from detkds.search.objective import Goal, Outcome
+from detkds.stages import pair as pairs
+from detkds.stages.plans import Pair, Schedule
+from detkds.stages.subset import part
+from detkds.stages.train import classes_of
+from detkds.stages.workplace import digest, local, workplace
+from detkds.storage.artifacts import verify, write_atomic
+from detkds.storage.manifest import file_sha256
+
+
+class Proxy:
+    """Trains a candidate on search-train and scores it on search-val. One measurement of no distillation serves all studies of a run.
+
+    Args:
+        pair: teacher and student.
+        schedule: of a candidate's training.
+        subset: artifact of the subset stage.
+        early_stop: stop a validation whose outcome is settled.
+    """
+
+    def __init__(self, pair: Pair, schedule: Schedule, subset: Path, *, early_stop: bool) -> None:
+        train, val = (part(subset, name) for name in ("search_train", "search_val"))
+        source = Source(train.annotations, train.images)
+        classes = classes_of(source)
+        config, start = pairs.student(pair, classes)
+        self._objective = ProxyObjective(
+            config,
+            pairs.teacher(pair.teacher_config, pair.teacher_checkpoint, classes),
+            source,
+            Source(val.annotations, val.images),
+            pairs.settings(schedule, config),
+            start=start,
+            digests={
+                "subset": verify(subset).digest,
+                "teacher": file_sha256(local(pair.teacher_checkpoint)),
+                "student": digest([config.to_dict(), pair.student_checkpoint and file_sha256(local(pair.student_checkpoint))]),
+            },
+            early_stop=early_stop,
+        )
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What makes a trial this trial, beside the recipe."""
+        return self._objective.identity
+
+    def unsupported(self, knowledge: Knowledge) -> str | None:
+        """Why this pair cannot share a knowledge; None where it can."""
+        return self._objective.unsupported(knowledge)
+
+    def identify(self, recipe: Recipe) -> str:
+        """The trial's id."""
+        return self._objective.identify(recipe)
+
+    def __call__(self, recipe: Recipe, goal: Goal) -> Outcome:
+        """Train and score one candidate.
+
+        Raises:
+            Rejected: the recipe cannot work.
+        """
+        return self._measure(recipe, goal) if recipe.active else self._without_distillation(recipe)
+
+    def _measure(self, recipe: Recipe, goal: Goal) -> Outcome:
+        score = self._objective(recipe, goal)
+        return Outcome(score.score, score.student_steps, score.partial, score.details)
+
+    def _without_distillation(self, recipe: Recipe) -> Outcome:
+        """Candidate 0, which every study of a run measures alike: once on this machine."""
+        known = workplace("candidate-zero", identity=self.identity) / "outcome.json"
+        if known.exists():
+            return Outcome(**json.loads(known.read_text()))
+        outcome = self._measure(recipe, Goal())
+        stored = {"score": outcome.score, "student_steps": outcome.student_steps, "details": dict(outcome.details)}
+        write_atomic(known, json.dumps(stored))
+        return outcome

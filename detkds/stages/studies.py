@@ -1,0 +1,163 @@
+"""What the two searching stages share: conduct a study beside its journal, publish it, read it back."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from detkds.genome import Recipe
+from detkds.search.designer import Designer
+from detkds.search.history import History
+from detkds.search.journal import Journal
+from detkds.search.study import StudyResult
+from detkds.search.study import run as run_study
+from detkds.search.trial import Trial, TrialState
+from detkds.stages.plans import Result
+from detkds.stages.progress import say
+from detkds.stages.proxy import Proxy
+from detkds.stages.workplace import plain, workplace
+from detkds.storage.artifacts import publishing, verify
+
+KIND = "study"
+JOURNAL, TIMINGS, SUMMARY, RECIPE = "journal.jsonl", "timings.jsonl", "study.json", "recipe.json"
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished study.
+
+    Args:
+        task: its name in progress lines.
+        name: the knowledge, or "weights".
+        trials: all of them; none where the knowledge was left out.
+        journal: the folder of the journal; None where there is none.
+        reason: why it was left out.
+        seconds: wall-clock time of the last process that worked on it.
+    """
+
+    task: str
+    name: str
+    trials: tuple[Trial, ...]
+    journal: Path | None = None
+    reason: str = ""
+    seconds: float = 0.0
+
+    @property
+    def baseline(self) -> float | None:
+        """The score of candidate 0, no distillation."""
+        return self.trials[0].score if self.trials else None
+
+    @property
+    def best(self) -> Trial | None:
+        """The best candidate with a loss; None where none has a score."""
+        scored = [trial for trial in self.trials if trial.score is not None and trial.recipe.active]
+        return max(scored, key=lambda trial: (trial.score or 0.0, -trial.number), default=None)
+
+
+def conduct(
+    task: str,
+    name: str,
+    designer: Designer,
+    proxy: Proxy,
+    settings: Mapping[str, Any],
+    *,
+    expected: int,
+    known: Mapping[str, Trial] | None = None,
+) -> Finished:
+    """Run a study to its end from wherever its journal stands, one progress line a trial."""
+    written = plain(settings)
+    folder = workplace(task.replace(" ", "-"), **written)
+    began = time.monotonic()
+    with Journal(folder / JOURNAL, written) as journal:
+        result = run_study(designer, proxy, journal, identify=proxy.identify, known=known, progress=_narrator(task, expected, began))
+    _say_counts(task, result)
+    return Finished(task, name, result.trials, folder, seconds=round(time.monotonic() - began, 1))
+
+
+def publish(finished: Finished, out: Path, recipe: Recipe | None = None) -> Result:
+    """Publish a study: journal, timings, its best recipe (or the one given) and a summary."""
+    best = finished.best
+    found = recipe if recipe is not None else (best.recipe if best else Recipe())
+    summary: dict[str, Any] = {
+        "name": finished.name,
+        "reason": finished.reason,
+        "candidates": len(finished.trials),
+        "rejected": sum(trial.state is TrialState.REJECTED for trial in finished.trials),
+        "student_steps": sum(trial.student_steps for trial in finished.trials),
+        "no_distillation_AP": finished.baseline,
+        "best_AP": best.score if best else None,
+        "recipe": str(found),
+    }
+    with publishing(out, kind=KIND, meta={"seconds": finished.seconds}) as folder:
+        (folder / SUMMARY).write_text(json.dumps(summary, indent=1))
+        (folder / RECIPE).write_text(found.dumps())
+        for name in (JOURNAL, TIMINGS):
+            if finished.journal and (finished.journal / name).exists():
+                shutil.copy(finished.journal / name, folder / name)
+    numbers = ("candidates", "rejected", "student_steps", "no_distillation_AP", "best_AP")
+    metrics = {name: float(summary[name]) for name in numbers if summary[name] is not None}
+    return Result({"recipe": str(found), "study": finished.name}, metrics, markdown(finished, str(found)))
+
+
+def read(artifact: Path) -> tuple[dict[str, Any], History | None, float]:
+    """Summary, history (None where the knowledge was left out) and seconds of a published study.
+
+    Raises:
+        ArtifactError: the artifact is not whole, or its journal is damaged.
+    """
+    meta = verify(artifact, KIND).meta
+    summary = json.loads((artifact / SUMMARY).read_text())
+    journal = artifact / JOURNAL
+    return summary, History.read(journal) if journal.exists() else None, float(meta["seconds"])
+
+
+def markdown(finished: Finished, recipe: str) -> str:
+    """The study as the UI's Markdown view shows it."""
+    if finished.reason:
+        return f"**{finished.name}** was left out: {finished.reason}\n"
+    rows = [f"| {trial.number} | `{_short(trial.recipe)}` | {_outcome(trial)} |" for trial in finished.trials]
+    return "\n".join(
+        [f"**{finished.name}**", "", f"```\n{recipe}\n```", "", "| no. | candidate | search-val AP |", "|---:|---|---|", *rows, ""]
+    )
+
+
+def _short(recipe: Recipe) -> str:
+    return "; ".join(map(str, recipe.active)).replace("|", "\\|") or "no distillation"
+
+
+def _outcome(trial: Trial) -> str:
+    if trial.score is None:
+        return f"{trial.state}: {trial.reason}"
+    return f"{100 * trial.score:.1f}" + (" (stopped early: a bound)" if trial.partial else "")
+
+
+def _narrator(task: str, expected: int, began: float) -> Callable[[Trial], None]:
+    best: list[float] = []
+
+    def narrate(trial: Trial) -> None:
+        if trial.state is TrialState.RUNNING:
+            return
+        if trial.score is not None:
+            best[:] = [max([*best, trial.score])]
+        leader = f"best {100 * best[0]:.1f}" if best else "no score yet"
+        minutes = (time.monotonic() - began) / 60
+        say(
+            task,
+            f"{trial.number + 1}/{expected}  {_outcome(trial)}  {leader}  {minutes:.1f} min  {_short(trial.recipe)}".replace("\\|", "|"),
+        )
+
+    return narrate
+
+
+def _say_counts(task: str, result: StudyResult) -> None:
+    counts = result.counts
+    rejected = ", ".join(f"{number} {kind}" for kind, number in counts.rejected.items()) or "none"
+    say(
+        task,
+        f"{counts.trained} trained, {counts.answered} answered by others, rejected: {rejected}, {counts.student_steps} steps",
+    )

@@ -1,0 +1,80 @@
+"""Stage 3, weights: how much each of the found losses counts (Alg. 1, lines 13-18)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from detkds.errors import ArtifactError
+from detkds.genome import Genome, Recipe
+from detkds.search.settings import SearchSettings
+from detkds.search.space import SearchSpace
+from detkds.search.trial import Trial, best_of
+from detkds.search.weights import WeightSearch
+from detkds.stages.plans import Pair, Result, Schedule, WeightsPlan
+from detkds.stages.progress import say, told
+from detkds.stages.proxy import Proxy
+from detkds.stages.studies import Finished, conduct, publish, read
+from detkds.stages.train import recipe_of
+from detkds.storage.artifacts import publishing
+
+TASK = "weights"
+POOL_RATIO, TOP_K = 0.9, 5
+"""r and k of Alg. 1; the paper gives none of their own to the weights."""
+
+
+@told
+def run(studies: Sequence[Path], pair: Pair, plan: WeightsPlan, schedule: Schedule, *, subset: Path, out: Path, recipe_out: Path) -> Result:
+    """Publish the search over weights at `out` and the best recipe of all at `recipe_out`, which may be no distillation.
+
+    Trials of the five studies answer where the same recipe comes up again.
+
+    Raises:
+        DetKDSError: data, detectors or plan cannot be used; the message says which.
+    """
+    genomes, known, semantics = _found(studies)
+    if not genomes:
+        say(TASK, "no loss was found that could be trained; the recipe is no distillation")
+        finished = Finished(TASK, TASK, (), reason="no knowledge has a candidate with a score")
+        recipe = Recipe(semantics=semantics)
+    else:
+        proxy = Proxy(pair, schedule, subset, early_stop=plan.early_stop)
+        finished = _search(genomes, semantics, plan, schedule, proxy, known)
+        best = best_of(finished.trials)
+        recipe = Recipe(best.recipe.active, semantics) if best else Recipe(semantics=semantics)
+    with publishing(recipe_out, kind="recipe", meta={}) as folder:
+        (folder / "recipe.json").write_text(recipe.dumps())
+        (folder / "recipe.txt").write_text(f"{recipe}\n")
+    return publish(finished, out, recipe)
+
+
+def candidates(plan: WeightsPlan, genomes: int) -> int:
+    """How many candidates the search asks: no distillation, the first population (at least the known points), one an iteration."""
+    return 1 + max(plan.population, genomes + 2) + plan.iterations
+
+
+def _search(
+    genomes: Sequence[Genome], semantics: str, plan: WeightsPlan, schedule: Schedule, proxy: Proxy, known: dict[str, Trial]
+) -> Finished:
+    settings = SearchSettings(plan.population, plan.iterations, POOL_RATIO, min(TOP_K, plan.population))
+    space = SearchSpace.preset("paper", semantics)
+    designer = WeightSearch(genomes, space, settings, schedule.seed)
+    identity = {"genomes": [str(genome) for genome in genomes], "plan": plan, **proxy.identity}
+    return conduct(TASK, TASK, designer, proxy, identity, expected=candidates(plan, len(genomes)), known=known)
+
+
+def _found(studies: Sequence[Path]) -> tuple[list[Genome], dict[str, Trial], str]:
+    """The best genome of each study, all finished trials by id, and the semantics."""
+    recipes: list[Recipe] = []
+    known: dict[str, Trial] = {}
+    for artifact in studies:
+        _, history, _ = read(artifact)
+        if history is not None:
+            recipes.append(recipe_of(artifact))
+            for trial_id, trial in history.finished().items():
+                known.setdefault(trial_id, trial)
+    active = [recipe for recipe in recipes if recipe.active]
+    semantics = {recipe.semantics for recipe in active}
+    if len(semantics) > 1:
+        raise ArtifactError(f"all studies must have one semantics, got {', '.join(sorted(semantics))}; search them again with one.")
+    return [recipe.genomes[0] for recipe in active], known, semantics.pop() if semantics else "paper"

@@ -1,0 +1,85 @@
+"""One stage by hand: the stage's function with the values of a run.yaml, as the pipeline would call it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from detkds import config as run_config
+from detkds import launch
+from detkds.config import RunConfig
+from detkds.stages.plans import Pair, Schedule, SearchPlan, Source, WeightsPlan
+
+
+@contextlib.contextmanager
+def prepared(path: Path, home: Path, trust: bool, console: Console) -> Iterator[dict[str, Any]]:
+    """The pipeline's parameters of a run.yaml, with the store running; the teacher is trained where there is none yet."""
+    config: RunConfig = run_config.load(path)
+    home = home.resolve()
+    with launch.store(home, console) as environment:
+        launch.use(home, environment)
+        results = f"s3://{config.store.bucket}/runs"
+        yield launch.prepare(config, home=home, trust=trust, results=results, show=lambda line: console.print(line, markup=False))
+
+
+def subset(values: dict[str, Any], out: Path) -> None:
+    """Stage 1."""
+    from detkds.stages import subset as stage
+
+    names = ("dataset", "train_annotations", "train_images", "test_annotations", "test_images")
+    source = Source(*(values[name] for name in names))
+    stage.run(source, fraction=values["subset_fraction"], val_fraction=values["search_val_fraction"], seed=values["seed"], out=out)
+
+
+def evolve(values: dict[str, Any], knowledge: str, subset: Path, out: Path) -> None:
+    """Stage 2."""
+    from detkds.stages import evolve as stage
+
+    plan = SearchPlan(**{name: values[name] for name in SearchPlan.__slots__})
+    proxy = _schedule(values, values["proxy_epochs"])
+    stage.run(knowledge, _pair(values), plan, proxy, searched=values["searched"], subset=subset, out=out)
+
+
+def weights(values: dict[str, Any], studies: Sequence[Path], subset: Path, out: Path) -> None:
+    """Stage 3; the recipe is published beside the study, as OUT-recipe."""
+    from detkds.stages import weights as stage
+
+    plan = WeightsPlan(values["weights_population"], values["weights_iterations"], values["early_stop"])
+    proxy = _schedule(values, values["proxy_epochs"])
+    stage.run(studies, _pair(values), plan, proxy, subset=subset, out=out, recipe_out=out.with_name(f"{out.name}-recipe"))
+
+
+def train(values: dict[str, Any], recipe: str, subset: Path, out: Path) -> None:
+    """Stage 4; `recipe` is the path of an artifact, a preset's name, genome text, or empty for no distillation."""
+    from detkds.stages import train as stage
+
+    losses = stage.recipe_of(Path(recipe)) if recipe and Path(recipe).is_dir() else stage.parse_recipe(recipe, values["semantics"])
+    stage.run(_pair(values), _schedule(values, values["epochs"]), losses, subset=subset, out=out)
+
+
+def evaluate(values: dict[str, Any], baseline: Path, distilled: Path, subset: Path, out: Path) -> None:
+    """Stage 5."""
+    from detkds.stages import evaluate as stage
+
+    students = {"student": baseline, "distilled": distilled}
+    teacher = values["teacher_config"], values["teacher_checkpoint"]
+    stage.run(*teacher, students, subset=subset, batch_size=values["batch_size"], out=out)
+
+
+def report(values: dict[str, Any], studies: Sequence[Path], subset: Path, model: Path, evaluation: Path, out: Path) -> None:
+    """Stage 6; publishes below the folder `out`."""
+    from detkds.stages import report as stage
+
+    stage.run(values["run_name"], str(out), subset=subset, studies=studies, model=model, evaluation=evaluation)
+
+
+def _pair(values: dict[str, Any]) -> Pair:
+    return Pair(**{name: values[name] for name in Pair.__slots__})
+
+
+def _schedule(values: dict[str, Any], epochs: int) -> Schedule:
+    return Schedule(epochs, *(values[name] for name in ("batch_size", "learning_rate", "amp", "seed")))

@@ -1,0 +1,165 @@
+"""The whole of DetKDS: subset, five evolutions, weights, training, evaluation, report."""
+
+from kfp import dsl
+
+from components.evaluate.component import evaluate
+from components.evolve.component import evolve
+from components.report.component import report
+from components.subset.component import subset
+from components.train.component import train
+from components.weights.component import weights
+from pipelines.resources import IMAGE, gpu, light
+
+
+@dsl.pipeline(
+    name="detkds-search", display_name="DetKDS search", description="Find the distillation that works best for a pair of detectors"
+)
+def search(
+    run_name: str,
+    dataset: str,
+    teacher_config: str,
+    teacher_checkpoint: str,
+    student_config: str,
+    results: str,
+    train_annotations: str = "annotations/instances_train2017.json",
+    train_images: str = "train2017",
+    test_annotations: str = "annotations/instances_val2017.json",
+    test_images: str = "val2017",
+    data_version: str = "1",
+    student_checkpoint: str = "",
+    inherit: bool = True,
+    searched: str = "global,fgbg,instance,logits,localization",
+    semantics: str = "paper",
+    space: str = "paper",
+    algorithm: str = "evolution",
+    population: int = 20,
+    iterations: int = 20,
+    sample_ratio: float = 0.9,
+    top_k: int = 5,
+    weights_population: int = 10,
+    weights_iterations: int = 40,
+    warm_start: str = "",
+    early_stop: bool = True,
+    subset_fraction: float = 0.2,
+    search_val_fraction: float = 0.04,
+    proxy_epochs: int = 1,
+    epochs: int = 24,
+    batch_size: int = 0,
+    learning_rate: float = 0.0,
+    amp: bool = False,
+    seed: int = 0,
+    image: str = IMAGE,
+) -> None:
+    """Search, train, evaluate, report.
+
+    Args:
+        run_name: Name of the run; results are published under it.
+        dataset: Folder or s3:// address of a COCO-format data set.
+        teacher_config: Config of the teacher: a name of mmdet's own or the address of a JSON config.
+        teacher_checkpoint: Address of the teacher's weights.
+        student_config: Config of the student, like the teacher's.
+        results: s3:// address (or folder) that receives student, recipe, page and figures.
+        train_annotations: Annotations of the training images, relative to dataset.
+        train_images: Folder of the training images, relative to dataset.
+        test_annotations: Annotations of the final test images, relative to dataset.
+        test_images: Folder of the final test images, relative to dataset.
+        data_version: Any text; another text runs everything anew.
+        student_checkpoint: Address of weights that the student starts from; empty: none.
+        inherit: Start neck and head from the teacher's where names and shapes agree.
+        searched: Knowledges to search, comma-separated.
+        semantics: Meaning of the words of a genome: paper or released.
+        space: Search space: paper or extended.
+        algorithm: evolution or random.
+        population: Size P of the population in Alg. 1.
+        iterations: Iterations T of Alg. 1 for a single knowledge.
+        sample_ratio: Share r of the population in a pool.
+        top_k: The parent is drawn from the k best of the pool.
+        weights_population: Size of the population of weight vectors.
+        weights_iterations: Iterations of the search over weights.
+        warm_start: Presets that join the first population, comma-separated.
+        early_stop: Stop a candidate's validation when its place is known.
+        subset_fraction: Share of the training images that candidates are trained on.
+        search_val_fraction: Share of the training images that candidates are scored on.
+        proxy_epochs: Epochs of a candidate's training.
+        epochs: Epochs of the full training.
+        batch_size: Images a step; 0: as the student's config says.
+        learning_rate: Learning rate; 0: as the student's config says.
+        amp: Mixed precision on a GPU.
+        seed: Seed of everything that is drawn.
+        image: Container image of all tasks.
+    """
+    teacher = {"teacher_config": teacher_config, "teacher_checkpoint": teacher_checkpoint}
+    pair = {**teacher, "student_config": student_config, "student_checkpoint": student_checkpoint, "inherit": inherit}
+    schedule = {"batch_size": batch_size, "learning_rate": learning_rate, "amp": amp, "seed": seed}
+
+    data = light(
+        subset(
+            dataset=dataset,
+            train_annotations=train_annotations,
+            train_images=train_images,
+            test_annotations=test_annotations,
+            test_images=test_images,
+            fraction=subset_fraction,
+            val_fraction=search_val_fraction,
+            seed=seed,
+            data_version=data_version,
+        ),
+        image,
+        "subset",
+    ).outputs["subset"]
+
+    studies = {}
+    for knowledge in ("global", "fgbg", "instance", "logits", "localization"):
+        task = evolve(
+            knowledge=knowledge,
+            searched=searched,
+            subset=data,
+            semantics=semantics,
+            space=space,
+            algorithm=algorithm,
+            population=population,
+            iterations=iterations,
+            sample_ratio=sample_ratio,
+            top_k=top_k,
+            warm_start=warm_start,
+            early_stop=early_stop,
+            epochs=proxy_epochs,
+            **pair,
+            **schedule,
+        )
+        studies[f"{knowledge}_study"] = gpu(task, image, f"evolve-{knowledge}").outputs["study"]
+
+    combined = gpu(
+        weights(
+            subset=data,
+            population=weights_population,
+            iterations=weights_iterations,
+            early_stop=early_stop,
+            epochs=proxy_epochs,
+            **studies,
+            **pair,
+            **schedule,
+        ),
+        image,
+        "weights",
+    ).outputs
+
+    baseline = gpu(train(subset=data, epochs=epochs, **pair, **schedule), image, "train-baseline")
+    distilled = gpu(train(subset=data, recipe=combined["recipe"], epochs=epochs, **pair, **schedule), image, "train-distilled")
+
+    figures = gpu(
+        evaluate(subset=data, baseline=baseline.outputs["model"], distilled=distilled.outputs["model"], batch_size=batch_size, **teacher),
+        image,
+        "evaluate",
+    ).outputs["evaluation"]
+
+    page = report(
+        run_name=run_name,
+        results=results,
+        subset=data,
+        weights_study=combined["study"],
+        model=distilled.outputs["model"],
+        evaluation=figures,
+        **studies,
+    )
+    light(page, image, "report").set_caching_options(False)

@@ -1,0 +1,96 @@
+"""A known recipe on a pair of detectors: train with and without it, evaluate, report. No search."""
+
+from kfp import dsl
+
+from components.evaluate.component import evaluate
+from components.report.component import report
+from components.subset.component import subset
+from components.train.component import train
+from pipelines.resources import IMAGE, gpu, light
+
+
+@dsl.pipeline(name="detkds-transfer", display_name="DetKDS transfer", description="Train a student with a known recipe")
+def transfer(
+    run_name: str,
+    recipe: str,
+    dataset: str,
+    teacher_config: str,
+    teacher_checkpoint: str,
+    student_config: str,
+    results: str,
+    train_annotations: str = "annotations/instances_train2017.json",
+    train_images: str = "train2017",
+    test_annotations: str = "annotations/instances_val2017.json",
+    test_images: str = "val2017",
+    data_version: str = "1",
+    student_checkpoint: str = "",
+    inherit: bool = True,
+    semantics: str = "paper",
+    subset_fraction: float = 0.2,
+    search_val_fraction: float = 0.04,
+    epochs: int = 24,
+    batch_size: int = 0,
+    learning_rate: float = 0.0,
+    amp: bool = False,
+    seed: int = 0,
+    image: str = IMAGE,
+) -> None:
+    """Train with a given recipe.
+
+    Args:
+        run_name: Name of the run; results are published under it.
+        recipe: One genome a line, or the name of a preset.
+        dataset: Folder or s3:// address of a COCO-format data set.
+        teacher_config: Config of the teacher: a name of mmdet's own or the address of a JSON config.
+        teacher_checkpoint: Address of the teacher's weights.
+        student_config: Config of the student, like the teacher's.
+        results: s3:// address (or folder) that receives student, recipe, page and figures.
+        train_annotations: Annotations of the training images, relative to dataset.
+        train_images: Folder of the training images, relative to dataset.
+        test_annotations: Annotations of the final test images, relative to dataset.
+        test_images: Folder of the final test images, relative to dataset.
+        data_version: Any text; another text runs everything anew.
+        student_checkpoint: Address of weights that the student starts from; empty: none.
+        inherit: Start neck and head from the teacher's where names and shapes agree.
+        semantics: Meaning of the words of a genome: paper or released.
+        subset_fraction: Share of the training images in search-train, as in the search pipeline.
+        search_val_fraction: Share of the training images in search-val.
+        epochs: Epochs of the training.
+        batch_size: Images a step; 0: as the student's config says.
+        learning_rate: Learning rate; 0: as the student's config says.
+        amp: Mixed precision on a GPU.
+        seed: Seed of everything that is drawn.
+        image: Container image of all tasks.
+    """
+    teacher = {"teacher_config": teacher_config, "teacher_checkpoint": teacher_checkpoint}
+    pair = {**teacher, "student_config": student_config, "student_checkpoint": student_checkpoint, "inherit": inherit}
+    schedule = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "amp": amp, "seed": seed}
+
+    data = light(
+        subset(
+            dataset=dataset,
+            train_annotations=train_annotations,
+            train_images=train_images,
+            test_annotations=test_annotations,
+            test_images=test_images,
+            fraction=subset_fraction,
+            val_fraction=search_val_fraction,
+            seed=seed,
+            data_version=data_version,
+        ),
+        image,
+        "subset",
+    ).outputs["subset"]
+
+    baseline = gpu(train(subset=data, **pair, **schedule), image, "train-baseline")
+    given = train(subset=data, recipe_text=recipe, semantics=semantics, **pair, **schedule)
+    distilled = gpu(given, image, "train-distilled").outputs["model"]
+
+    figures = gpu(
+        evaluate(subset=data, baseline=baseline.outputs["model"], distilled=distilled, batch_size=batch_size, **teacher),
+        image,
+        "evaluate",
+    ).outputs["evaluation"]
+
+    page = report(run_name=run_name, results=results, subset=data, model=distilled, evaluation=figures)
+    light(page, image, "report").set_caching_options(False)

@@ -1,0 +1,126 @@
+"""The probe: rejections with their reasons, and signatures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+
+from detkds.errors import Rejected
+from detkds.genome import Recipe
+from detkds.losses import Views, reject_on_probe, signature
+
+MakeViews = Callable[..., Views]
+
+
+def reason(text: str, views: Views, semantics: str = "paper") -> str:
+    with pytest.raises(Rejected) as caught:
+        reject_on_probe(Recipe.parse(text, semantics), views)
+    return caught.value.kind
+
+
+def with_student_level(views: Views, value: float) -> Views:
+    level = views.student_levels[0].clone()
+    level[0, 0, 0, 0] = value
+    return replace(views, student_levels=(level, *views.student_levels[1:]))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "global: catt > scale_2 > norm_N | l1 x 6\nfgbg: none > local_4 > norm_HW | l1 x 2\nlocalization: sigmoid | ciou",
+        "global: none > none > none | kl",
+        "global: none > none > norm_minmax | ssim",
+        "instance: mask > scale_4 > norm_C | pearson x 0.1",
+        "logits: none | cor x 10",
+        "logits: softmax_C | kl x 0.1",
+        "localization: pow2 | iou",
+    ],
+)
+def test_workable_recipes_pass(text: str, make_views: MakeViews):
+    reject_on_probe(Recipe.parse(text), make_views())
+
+
+def test_no_distillation_passes(make_views: MakeViews):
+    reject_on_probe(Recipe(), make_views())
+
+
+def test_nan(make_views: MakeViews):
+    assert reason("global: none > none > none | l1", with_student_level(make_views(), math.nan)) == "nan"
+
+
+def test_infinite(make_views: MakeViews):
+    assert reason("global: none > none > none | l1", with_student_level(make_views(), math.inf)) == "infinite"
+
+
+def test_too_large(make_views: MakeViews):
+    # l1 of normal features is about 1: times 1000 it is above 100
+    assert reason("global: none > none > none | l1 x 1000", make_views()) == "too-large"
+
+
+def test_zero_gradient(make_views: MakeViews):
+    # One channel standardised over channels, and one class under a softmax over classes, are constant.
+    assert reason("global: none > none > norm_C | l2", make_views(channels=1)) == "zero-gradient"
+    assert reason("logits: softmax_C | l1", make_views(classes=1)) == "zero-gradient"
+    assert reason("fgbg: none > none > none | l1", make_views(boxes=(torch.zeros(0, 4), torch.zeros(0, 4)))) == "zero-gradient"
+
+
+def test_ascending_where_the_teacher_itself_has_the_higher_loss(make_views: MakeViews):
+    # The published mask hides other places of the teacher than of the student: a student of small values is nearer to the
+    # half-hidden teacher than the teacher is.
+    views = make_views()
+    small = replace(views, student_levels=tuple(0.3 * level for level in views.teacher_levels))
+    assert reason("global: mask > none > none | l2", small, "released") == "ascending"
+
+
+def test_the_message_names_the_genome_and_the_value(make_views: MakeViews):
+    with pytest.raises(Rejected, match=r"too-large: the loss of `global: .* x 500` is \d+.* on the probe batch, above 100"):
+        reject_on_probe(Recipe.parse("global: none > none > none | l1 x 500"), make_views())
+
+
+def test_the_probe_leaves_the_views_alone(make_views: MakeViews):
+    views = make_views()
+    before = [level.clone() for level in views.student_levels]
+    reject_on_probe(Recipe.parse("global: none > none > none | l2"), views)
+    signature(Recipe.parse("global: none > none > none | l2"), views)
+    assert all(torch.equal(a, b) and not a.requires_grad for a, b in zip(views.student_levels, before, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("text", "other", "factor"),
+    [
+        ("global: none > none > none | l2 x 6", "global: none > none > none | l2 x 2", 3.0),
+        ("global: none > none > norm_HW | l2 x 1", "global: none > none > none | pearson x 1", 2.0),
+        ("global: none > local_2 > none | l1 x 1", "global: none > none > none | l1 x 1", 1.0),
+        ("logits: reshape_N | l1 x 1", "logits: reshape_C | l1 x 4", 0.25),
+    ],
+)
+def test_signatures_of_equal_losses_differ_by_the_factor(text: str, other: str, factor: float, make_views: MakeViews):
+    views = make_views(sizes=((16, 12), (8, 6)), strides=(8, 16))
+    first, second = (signature(Recipe.parse(recipe), views) for recipe in (text, other))
+    assert first.factor(second) == pytest.approx(factor, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "global: none > none > none | l1",
+        "global: none > scale_2 > none | l2",
+        "global: none > none > none | smooth_l1",
+        "logits: none | l2",
+        "global: none > none > none | l2\nlogits: none | l2",
+    ],
+)
+def test_signatures_of_different_losses_differ(other: str, make_views: MakeViews):
+    views = make_views()
+    plain = signature(Recipe.parse("global: none > none > none | l2"), views)
+    assert plain.factor(signature(Recipe.parse(other), views)) is None
+
+
+def test_the_loss_is_part_of_the_signature(make_views: MakeViews):
+    mine = signature(Recipe.parse("global: none > none > none | l2"), make_views())
+    assert mine.factor(replace(mine, loss=mine.loss + 1)) is None
+    assert mine.factor(mine) == 1

@@ -1,0 +1,43 @@
+"""The lock files: everything verified by a hash, nothing tied to one registry or machine."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+IMAGES = Path(__file__).resolve().parents[2] / "images"
+LOCKS = [IMAGES / "requirements.lock", IMAGES / "requirements-dev.lock", IMAGES / "openmmlab.lock", IMAGES / "mmcv" / "requirements.lock"]
+PIN = r"[A-Za-z0-9._-]+==\S+ \\\n"
+HASH = r"    --hash=sha256:[0-9a-f]{64}"
+
+
+def pins(lock: Path) -> dict[str, str]:
+    """The versions of a lock file by name."""
+    return dict(re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", lock.read_text(), re.MULTILINE))
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_every_requirement_is_pinned_to_one_version_and_has_a_hash(lock: Path) -> None:
+    text = re.sub(r"^\s*#.*\n|^\n", "", lock.read_text(), flags=re.MULTILINE)
+    assert re.fullmatch(rf"(?:{PIN}(?:{HASH} \\\n)*{HASH}\n)+", text)
+
+
+@pytest.mark.parametrize("path", [*LOCKS, *IMAGES.glob("*.in"), IMAGES / "torch.txt"], ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_no_registry_and_no_folder_of_a_machine_is_named(path: Path) -> None:
+    assert not re.search(r"://|file:/|=/| @ |index-url|find-links|trusted-host", path.read_text())
+
+
+def test_tests_run_with_the_versions_that_run() -> None:
+    runtime, development = pins(LOCKS[0]), pins(LOCKS[1])
+    assert runtime.items() <= development.items()
+
+
+@pytest.mark.parametrize("forbidden", ["torch", "torchvision", "opencv-python", "numba", "onedl-mmcv"])
+def test_what_is_installed_in_its_own_way_or_not_at_all_is_not_locked(forbidden: str) -> None:
+    assert forbidden not in pins(LOCKS[1])
+
+
+def test_headless_opencv_is_locked() -> None:
+    assert "opencv-python-headless" in pins(LOCKS[0])
