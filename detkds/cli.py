@@ -80,9 +80,9 @@ def pull(
     home: Home = DEFAULT_HOME,
 ) -> None:
     """Fetch the student checkpoint, recipe, report and figures of a run, verified."""
-    from detkds.results import pull as fetch_results
+    from detkds import verbs
 
-    fetch_results(run_name, store=store, to=to, home=home, console=console)
+    verbs.pull(run_name, store, to, home, console)
 
 
 @app.command()

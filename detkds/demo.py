@@ -49,7 +49,7 @@ def _teacher(home: Path, teacher: Detector, data: Path, console: Console) -> Non
         annotations="annotations/teacher.json",
         images="teacher",
         home=home,
-        show=lambda line: console.print(line, markup=False),
+        show=launch.shown(console),
     )
     bucket, _, name = str(teacher.checkpoint).rpartition("/")
     store = open_store(bucket)

@@ -9,16 +9,20 @@ import contextlib
 import io
 import logging
 import re
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from importlib.resources import as_file, files
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from detkds import errors
 from detkds.stages.progress import FAULT, parse_fault
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_PROGRESS = re.compile(r"\[[a-z]+( [a-z]+)?\] ")
 
 
 class Transcript(io.TextIOBase):
@@ -27,6 +31,7 @@ class Transcript(io.TextIOBase):
     def __init__(self, file: Path, show: Callable[[str], None]) -> None:
         self._file = file.open("a")
         self._show = show
+        self._terminal = sys.stdout  # `show` prints there, while everything else that is printed comes here
         self._line = ""
         self.fault: errors.DetKDSError | None = None
 
@@ -37,8 +42,9 @@ class Transcript(io.TextIOBase):
         for line in map(str.strip, lines):
             if line.startswith(FAULT):
                 self.fault = parse_fault(line)
-            elif line.startswith("["):
-                self._show(line)
+            elif _PROGRESS.match(line):
+                with contextlib.redirect_stdout(self._terminal):
+                    self._show(line)
         self._file.flush()
         return len(text)
 
@@ -69,7 +75,7 @@ def run_local(
     transcript.parent.mkdir(parents=True, exist_ok=True)
     root = home / "pipeline"
     output = Transcript(transcript, show)
-    with contextlib.closing(output), as_file(files("detkds.compiled") / f"{pipeline}.yaml") as package, _quiet():
+    with contextlib.closing(output), _quiet():
         local.init(
             runner=local.SubprocessRunner(use_venv=False),
             pipeline_root=str(root / "artifacts"),
@@ -77,7 +83,7 @@ def run_local(
             enable_caching=True,
             raise_on_error=True,
         )
-        task = components.load_component_from_file(str(package))
+        task = components.load_component_from_text(_without_retries((files("detkds") / "compiled" / f"{pipeline}.yaml").read_text()))
         try:
             with contextlib.redirect_stdout(output):
                 task(**parameters)
@@ -85,6 +91,14 @@ def run_local(
             if output.fault:
                 raise output.fault from None
             raise errors.DetKDSError(f"the pipeline {pipeline} failed: {error}; the whole output is in {transcript}") from error
+
+
+def _without_retries(package: str) -> str:
+    """The package without retries, which wait minutes for a cluster to mend; here an error is shown at once, and the command goes on."""
+    documents = list(yaml.safe_load_all(package))
+    for task in documents[0]["root"]["dag"]["tasks"].values():
+        task.pop("retryPolicy", None)
+    return yaml.safe_dump_all(documents)
 
 
 @contextlib.contextmanager

@@ -28,9 +28,7 @@ def launch(path: Path, *, home: Path, trust: bool, console: Console) -> None:
     from detkds import kubeflow
     from detkds import results as published
 
-    def show(line: str) -> None:
-        console.print(line, markup=False)
-
+    show = shown(console)
     config = run_config.load(path)
     home = home.resolve()
     with store(home, console) as environment:
@@ -48,6 +46,17 @@ def launch(path: Path, *, home: Path, trust: bool, console: Console) -> None:
             show=show,
         )
         published.show(config.name, results=results, home=home, console=console)
+
+
+def shown(console: Console) -> Callable[[str], None]:
+    """Print a progress line of a task, its name in colour."""
+
+    def show(line: str) -> None:
+        task, _, text = line.partition("] ")
+        console.print(f"{task.removeprefix('['):<22}", style="cyan", end="")
+        console.print(text, markup=False, soft_wrap=True)
+
+    return show
 
 
 @contextlib.contextmanager

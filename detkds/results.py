@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -49,21 +48,6 @@ def fetch(run: str, results: str, folder: Path) -> tuple[str, Path]:
     place = folder / name
     store.get_folder(f"{name}/{identity}", place, KIND)
     return name, place
-
-
-def pull(run: str, *, store: str, to: Path | None, home: Path, console: Console) -> None:
-    """Fetch the results of a run and list them."""
-    from detkds import launch
-
-    with launch.store(home.resolve(), console) as environment:
-        launch.use(home.resolve(), environment)
-        name, place = fetch(run, f"{store}/runs", home.resolve() / "runs" / "pulled")
-    target = to or Path(name)
-    if target.exists() and any(target.iterdir()):
-        raise ArtifactError(f"{target} exists and is not empty; name another folder with --to.")
-    shutil.copytree(place, target, dirs_exist_ok=True)
-    for path in sorted(target.iterdir()):
-        console.print(f"{path}  {path.stat().st_size:,} bytes", markup=False)
 
 
 def show(run: str, *, results: str, home: Path, console: Console) -> None:

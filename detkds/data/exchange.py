@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from detkds.data.strata import SIZES
 
 CANDIDATES = 128  # partners looked at for one exchange
-TRIES_AN_IMAGE = 20
-MIN_TRIES, MAX_TRIES = 2_000, 20_000
+MAX_TRIES = 20_000
+MIN_IN_VAIN, IN_VAIN_AN_IMAGE = 100, 4  # tries in a row without gain that end the search
 _COVER = 1e6  # a class missing from a part costs more than any imbalance
 
 
@@ -31,8 +31,11 @@ def stratify(counts: NDArray[np.int64], sizes: Sequence[int], rng: np.random.Gen
         (N,) the part of each image; len(sizes) for images in none.
     """
     state = _State(counts, (*sizes, len(counts) - sum(sizes)), rng)
-    for _ in range(int(np.clip(TRIES_AN_IMAGE * len(counts), MIN_TRIES, MAX_TRIES))):
-        state.try_exchange(rng)
+    in_vain = 0
+    for _ in range(MAX_TRIES):
+        in_vain = 0 if state.try_exchange(rng) else in_vain + 1
+        if in_vain >= max(MIN_IN_VAIN, IN_VAIN_AN_IMAGE * len(counts)):
+            break
     return state.part
 
 
@@ -50,17 +53,19 @@ class _State:
         self.excess = np.stack([self.counts[self.part == p].sum(0) for p in range(len(sizes))]) - target
         self.images = np.stack([self.present[self.part == p].sum(0) for p in range(len(sizes))])  # (parts, K)
 
-    def try_exchange(self, rng: np.random.Generator) -> None:
-        """Draw an image, look at some partners in other parts, and exchange with the best if that lowers the cost."""
+    def try_exchange(self, rng: np.random.Generator) -> bool:
+        """Draw an image, look at some partners in other parts, and exchange with the best if that lowers the cost; tells if so."""
         one = int(rng.integers(len(self.part)))
         others = rng.integers(len(self.part), size=CANDIDATES)
         others = others[self.part[others] != self.part[one]]
         if len(others) == 0:
-            return
+            return False
         change = self._change(one, others)
         best = int(change.argmin())
-        if change[best] < -1e-9:
-            self._exchange(one, int(others[best]))
+        if change[best] >= -1e-9:
+            return False
+        self._exchange(one, int(others[best]))
+        return True
 
     def _change(self, one: int, others: NDArray[np.int64]) -> NDArray[np.float64]:
         """(J,) change of the cost if `one` and each of `others` change places."""

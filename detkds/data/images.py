@@ -76,11 +76,12 @@ def _open(path: Path, declared: Size | None, id: int, findings: Findings) -> Non
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # odd EXIF blocks and large images; size is judged here
             with Image.open(path, formats=FORMATS) as image:
-                size, rotated = image.size, image.getexif().get(_ORIENTATION, 1)
+                size = image.size
                 if size[0] * size[1] > MAX_PIXELS:
                     findings.add("image.too-large", f"the file has {size[0]} x {size[1]} pixels", id)
                     return
                 image.load()
+                rotated = image.getexif().get(_ORIENTATION, 1)  # after the size is judged: some formats decode for it
     except Exception as error:  # decoders answer hostile bytes with exceptions of many kinds, struct.error and SyntaxError among them
         findings.add("image.unreadable", f"{shown(path.name)}: {shown(str(error))}", id)
         return

@@ -146,6 +146,7 @@ def _dataset_config(config: Config, source: Source, classes: tuple[str, ...], tr
         dataset = dataset["dataset"]
     leaf = dataset
     while "dataset" in leaf:
+        leaf.pop("metainfo", None)  # wrappers take the classes from what they wrap
         leaf = leaf["dataset"]
     if not isinstance(leaf.get("pipeline"), list):
         raise ConfigError(f"the {loader} of the detector config must hold one data set with a pipeline, but holds a {leaf['type']}.")
@@ -172,5 +173,14 @@ def _infos(dataset: Any) -> Iterator[dict[str, Any]]:
 
 
 def _cached(step: dict[str, Any]) -> dict[str, Any]:
-    """The same step, or the image loader that keeps what it decoded."""
+    """The same step, or the image loader that keeps what it decoded.
+
+    Raises:
+        ConfigError: the step mixes in images from a store of those it saw before.
+    """
+    if "CachedM" in step["type"]:
+        raise ConfigError(
+            f"{step['type']} mixes in images that came earlier, so what a step sees would depend on its history; leave it out of the "
+            "train pipeline, or use Mosaic and MixUp inside a MultiImageMixDataset."
+        )
     return {**step, "type": "DecodedImages"} if step["type"] in ("LoadImageFromFile", "mmdet.LoadImageFromFile") else step

@@ -96,6 +96,11 @@ class Study:
     name: str
     trials: tuple[TrialPoint, ...]
 
+    @property
+    def last(self) -> int:
+        """The highest number of a candidate; 0 without candidates."""
+        return max((trial.number for trial in self.trials), default=0)
+
     @cached_property
     def without_distillation(self) -> float | None:
         """The score of candidate 0."""
@@ -116,12 +121,12 @@ class Study:
         return self.best.score - self.without_distillation
 
     def best_so_far(self) -> list[tuple[int, float]]:
-        """(number, best score up to it) of the candidates with a score, candidate 0 left out."""
-        points: list[tuple[int, float]] = []
+        """(number, score) of each candidate that was better than all before it, candidate 0 left out."""
+        steps: list[tuple[int, float]] = []
         for trial in self.trials:
-            if trial.number > 0 and trial.score is not None and trial.scored:
-                points.append((trial.number, max(trial.score, points[-1][1] if points else -math.inf)))
-        return points
+            if trial.number > 0 and trial.score is not None and trial.scored and (not steps or trial.score > steps[-1][1]):
+                steps.append((trial.number, trial.score))
+        return steps
 
     @cached_property
     def states(self) -> Counter[str]:

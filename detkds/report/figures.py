@@ -19,14 +19,16 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from detkds.report.data import Detector, Role, Study
+from detkds.report.text import clean
 
-INK, MUTED, LINE, REJECTED = "#000001", "#000002", "#000003", "#000004"
+INK, MUTED, LINE, REJECTED, GROUND = "#000001", "#000002", "#000003", "#000004", "#000005"
 SERIES = {Role.TEACHER: "#000011", Role.BASELINE: "#000012", Role.DISTILLED: "#000013"}
 _PAGE_COLOURS = {
     INK: "currentColor",
     MUTED: "var(--muted)",
     LINE: "var(--line)",
     REJECTED: "var(--rejected)",
+    GROUND: "var(--ground)",
     SERIES[Role.TEACHER]: "var(--teacher)",
     SERIES[Role.BASELINE]: "var(--baseline)",
     SERIES[Role.DISTILLED]: "var(--distilled)",
@@ -61,48 +63,69 @@ _STYLE: dict[Any, Any] = {
 }
 SIZE_IN = (4.1, 2.6)
 """About the width of a column of the page and of a phone, so that text keeps its size there."""
-MAX_POINTS = 1500
-"""More candidates than this are thinned evenly in the picture; the best-so-far line keeps its steps."""
+MAX_POINTS = 600
+"""More candidates than this are thinned evenly in the picture; the best-so-far line keeps all its steps."""
 
 
 def search_curve(study: Study) -> str:
     """Figure 4 of the paper for one study: every candidate, the best so far, and candidate 0 (no distillation) as a line; in percent AP.
+
+    Candidates far below the others stand as triangles on the lower edge, so that they do not flatten the rest.
 
     Returns:
         SVG text, or "" where no candidate has a score.
     """
     if not any(trial.scored for trial in study.trials):
         return ""
-    with mpl.rc_context({**_STYLE, "svg.hashsalt": f"search {study.name}"}):
+    with _style(f"search {clean(study.name)}"):
         figure, axes = _axes()
-        _draw_candidates(axes, study)
-        best = study.best_so_far()
-        if best:
-            last = max(trial.number for trial in study.trials)
-            numbers, scores = [number for number, _ in best] + [last], [100 * score for _, score in best]
-            axes.step(numbers, [*scores, scores[-1]], where="post", color=SERIES[Role.DISTILLED], linewidth=2, zorder=4)
-        if study.without_distillation is not None:
-            style = STROKES[Role.BASELINE]
-            axes.axhline(100 * study.without_distillation, color=SERIES[Role.BASELINE], linestyle=style, linewidth=1.6, zorder=3)
+        lowest = _lowest_shown([_percent(trial.score) for trial in study.trials if trial.scored], study.without_distillation)
+        _draw_candidates(axes, study, lowest)
+        _draw_progress(axes, study)
         axes.grid(visible=False, axis="x")
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.yaxis.set_major_locator(MaxNLocator(5))
-        axes.margins(x=0.03, y=0.12)
+        last = max(1, study.last)
+        axes.set_xlim(-0.03 * last, 1.03 * last)
+        axes.margins(y=0.12)
+        bottom, top = axes.get_ylim()
+        axes.set_ylim(max(bottom, lowest - 0.15 * (top - lowest)), top)
         axes.set_xlabel("candidate")
         axes.set_ylabel("search-val AP, %")
         return _svg(figure, f"Search curve of {len(study.trials)} candidates")
 
 
-def _draw_candidates(axes: Axes, study: Study) -> None:
+def _draw_candidates(axes: Axes, study: Study, lowest: float) -> None:
     trials = study.trials[:: math.ceil(len(study.trials) / MAX_POINTS)]
-    for partial, face in ((False, MUTED), (True, "none")):
-        points = [trial for trial in trials if trial.number and trial.scored and trial.partial == partial]
-        numbers, scores = [trial.number for trial in points], [_percent(trial.score) for trial in points]
+    points = [(trial.number, _percent(trial.score), trial.partial) for trial in trials if trial.number and trial.scored]
+    for stopped_early, face in ((False, MUTED), (True, GROUND)):
+        shown = [(number, score) for number, score, partial in points if partial == stopped_early and score >= lowest]
+        numbers, scores = [number for number, _ in shown], [score for _, score in shown]
         axes.scatter(numbers, scores, s=14, facecolors=face, edgecolors=MUTED, linewidths=0.8, zorder=2)
-    stopped = [trial.number for trial in trials if trial.state.lower() in ("rejected", "failed")]
-    if stopped:
-        floor = axes.get_xaxis_transform()
-        axes.scatter(stopped, [0.02] * len(stopped), s=14, marker="x", color=REJECTED, linewidths=1, transform=floor, zorder=2)
+    _mark_on_floor(axes, [number for number, score, _ in points if score < lowest], "v", MUTED)
+    _mark_on_floor(axes, [trial.number for trial in trials if trial.state.lower() in ("rejected", "failed")], "x", REJECTED)
+
+
+def _mark_on_floor(axes: Axes, numbers: Sequence[int], marker: str, colour: str) -> None:
+    if numbers:
+        heights = [0.03] * len(numbers)
+        axes.scatter(numbers, heights, s=14, marker=marker, color=colour, linewidths=1, transform=axes.get_xaxis_transform(), zorder=2)
+
+
+def _draw_progress(axes: Axes, study: Study) -> None:
+    best = study.best_so_far()
+    if best:
+        numbers, scores = [number for number, _ in best] + [study.last], [100 * score for _, score in best]
+        axes.step(numbers, [*scores, scores[-1]], where="post", color=SERIES[Role.DISTILLED], linewidth=2, zorder=4)
+    if study.without_distillation is not None:
+        style = STROKES[Role.BASELINE]
+        axes.axhline(100 * study.without_distillation, color=SERIES[Role.BASELINE], linestyle=style, linewidth=1.6, zorder=3)
+
+
+def _lowest_shown(scores: Sequence[float], without_distillation: float | None) -> float:
+    """The lower end of the scores that are drawn in place: three times as far below the best as the middle one, or candidate 0."""
+    best, middle = max(scores), sorted(scores)[len(scores) // 2]
+    return min(best - 3 * (best - middle), best if without_distillation is None else 100 * without_distillation)
 
 
 def average_precisions(detectors: Sequence[Detector]) -> str:

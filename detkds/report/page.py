@@ -68,7 +68,7 @@ def study_line(study: Study) -> str:
     """A search in one sentence."""
     if study.best is None:
         return "No candidate has a score."
-    text = f"Best {percent(study.best.score)}, candidate {study.best.number} of {max(trial.number for trial in study.trials)}"
+    text = f"Best {percent(study.best.score)}, candidate {study.best.number} of {study.last}"
     if study.gain is None:
         return text + "."
     step = change(study.best.score, study.without_distillation)

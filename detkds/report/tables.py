@@ -27,6 +27,8 @@ FIGURE_MEANINGS = {
     "ARm": "recall, medium",
     "ARl": "recall, large",
 }
+TITLES = {Role.TEACHER: "teacher", Role.BASELINE: "student", Role.DISTILLED: "distilled student"}
+"""The roles as column titles, short enough for a phone."""
 REASONS = {
     "nan": "the loss is not a number",
     "infinite": "the loss is infinite",
@@ -56,6 +58,11 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     left_out: int = 0
 
+    @property
+    def gaps(self) -> bool:
+        """True where a number is missing."""
+        return any(text == MISSING for row in self.rows for text in row)
+
     def head(self, limit: int) -> Table:
         """The first `limit` rows."""
         return Table(self.columns, self.rows[:limit], self.left_out + max(0, len(self.rows) - limit))
@@ -64,8 +71,8 @@ class Table:
 def figures(data: ReportData) -> Table:
     """The 12 COCO figures of each detector in percent, and what distillation changes."""
     names = _union(detector.scores.figures for detector in data.detectors)
-    rows = [(name, FIGURE_MEANINGS.get(name, ""), *_compare(data, [d.scores.figures.get(name) for d in data.ranked])) for name in names]
-    return Table((Column("figure"), Column("of"), *_detector_columns(data)), tuple(rows))
+    rows = [(name, *_compare(data, [d.scores.figures.get(name) for d in data.ranked]), FIGURE_MEANINGS.get(name, "")) for name in names]
+    return Table((Column("figure"), *_detector_columns(data), Column("of")), tuple(rows))
 
 
 def classes(data: ReportData) -> Table:
@@ -80,7 +87,10 @@ def classes(data: ReportData) -> Table:
 def precision_recall(data: ReportData) -> Table:
     """The PR curves at every tenth recall, in percent."""
     series = [(iou, detector) for iou in curve_thresholds(data) for detector in data.ranked if iou in detector.scores.curves]
-    columns = (Column("recall", "number"), *(Column(f"{detector.role} at IoU {iou.lstrip('0')}", "number") for iou, detector in series))
+    columns = (
+        Column("recall", "number"),
+        *(Column(f"{TITLES[detector.role]} at IoU {iou.lstrip('0')}", "number") for iou, detector in series),
+    )
     rows = [(str(recall), *(percent(_at(detector.scores.curves[iou], recall)) for iou, detector in series)) for recall in range(0, 101, 10)]
     return Table(columns, tuple(rows) if series else ())
 
@@ -91,19 +101,18 @@ def curve_thresholds(data: ReportData) -> list[str]:
 
 
 def studies(data: ReportData) -> Table:
-    """One line a search: how many candidates ended how, and what the best one gains over no distillation."""
-    columns = ("candidates", "scored", "rejected", "failed", "no distillation", "best")
-    return Table(
-        (Column("search"), *(Column(title, "number") for title in columns), Column("gain", "change")),
-        tuple(_study_row(study) for study in data.studies),
-    )
+    """One line a search: what the best candidate gains over no distillation, and how many candidates ended how."""
+    counted = ("candidates", "scored", "rejected", "failed")
+    columns = (Column("no distillation", "number"), Column("best", "number"), Column("gain", "change"))
+    rows = tuple(_study_row(study) for study in data.studies)
+    return Table((Column("search"), *columns, *(Column(title, "number") for title in counted)), rows)
 
 
 def _study_row(study: Study) -> tuple[str, ...]:
     best = study.best.score if study.best else None
     ended = (count(study.states[state]) for state in ("complete", "rejected", "failed"))
     scores = (percent(study.without_distillation), percent(best), change(best, study.without_distillation))
-    return (study.name, count(len(study.trials)), *ended, *scores)
+    return (study.name, *scores, count(len(study.trials)), *ended)
 
 
 def trials(study: Study) -> Table:
@@ -169,7 +178,7 @@ def _share(part: float | None, whole: float) -> str:
 
 
 def _detector_columns(data: ReportData) -> list[Column]:
-    columns = [Column(str(detector.role), "number") for detector in data.ranked]
+    columns = [Column(TITLES[detector.role], "number") for detector in data.ranked]
     return [*columns, Column("gain", "change")] if _pair(data) else columns
 
 

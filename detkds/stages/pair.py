@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mmengine.config import Config
 from torch import nn
 
 from detkds.detectors.checkpoints import load_weights
@@ -16,6 +16,9 @@ from detkds.detectors.train import Start, load_detector
 from detkds.errors import ConfigError
 from detkds.stages.plans import Pair, Schedule
 from detkds.stages.workplace import local
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 DEFAULT_BATCH_SIZE = 2
 

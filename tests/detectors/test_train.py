@@ -117,6 +117,20 @@ def test_a_damaged_image_is_named(tmp_path: Path) -> None:
         inputs(Samples(make_config(), source, training=True))
 
 
+def test_a_mixing_wrapper_is_repeatable_and_a_mixing_cache_is_refused(source: Source) -> None:
+    config = make_config()
+    loader = config.train_dataloader
+    mosaic = [{"type": "Mosaic", "img_scale": (64, 64)}, {"type": "PackDetInputs"}]
+    inner = {**loader.dataset, "pipeline": loader.dataset.pipeline[:2]}
+    loader.dataset = {"type": "MultiImageMixDataset", "dataset": inner, "pipeline": mosaic}
+    mixed, again = (inputs(Samples(config, source, training=True, seed=1)) for _ in range(2))
+    assert mixed[0].shape == (3, 128, 128)
+    assert all(map(torch.equal, mixed, again))
+    loader.dataset.dataset.pipeline.append({"type": "CachedMosaic"})
+    with pytest.raises(ConfigError, match="CachedMosaic mixes in images that came earlier"):
+        Samples(config, source, training=True)
+
+
 def test_global_generators_are_left_alone(source: Source) -> None:
     seed_all(3)
     expected = torch.rand(1)

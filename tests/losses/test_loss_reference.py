@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -14,17 +14,13 @@ from torch import Tensor
 from detkds.genome import SLOTS, Genome, Knowledge, Recipe
 from detkds.losses import RecipeLoss, Views
 
-REFERENCE = Path(__file__).parents[2] / "benchmarks" / "losses" / "reference.py"
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks" / "losses"
 
 
-@pytest.fixture(scope="module")
-def reference() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("plain_reference", REFERENCE)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture
+def reference(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    return importlib.import_module("reference")
 
 
 def genomes(knowledge: Knowledge) -> list[Genome]:

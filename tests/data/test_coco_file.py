@@ -6,6 +6,7 @@ import copy
 import json
 import math
 import os
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -188,7 +189,7 @@ def test_load_names_the_number_and_the_first_faults(sound: Coco, written: Write)
 
 def test_hostile_values_do_not_flood_messages(sound: Coco, written: Write) -> None:
     sound["images"][1]["file_name"] = "\x1b[31m" + "x" * 100_000 + "\n"
-    sound["annotations"][0]["bbox"] = ["y" * 100_000] * 1000
+    sound["annotations"][0]["bbox"] = ["y" * 100_000] * 20
     with pytest.raises(DatasetError) as caught:
         load(written(sound))
     assert len(str(caught.value)) < 800
@@ -251,10 +252,7 @@ def test_truncated_and_foreign_files_are_unreadable(sound: Coco, written: Write,
 def test_a_decompression_bomb_is_not_decoded(sound: Coco, written: Write, folder: Path) -> None:
     bomb = bytearray((folder / "a.png").read_bytes())
     bomb[16:24] = (12_000).to_bytes(4, "big") * 2  # the header's width and height: 144 million pixels
-    ihdr = bytes(bomb[12:29])
-    import zlib
-
-    bomb[29:33] = zlib.crc32(ihdr).to_bytes(4, "big")
+    bomb[29:33] = zlib.crc32(bytes(bomb[12:29])).to_bytes(4, "big")
     (folder / "a.png").write_bytes(bomb)
     (fault,) = check(written(sound), folder, open_images=True)
     assert (fault.rule, fault.detail) == ("image.too-large", "the file has 12000 x 12000 pixels")
