@@ -47,6 +47,12 @@ class StudyHeldError(DetKDSError):
     exit_code = 75
 
 
+class Interrupted(DetKDSError):
+    """SIGTERM stopped a training; its checkpoint is written and the same call goes on from there."""
+
+    exit_code = 75
+
+
 class Rejected(DetKDSError):
     """A candidate cannot work; the search records the reason and goes on.
 

@@ -64,7 +64,7 @@ def _check_pair(config: RunConfig, classes: tuple[str, ...], trust: bool, consol
         ConfigError: a config cannot be used, or a knowledge that is to be searched cannot be shared.
     """
     from detkds.detectors.checkpoints import apply_weights, load_weights
-    from detkds.detectors.configs import adapt, build_detector
+    from detkds.detectors.configs import adapt, build_detector, own_class_count
     from detkds.detectors.data_config import read_config
     from detkds.detectors.distiller import supported
 
@@ -73,8 +73,8 @@ def _check_pair(config: RunConfig, classes: tuple[str, ...], trust: bool, consol
         try:
             loaded = read_config(detector.config, trust=trust)
             loaded.merge_from_dict(detector.options)
-            adapted = adapt(loaded, classes, pretrained_backbone=True).config if classes else loaded
-            built[role] = build_detector(adapted, seed=0)
+            names = classes or tuple(map(str, range(own_class_count(loaded))))  # those of the data are known once it is here
+            built[role] = build_detector(adapt(loaded, names, pretrained_backbone=True).config, seed=0)
         except ConfigError as error:
             faults.append(f"{role}: {error}")
             continue

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping
-from importlib.metadata import version
+from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ def launch(path: Path, *, home: Path, trust: bool, console: Console) -> None:
         results = f"s3://{config.store.bucket}/runs"
         ensure_bucket(config.store.bucket)
         parameters = prepare(config, home=home, trust=trust, results=results, show=show)
-        transcript = home / "runs" / config.name / "pipeline.log"
+        transcript = home / "logs" / f"{config.name}.log"
         kubeflow.run_local(
             "search",
             parameters,
@@ -105,10 +105,13 @@ def prepare(config: RunConfig, *, home: Path, trust: bool, results: str, show: C
                 show=show,
             )
         )
-    return parameters(config, teacher_config, checkpoint, config_address(config.student, home, trust), results)
+    version = data_version(config, checkpoint)
+    return parameters(config, teacher_config, checkpoint, config_address(config.student, home, trust), results, version=version)
 
 
-def parameters(config: RunConfig, teacher_config: str, teacher_checkpoint: str, student_config: str, results: str) -> dict[str, Any]:
+def parameters(
+    config: RunConfig, teacher_config: str, teacher_checkpoint: str, student_config: str, results: str, *, version: str
+) -> dict[str, Any]:
     """The pipeline's parameters by name, as `pipelines/search.py` takes them."""
     data, search, train = config.data, config.search, config.train
     return {
@@ -119,7 +122,7 @@ def parameters(config: RunConfig, teacher_config: str, teacher_checkpoint: str, 
         "train_images": data.train.images,
         "test_annotations": data.test.annotations,
         "test_images": data.test.images,
-        "data_version": data_version(config, teacher_checkpoint),
+        "data_version": version,
         "teacher_config": teacher_config,
         "teacher_checkpoint": teacher_checkpoint,
         "student_config": student_config,
@@ -183,7 +186,7 @@ def code_digest() -> str:
     """Digest of this library and of what it computes with: another version answers nothing from the cache."""
     root = Path(__file__).parent
     sources = {str(path.relative_to(root)): path.read_text() for path in sorted(root.rglob("*.py"))}
-    return digest([sources, *(version(name) for name in ("torch", "onedl-mmdetection", "onedl-mmcv", "pycocotools"))])
+    return digest([sources, *(package_version(name) for name in ("torch", "onedl-mmdetection", "onedl-mmcv", "pycocotools"))])
 
 
 def source_of(config: RunConfig) -> Source:

@@ -105,17 +105,32 @@ def adapt(config: Config, classes: tuple[str, ...], *, pretrained_backbone: bool
     return Adapted(adapted, tuple(changes))
 
 
+def own_class_count(config: Config) -> int:
+    """How many classes the heads of a config tell apart as it stands.
+
+    Raises:
+        ConfigError: no head has a class count.
+    """
+    return max(int(node.num_classes) for _, node in _class_heads(config.model))
+
+
 def _set_class_count(model: Any, count: int) -> list[str]:
-    """Write `count` into every head; the RPN's single class and a semantic head's stuff classes are not the data set's."""
+    """Write `count` into every head."""
+    nodes = _class_heads(model)
+    changes = [f"model.{name}: num_classes {node.num_classes} -> {count}" for name, node in nodes if node.num_classes != count]
+    for _, node in nodes:
+        node.num_classes = count
+    return changes
+
+
+def _class_heads(model: Any) -> list[tuple[str, Any]]:
+    """The heads with a class count; the RPN's single class and a semantic head's stuff classes are not the data set's."""
     heads = [(name, head) for name, head in model.items() if name.endswith("head") and name != "rpn_head"]
     nodes = [(name, node) for name, head in heads for node in _dicts(head, skip=("semantic_head",)) if "num_classes" in node]
     if not nodes:
         seen = ", ".join(name for name, _ in heads) or "none"
         raise ConfigError(f"no head of {model.get('type')} has num_classes, so it cannot be adapted to a data set; heads seen: {seen}.")
-    changes = [f"model.{name}: num_classes {node.num_classes} -> {count}" for name, node in nodes if node.num_classes != count]
-    for _, node in nodes:
-        node.num_classes = count
-    return changes
+    return nodes
 
 
 def _drop_downloads(config: Config) -> list[str]:

@@ -21,19 +21,13 @@ from detkds.detectors.device import resolve
 from detkds.detectors.distiller import DistilledDetector
 from detkds.detectors.randomness import Purpose, derived_seed, preserved, seed_all
 from detkds.detectors.schedule import build_optimizer, build_schedulers
-from detkds.errors import ArtifactError, ConfigError, DetKDSError, Rejected
+from detkds.errors import ArtifactError, ConfigError, Interrupted, Rejected
 from detkds.storage.artifacts import writing
 
 SCHEMA = "detkds.training/1"
 
 Progress = Callable[[int, int, Mapping[str, float]], None]
 """Called after each step with steps done, steps in all, and the step's losses by name (`loss` is their sum)."""
-
-
-class Interrupted(DetKDSError):
-    """SIGTERM stopped a training; its checkpoint is written and the same call goes on from there."""
-
-    exit_code = 75
 
 
 @dataclass(frozen=True, slots=True)

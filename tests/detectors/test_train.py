@@ -19,11 +19,11 @@ from torch import Tensor, nn
 
 from detkds.detectors import DistilledDetector, build_detector, load_weights
 from detkds.detectors.batches import Samples, Source
-from detkds.detectors.loop import Interrupted, Training, TrainSettings
+from detkds.detectors.loop import Training, TrainSettings
 from detkds.detectors.randomness import preserved, seed_all
 from detkds.detectors.schedule import build_optimizer, build_schedulers
 from detkds.detectors.train import Start, load_detector, start_student, train
-from detkds.errors import ArtifactError, ConfigError, DatasetError, Rejected
+from detkds.errors import ArtifactError, ConfigError, DatasetError, Interrupted, Rejected
 from detkds.genome import Recipe
 
 PKD = Recipe.parse("global: none > none > norm_batch | l2")

@@ -1,0 +1,81 @@
+"""The command line: exit codes, one line an error, and what its small verbs print."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+CLEAN = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "COLUMNS": "160"}
+
+
+def detkds(*arguments: str, folder: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from detkds.cli import main; main()", *arguments]
+    return subprocess.run(command, cwd=folder or ROOT, env={**CLEAN, **environment}, capture_output=True, text=True, timeout=300)
+
+
+def test_help_names_every_verb() -> None:
+    result = detkds("--help")
+    assert result.returncode == 0
+    for verb in ("run", "demo", "check", "space", "pull", "doctor", "subset", "evolve", "weights", "train", "evaluate", "report"):
+        assert f" {verb} " in result.stdout
+
+
+def test_space_prints_its_counts_and_samples() -> None:
+    result = detkds("space", "--sample", "2")
+    assert result.returncode == 0
+    for number in ("18,256", "14,317", "16,807", "10,969", "21,049", "33,656"):
+        assert number in result.stdout
+    assert sum(line.startswith("localization: ") for line in result.stdout.splitlines()) == 2
+
+
+def test_space_checks_a_genome() -> None:
+    result = detkds("space", "global: catt > none > norm_HW | l2 x 6")
+    assert "canonical  global: none > none > none | pearson x 12" in result.stdout
+    wrong = detkds("space", "global: cat > none > norm_HW | l2 x 6")
+    assert wrong.returncode == 2
+    assert wrong.stderr == "detkds: unknown global attention 'cat': did you mean catt?\n"
+
+
+def test_a_wrong_run_file_is_one_line_a_fault(tmp_path: Path) -> None:
+    (tmp_path / "run.yaml").write_text("name: A\nserach: {}\n")
+    result = detkds("check", "run.yaml", folder=tmp_path)
+    assert result.returncode == 2
+    lines = result.stderr.splitlines()
+    assert len(lines) == 5  # name, three sections that are required, one unknown key
+    assert all(line.startswith("detkds: run.yaml: ") for line in lines)
+
+
+def test_an_unknown_verb_is_a_usage_error() -> None:
+    assert detkds("serach").returncode == 2
+
+
+def test_an_unreachable_store_is_one_line(tmp_path: Path) -> None:
+    away = {
+        "DETKDS_S3_ENDPOINT": "127.0.0.1:9",
+        "DETKDS_S3_ACCESS_KEY": "who",
+        "DETKDS_S3_SECRET_KEY": "a-secret-of-ours",
+        "DETKDS_S3_DEADLINE_S": "1",
+    }
+    result = detkds("pull", "latest", folder=tmp_path, **away)
+    assert result.returncode == 75
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("detkds: ")]
+    assert "127.0.0.1:9" in line
+    assert "a-secret-of-ours" not in result.stdout + result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("name", ["demo.yaml", "coco.yaml"])
+def test_check_accepts_the_examples(name: str) -> None:
+    result = detkds("check", f"examples/{name}")
+    assert result.returncode == 0, result.stderr
+    assert f"examples/{name}: good" in result.stdout
+
+
+def test_check_reads_the_blood_cells(shared_data: Path) -> None:
+    result = detkds("check", "examples/bccd.yaml")
+    assert result.returncode == 0, result.stderr
+    assert "205 images, 2804 objects, 3 classes" in result.stdout

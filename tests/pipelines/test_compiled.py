@@ -1,0 +1,120 @@
+"""The compiled pipelines: the wheel's copy is what the code compiles to, and it keeps the rules of a cluster."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+STAGES = ("subset", "evolve", "weights", "train", "evaluate", "report")
+TASKS = {
+    "search": {
+        "subset", "evolve-global", "evolve-fgbg", "evolve-instance", "evolve-logits", "evolve-localization",
+        "weights", "train-baseline", "train-distilled", "evaluate", "report",
+    },
+    "transfer": {"subset", "train-baseline", "train-distilled", "evaluate", "report"},
+}  # fmt: skip
+
+
+def compiled(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    text = (files("detkds") / "compiled" / f"{name}.yaml").read_text()
+    pipeline, platform = yaml.safe_load_all(text)
+    return pipeline, platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+
+
+def tasks(pipeline: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {task["taskInfo"]["name"]: task for task in pipeline["root"]["dag"]["tasks"].values()}
+
+
+def executors(name: str) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
+    pipeline, platform = compiled(name)
+    for key, executor in pipeline["deploymentSpec"]["executors"].items():
+        yield key, executor["container"], platform[key]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_committed_pipelines_are_what_the_code_compiles_to() -> None:
+    from pipelines.compile import differing
+
+    assert differing() == [], "run `make golden` and commit detkds/compiled"
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_task_has_its_name(name: str) -> None:
+    assert set(tasks(compiled(name)[0])) == TASKS[name]
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_task_is_retried_for_longer_than_it_may_run(name: str) -> None:
+    _, platform = compiled(name)
+    longest = max(int(settings["activeDeadlineSeconds"]) for settings in platform.values())
+    for task in tasks(compiled(name)[0]).values():
+        window = int(task["retryPolicy"]["backoffMaxDuration"].removesuffix("s"))
+        assert window > (task["retryPolicy"]["maxRetryCount"]) * longest
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_gpu_tasks_have_shared_memory_and_no_task_runs_as_root_or_installs(name: str) -> None:
+    for key, container, settings in executors(name):
+        needs_gpu = "accelerator" in container.get("resources", {})
+        assert needs_gpu == (key.removeprefix("exec-").rstrip("-0123456789") in ("evolve", "weights", "train", "evaluate"))
+        shm = [mount for mount in settings.get("emptyDirMounts", []) if mount["mountPath"] == "/dev/shm"]
+        assert bool(shm) == needs_gpu
+        assert settings["securityContext"]["runAsNonRoot"] is True
+        assert "pip install" not in " ".join(container["command"] + container.get("args", []))
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_keys_of_the_store_come_from_a_secret_only(name: str) -> None:
+    for _, container, settings in executors(name):
+        assert not container.get("env")
+        variables = {entry["envVar"] for secret in settings["secretAsEnv"] for entry in secret["keyToEnv"]}
+        assert variables == {"DETKDS_S3_ENDPOINT", "DETKDS_S3_ACCESS_KEY", "DETKDS_S3_SECRET_KEY"}
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_only_the_report_is_never_cached(name: str) -> None:
+    for task_name, task in tasks(compiled(name)[0]).items():
+        assert bool(task.get("cachingOptions", {}).get("enableCache")) == (task_name != "report")
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_parameter_is_described(name: str) -> None:
+    parameters = compiled(name)[0]["root"]["inputDefinitions"]["parameters"]
+    assert not [key for key, parameter in parameters.items() if not parameter.get("description")]
+
+
+def test_the_launcher_fills_exactly_the_parameters_of_the_pipeline() -> None:
+    from detkds.config import load
+    from detkds.launch import parameters
+
+    config = load(ROOT / "examples" / "coco.yaml")
+    given = parameters(config, "teacher", "", "student", "s3://detkds/runs", version="1")
+    known = compiled("search")[0]["root"]["inputDefinitions"]["parameters"]
+    assert set(given) == set(known) - {"image"}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_components_are_thin_shells(stage: str) -> None:
+    path = ROOT / "components" / stage / "component.py"
+    source = path.read_text()
+    assert len(source.splitlines()) <= 60
+    imports = [node for node in ast.parse(source).body if isinstance(node, ast.Import | ast.ImportFrom)]
+    names = {node.module if isinstance(node, ast.ImportFrom) else node.names[0].name for node in imports}
+    assert names <= {"kfp", "typing"}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_components_call_their_stage_with_arguments_it_has(stage: str) -> None:
+    """The call inside a component runs in a pod only: its keywords are compared with the stage's signature here."""
+    module = __import__(f"detkds.stages.{stage}", fromlist=["run"])
+    tree = ast.parse((ROOT / "components" / stage / "component.py").read_text())
+    (call,) = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "stage.run"]
+    inspect.signature(module.run).bind(*call.args, **{keyword.arg or "": keyword.value for keyword in call.keywords})
