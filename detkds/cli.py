@@ -28,11 +28,16 @@ DEFAULT_HOME = Path(".detkds")
 
 
 @app.command()
-def run(run_yaml: RunFile, home: Home = DEFAULT_HOME, trust_config: Trust = False) -> None:
+def run(
+    run_yaml: RunFile,
+    recipe: Annotated[str, typer.Option(help="Train with this preset or genome text instead of searching.")] = "",
+    home: Home = DEFAULT_HOME,
+    trust_config: Trust = False,
+) -> None:
     """Run the whole pipeline on this machine: search, train, evaluate, report, publish."""
     from detkds.launch import launch
 
-    launch(run_yaml, home=home, trust=trust_config, console=console)
+    launch(run_yaml, home=home, trust=trust_config, console=console, recipe=recipe)
 
 
 @app.command()

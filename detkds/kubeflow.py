@@ -83,7 +83,7 @@ def run_local(
             enable_caching=True,
             raise_on_error=True,
         )
-        task = components.load_component_from_text(_without_retries((files("detkds") / "compiled" / f"{pipeline}.yaml").read_text()))
+        task = components.load_component_from_text(_without_retries(_compiled(pipeline)))
         try:
             with contextlib.redirect_stdout(output):
                 task(**parameters)
@@ -91,6 +91,16 @@ def run_local(
             if output.fault:
                 raise output.fault from None
             raise errors.DetKDSError(f"the pipeline {pipeline} failed: {error}; the whole output is in {transcript}") from error
+
+
+def parameter_names(pipeline: str) -> set[str]:
+    """The names of a compiled pipeline's parameters."""
+    specification = next(yaml.safe_load_all(_compiled(pipeline)))
+    return set(specification["root"]["inputDefinitions"]["parameters"])
+
+
+def _compiled(pipeline: str) -> str:
+    return (files("detkds") / "compiled" / f"{pipeline}.yaml").read_text()
 
 
 def _without_retries(package: str) -> str:

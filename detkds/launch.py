@@ -23,8 +23,8 @@ from detkds.storage.s3_settings import ENDPOINT
 SEED_OF_TEACHER = 0
 
 
-def launch(path: Path, *, home: Path, trust: bool, console: Console) -> None:
-    """Run the search pipeline of a run.yaml on this machine and print what came out."""
+def launch(path: Path, *, home: Path, trust: bool, console: Console, recipe: str = "") -> None:
+    """Run the search pipeline of a run.yaml on this machine, or with a recipe the transfer pipeline, and print what came out."""
     from detkds import kubeflow
     from detkds import results as published
 
@@ -37,9 +37,11 @@ def launch(path: Path, *, home: Path, trust: bool, console: Console) -> None:
         ensure_bucket(config.store.bucket)
         parameters = prepare(config, home=home, trust=trust, results=results, show=show)
         transcript = home / "logs" / f"{config.name}.log"
+        pipeline = "transfer" if recipe else "search"
+        known = kubeflow.parameter_names(pipeline)
         kubeflow.run_local(
-            "search",
-            parameters,
+            pipeline,
+            {name: value for name, value in {**parameters, "recipe": recipe}.items() if name in known},
             home=home,
             cache_key=code_digest()[:16],
             transcript=transcript,

@@ -35,18 +35,18 @@ class Scene:
         empty: share of pictures without objects.
     """
 
-    objects: tuple[int, int] = (2, 7)
-    radius_px: tuple[float, float] = (8.0, 28.0)
+    objects: tuple[int, int] = (4, 9)
+    radius_px: tuple[float, float] = (11.0, 26.0)
     squeeze: tuple[float, float] = (0.75, 1.0)
-    visible: float = 0.45
-    contrast: tuple[float, float] = (0.22, 0.65)
-    texture: float = 0.13
-    tell: float = 0.4
-    strokes: tuple[int, int] = (2, 8)
-    patches: tuple[int, int] = (1, 4)
-    light: tuple[float, float] = (0.7, 1.15)
-    noise: float = 0.045
-    empty: float = 0.03
+    visible: float = 0.6
+    contrast: tuple[float, float] = (0.5, 0.9)
+    texture: float = 0.25
+    tell: float = 1.0
+    strokes: tuple[int, int] = (0, 2)
+    patches: tuple[int, int] = (0, 2)
+    light: tuple[float, float] = (0.85, 1.1)
+    noise: float = 0.02
+    empty: float = 0.02
 
 
 @dataclass(frozen=True)

@@ -113,8 +113,9 @@ def check_word(what: str, word: Any, vocabulary: Sequence[str]) -> None:
     """Raise GenomeError with the nearest word unless `word` is one of `vocabulary`."""
     if word in vocabulary:
         return
-    near = get_close_matches(str(word), vocabulary, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(vocabulary)}."
+    by_lower = {known.lower(): known for known in vocabulary}
+    near = get_close_matches(str(word).lower(), by_lower, n=1, cutoff=0.5)
+    hint = f"did you mean {by_lower[near[0]]}?" if near else f"choose from {', '.join(vocabulary)}."
     raise GenomeError(f"unknown {what} {str(word)!r}: {hint}")
 
 

@@ -38,12 +38,14 @@ def run(teacher_config: str, teacher_checkpoint: str, students: Mapping[str, Pat
     data = part(subset, "test")
     source = Source(data.annotations, data.images)
     began = time.monotonic()
-    meta: dict[str, Any] = {}
+    described: dict[str, str] = {}
+    meta: dict[str, Any] = {"detectors": described}
     figures: dict[str, Evaluation] = {}
     with publishing(out, kind=KIND, meta=meta) as folder:
         for name in (TEACHER, *students):
             detector, config = _detector(name, teacher_config, teacher_checkpoint, students, source)
             found = detections_of(detector, Samples(config, source, training=False), batch_size or 1)
+            described[name] = description(detector)
             figures[name] = coco_figures(source.annotations, found)
             (folder / f"detections_{name}.json").write_text(json.dumps(found))
             say("evaluate", f"{name}: AP {100 * figures[name].figures['AP']:.1f} on {figures[name].images} images")
@@ -53,15 +55,21 @@ def run(teacher_config: str, teacher_checkpoint: str, students: Mapping[str, Pat
     return Result({f"{name}_AP": result.figures["AP"] for name, result in figures.items()}, metrics)
 
 
-def read(artifact: Path) -> tuple[dict[str, Evaluation], float]:
-    """Evaluations by name and seconds of a published evaluation.
+def read(artifact: Path) -> tuple[dict[str, Evaluation], dict[str, Any]]:
+    """Evaluations by name and the metadata (seconds, and what each detector is) of a published evaluation.
 
     Raises:
         ArtifactError: the artifact is not whole.
     """
     meta = verify(artifact, KIND).meta
     stored = json.loads((artifact / "evaluation.json").read_text())
-    return {name: Evaluation.from_json(value) for name, value in stored.items()}, float(meta["seconds"])
+    return {name: Evaluation.from_json(value) for name, value in stored.items()}, dict(meta)
+
+
+def description(detector: nn.Module) -> str:
+    """What a detector is, for people: RetinaNet, 1.1 million parameters."""
+    size = sum(parameter.numel() for parameter in detector.parameters()) / 1e6
+    return f"{type(detector).__name__}, {size:.1f} million parameters"
 
 
 def detections_of(detector: nn.Module, samples: Samples, batch_size: int) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from detkds.detectors.checkpoints import load_weights
+from detkds.detectors.checkpoints import load_weights, read_checkpoint
 from detkds.detectors.configs import adapt
 from detkds.detectors.data_config import SUFFIXES, read_config
 from detkds.detectors.loop import TrainSettings
@@ -33,7 +33,14 @@ def teacher(config: str, checkpoint: str, classes: Iterable[str]) -> nn.Module:
     """The teacher with its weights, in evaluation mode."""
     if not checkpoint:
         raise ConfigError(f"the teacher {config} needs a checkpoint, got none; name a file or an s3:// address.")
-    return load_detector(detector_config(config, classes, pretrained=True), local(checkpoint))
+    path, wanted = local(checkpoint), tuple(classes)
+    stored = read_checkpoint(path).classes
+    if stored is not None and len(stored) == len(wanted) and stored != wanted:
+        raise ConfigError(
+            f"the teacher checkpoint {checkpoint} tells {', '.join(stored[:5])} … apart, the data set {', '.join(wanted[:5])} …; "
+            "order the categories alike, or give a teacher of these classes."
+        )
+    return load_detector(detector_config(config, wanted, pretrained=True), path)
 
 
 def student(pair: Pair, classes: Iterable[str]) -> tuple[Config, Start]:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from detkds import results as published
-from detkds.evaluation.coco import Evaluation
 from detkds.genome import Recipe
 from detkds.genome.formula import formula
 from detkds.report.data import Detector, ReportData, Role, StageCost, Study, TrialPoint
@@ -63,24 +62,20 @@ def publish_folder(folder: Path, data: ReportData, page: str, summary: str, mode
 
 def collect(run_name: str, *, subset: Path, studies: Sequence[Path], model: Path, evaluation: Path) -> ReportData:
     """What the report tells, from the artifacts of a run."""
-    figures, evaluation_s = evaluate.read(evaluation)
+    figures, measured = evaluate.read(evaluation)
     trained = verify(model, MODEL)
     recipe = recipe_of(model)
     told_studies, costs = _studies(studies)
-    costs += [StageCost("train", trained.meta["seconds"], trained.meta["student_steps"]), StageCost("evaluate", evaluation_s)]
+    costs += [StageCost("train", trained.meta["seconds"], trained.meta["student_steps"]), StageCost("evaluate", measured["seconds"])]
     return ReportData(
         run=run_name,
-        detectors=_detectors(figures),
+        detectors=tuple(Detector(ROLES[name], measured["detectors"][name], scores) for name, scores in figures.items()),
         studies=told_studies,
         recipe=recipe,
         formulas={genome.knowledge: formula(genome, recipe.semantics) for genome in recipe.active},
         costs=tuple(costs),
         provenance=_provenance(recipe, {"subset": subset, "model": model, "evaluation": evaluation}, trained.meta),
     )
-
-
-def _detectors(figures: Mapping[str, Evaluation]) -> tuple[Detector, ...]:
-    return tuple(Detector(ROLES[name], name, scores) for name, scores in figures.items())
 
 
 def _studies(artifacts: Sequence[Path]) -> tuple[tuple[Study, ...], list[StageCost]]:

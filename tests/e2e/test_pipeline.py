@@ -73,6 +73,15 @@ def test_run_pull_and_run_again(world: Path) -> None:
     assert "report" in again.stdout
 
 
+def test_a_known_recipe_is_trained_without_a_search(world: Path) -> None:
+    content = {**RUN, "name": "transferred"}
+    (world / "transfer.yaml").write_text(yaml.safe_dump(content))
+    result = detkds(world, "run", "transfer.yaml", "--recipe", "pkd")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "global: none > none > norm_batch | l2 x 1" in result.stdout
+    assert "evolve" not in result.stdout
+
+
 def test_a_fault_in_a_task_is_the_commands_own_one_line(world: Path) -> None:
     content = {**RUN, "name": "faulty", "data": {**RUN["data"], "test": RUN["data"]["train"]}}  # type: ignore[dict-item,index]
     (world / "faulty.yaml").write_text(yaml.safe_dump(content))
