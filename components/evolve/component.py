@@ -37,6 +37,7 @@ def evolve(
         knowledge: The knowledge of this task: global, fgbg, instance, logits or localization.
         searched: The knowledges of this run, comma-separated; a task of another one ends at once with an empty study.
     """
+    import json
     from pathlib import Path
 
     from detkds.stages import evolve as stage
@@ -47,6 +48,7 @@ def evolve(
     proxy = Schedule(epochs, batch_size, learning_rate, amp, seed)
     result = stage.run(knowledge, pair, plan, proxy, searched=searched, subset=Path(subset.path), out=Path(study.path))
     study.metadata.update(result.metadata)
+    Path(metrics.path).write_text(json.dumps(dict(result.metrics)))
     for name, value in result.metrics.items():
         metrics.log_metric(name, value)
     Path(summary.path).write_text(result.markdown)

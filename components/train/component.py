@@ -30,6 +30,7 @@ def train(
         recipe_text: A recipe as text or the name of a preset, where no recipe artifact is given; empty: no distillation.
         semantics: Meaning of the words of recipe_text.
     """
+    import json
     from pathlib import Path
 
     from detkds.stages import train as stage
@@ -40,5 +41,6 @@ def train(
     losses = stage.recipe_of(Path(recipe.path)) if recipe else stage.parse_recipe(recipe_text, semantics)
     result = stage.run(pair, schedule, losses, subset=Path(subset.path), out=Path(model.path))
     model.metadata.update(result.metadata)
+    Path(metrics.path).write_text(json.dumps(dict(result.metrics)))
     for name, value in result.metrics.items():
         metrics.log_metric(name, value)

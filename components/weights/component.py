@@ -30,6 +30,7 @@ def weights(
     summary: dsl.Output[dsl.Markdown],
 ) -> None:
     """Hands on the recipe with the best search-val AP, which may be no distillation, and the journal of the search."""
+    import json
     from pathlib import Path
 
     from detkds.stages import weights as stage
@@ -42,6 +43,7 @@ def weights(
     result = stage.run(studies, pair, plan, proxy, subset=Path(subset.path), out=Path(study.path), recipe_out=Path(recipe.path))
     study.metadata.update(result.metadata)
     recipe.metadata.update(result.metadata)
+    Path(metrics.path).write_text(json.dumps(dict(result.metrics)))
     for name, value in result.metrics.items():
         metrics.log_metric(name, value)
     Path(summary.path).write_text(result.markdown)
