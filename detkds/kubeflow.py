@@ -6,10 +6,7 @@ What runs here is the YAML that runs on the cluster, task by task in subprocesse
 from __future__ import annotations
 
 import contextlib
-import io
 import logging
-import re
-import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from importlib.resources import files
@@ -19,39 +16,7 @@ from typing import Any
 import yaml
 
 from detkds import errors
-from detkds.stages.progress import FAULT, parse_fault
-
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-_PROGRESS = re.compile(r"\[[a-z]+( [a-z]+)?\] ")
-
-
-class Transcript(io.TextIOBase):
-    """Takes what kfp and the tasks print: all of it into a file, the tasks' progress lines to `show`, a task's fault to `fault`."""
-
-    def __init__(self, file: Path, show: Callable[[str], None]) -> None:
-        self._file = file.open("a")
-        self._show = show
-        self._terminal = sys.stdout  # `show` prints there, while everything else that is printed comes here
-        self._line = ""
-        self.fault: errors.DetKDSError | None = None
-
-    def write(self, text: str) -> int:
-        """Collect text and pass on whole lines."""
-        self._file.write(_COLOUR.sub("", text))
-        *lines, self._line = (self._line + text).split("\n")
-        for line in map(str.strip, lines):
-            if line.startswith(FAULT):
-                self.fault = parse_fault(line)
-            elif _PROGRESS.match(line):
-                with contextlib.redirect_stdout(self._terminal):
-                    self._show(line)
-        self._file.flush()
-        return len(text)
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-        super().close()
+from detkds.stages.transcript import Transcript
 
 
 def run_local(
@@ -72,10 +37,9 @@ def run_local(
     """
     from kfp import components, local  # takes a second: only where it is needed
 
-    transcript.parent.mkdir(parents=True, exist_ok=True)
     root = home / "pipeline"
     output = Transcript(transcript, show)
-    with contextlib.closing(output), _quiet():
+    with output, _quiet():
         local.init(
             runner=local.SubprocessRunner(use_venv=False),
             pipeline_root=str(root / "artifacts"),
@@ -85,8 +49,7 @@ def run_local(
         )
         task = components.load_component_from_text(_without_retries(_compiled(pipeline)))
         try:
-            with contextlib.redirect_stdout(output):
-                task(**parameters)
+            task(**parameters)
         except RuntimeError as error:
             if output.fault:
                 raise output.fault from None

@@ -9,6 +9,7 @@ from detkds.detectors.batches import Source
 from detkds.genome import Recipe
 from detkds.stages.plans import Pair, Schedule
 from detkds.stages.train import CHECKPOINT, KIND, fit
+from detkds.stages.transcript import Transcript
 from detkds.stages.workplace import digest, local, workplace
 from detkds.storage.artifacts import verify
 from detkds.storage.manifest import MANIFEST, file_sha256
@@ -23,7 +24,7 @@ def run(pair: Pair, schedule: Schedule, *, root: str, annotations: str, images: 
         root: data set, a folder or an s3:// address.
         annotations, images: relative to it.
         home: teachers are kept below it.
-        show: called with one line about what was found or done.
+        show: called with each progress line.
     """
     source = Source(local(root) / annotations, local(root) / images)
     inputs = {"pair": pair, "schedule": schedule, "data": file_sha256(source.annotations)}
@@ -32,5 +33,6 @@ def run(pair: Pair, schedule: Schedule, *, root: str, annotations: str, images: 
         verify(out, KIND)
         show(f"[teacher] trained before: {out / CHECKPOINT}")
     else:
-        fit(pair, schedule, Recipe(), None, source, task="teacher", out=out, work=workplace("teacher", **inputs))
+        with Transcript(home / "logs" / "teacher.log", show):
+            fit(pair, schedule, Recipe(), None, source, task="teacher", out=out, work=workplace("teacher", **inputs))
     return out / CHECKPOINT
