@@ -143,7 +143,7 @@ class StoreSection(Section):
 
 
 class Resources(Section):
-    """What a task of the cluster asks for."""
+    """How many GPUs training may use. So far a task uses one; a plan for more is checked, and refused when it is run."""
 
     gpus: Annotated[int, Field(ge=0)] = 1
 

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from detkds import config as run_config
 from detkds.config import Detector, RunConfig
+from detkds.errors import ConfigError
 from detkds.stages.plans import Pair, Schedule, Source
 from detkds.stages.workplace import digest
 from detkds.storage.artifacts import write_atomic
@@ -30,6 +31,8 @@ def launch(path: Path, *, home: Path, trust: bool, console: Console, recipe: str
 
     show = shown(console)
     config = run_config.load(path)
+    if config.resources.gpus > 1:
+        raise ConfigError(f"{path}: resources.gpus is {config.resources.gpus}, but a task trains on one GPU so far; set it to 1.")
     home = home.resolve()
     with store(home, console) as environment:
         use(home, environment)
