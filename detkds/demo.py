@@ -13,7 +13,7 @@ from detkds.data.synthetic import generate
 from detkds.stages.plans import Pair, Schedule
 from detkds.storage.uri import open_store
 
-TEACHER_EPOCHS = 12
+TEACHER_EPOCHS = 14
 TEACHER_IMAGES, TRAIN_IMAGES, TEST_IMAGES = 320, 40, 100
 SIZE = (160, 128)
 
