@@ -54,7 +54,7 @@ def fit(
     began = time.monotonic()
 
     def progress(step: int, steps: int, losses: Mapping[str, float]) -> None:
-        if step % max(1, steps // 20) == 0 or step == steps:
+        if step % max(1, steps // 10) == 0 or step == steps:
             log.append({"step": step, **losses})
             say(task, f"step {step}/{steps}  loss {losses['loss']:.3f}")
 
