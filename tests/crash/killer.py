@@ -58,9 +58,13 @@ def kill(pid: int, journal: Path, rng: random.Random, number: signal.Signals) ->
 
 
 def main(folder: Path, wanted: int, number: signal.Signals) -> list[int]:
+    # A shell that starts us in the background hands on SIGINT as ignored, and then it would kill nothing.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     rng = random.Random(wanted)
     kills: list[int] = []
     while sum(kills) < wanted:
+        if len(kills) > 5 * wanted:
+            raise SystemExit(f"{number.name} killed {sum(kills)} of {len(kills)} studies; it does not reach them")
         study = len(kills)
         kills.append(0)
         place = folder / "killed" / str(study)
