@@ -127,4 +127,4 @@ def test_examples_in_the_store_are_good(name: str) -> None:
 
 
 def test_the_blood_cell_example_is_good(shared_data: Path) -> None:
-    assert load(EXAMPLES / "bccd.yaml").data.root == str(shared_data / "bccd")
+    assert Path(load(EXAMPLES / "bccd.yaml").data.root) == (shared_data / "bccd").resolve()
