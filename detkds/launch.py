@@ -15,7 +15,7 @@ from rich.console import Console
 from detkds import config as run_config
 from detkds.config import Detector, RunConfig
 from detkds.errors import ConfigError
-from detkds.stages.plans import Pair, Schedule, Source
+from detkds.stages.plans import Pair, Schedule
 from detkds.stages.workplace import digest
 from detkds.storage.artifacts import write_atomic
 from detkds.storage.fetch import fingerprint
@@ -192,9 +192,3 @@ def code_digest() -> str:
     root = Path(__file__).parent
     sources = {str(path.relative_to(root)): path.read_text() for path in sorted(root.rglob("*.py"))}
     return digest([sources, *(package_version(name) for name in ("torch", "onedl-mmdetection", "onedl-mmcv", "pycocotools"))])
-
-
-def source_of(config: RunConfig) -> Source:
-    """The data set as the subset stage takes it."""
-    data = config.data
-    return Source(data.root, data.train.annotations, data.train.images, data.test.annotations, data.test.images)

@@ -24,7 +24,7 @@ def environment(s3_server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch) -> p
 
 @pytest.fixture
 def store(environment: pytest.MonkeyPatch) -> Store:
-    """An empty place in a bucket of the session's server; waits one second for what fails."""
+    """An empty place in a bucket of the shared test server; waits one second for what fails."""
     store = open_store(f"s3://tests/{secrets.token_hex(8)}")
     store.ensure_bucket()
     return store
