@@ -20,8 +20,12 @@ def detkds(*arguments: str, folder: Path | None = None, **environment: str) -> s
 def test_help_names_every_verb() -> None:
     result = detkds("--help")
     assert result.returncode == 0
-    for verb in ("run", "demo", "check", "space", "pull", "doctor", "subset", "evolve", "weights", "train", "evaluate", "report"):
+    for verb in ("run", "demo", "check", "space", "pull", "doctor", "stage"):
         assert f" {verb} " in result.stdout
+    stages = detkds("stage", "--help")
+    assert stages.returncode == 0
+    for verb in ("subset", "evolve", "weights", "train", "evaluate", "report"):
+        assert f" {verb} " in stages.stdout
 
 
 def test_space_prints_its_counts_and_samples() -> None:

@@ -1,9 +1,8 @@
-"""What the verbs of the command line do: one stage by hand with the values of a run.yaml, as the pipeline would call it, and pull."""
+"""One stage by hand, with the values of a run.yaml, as the pipeline would call it."""
 
 from __future__ import annotations
 
 import contextlib
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,8 @@ from typing import Any
 from rich.console import Console
 
 from detkds import config as run_config
-from detkds import launch, results
+from detkds import launch
 from detkds.config import RunConfig
-from detkds.errors import ConfigError
 from detkds.stages.plans import Pair, Schedule, SearchPlan, Source, WeightsPlan
 
 
@@ -77,20 +75,6 @@ def report(values: dict[str, Any], studies: Sequence[Path], subset: Path, model:
     from detkds.stages import report as stage
 
     stage.run(values["run_name"], str(out), subset=subset, studies=studies, model=model, evaluation=evaluation)
-
-
-def pull(run: str, store: str, to: Path | None, home: Path, console: Console) -> None:
-    """Fetch the results of a run, verified, into a folder that is not there yet, and list them."""
-    home = home.resolve()
-    with launch.store(home, console) as environment:
-        launch.use(home, environment)
-        name, place = results.fetch(run, f"{store}/runs", home / "runs")
-    target = to or Path(name)
-    if target.exists() and any(target.iterdir()):
-        raise ConfigError(f"{target} exists and is not empty; name another folder with --to.")
-    shutil.copytree(place, target, dirs_exist_ok=True)
-    for path in sorted(target.iterdir()):
-        console.print(f"{path}  {path.stat().st_size:,} bytes", markup=False, soft_wrap=True)
 
 
 def _pair(values: dict[str, Any]) -> Pair:

@@ -1,0 +1,3 @@
+"""Measure detectors, and tell about runs."""
+
+from __future__ import annotations

@@ -1,0 +1,87 @@
+"""A run from its run.yaml to its results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from detkds.cli.app import app
+from detkds.cli.options import DEFAULT_HOME, Home, RunFile, Trust, console
+
+
+@app.command()
+def run(
+    run_yaml: RunFile,
+    recipe: Annotated[str, typer.Option(help="Train with this preset or genome text instead of searching.")] = "",
+    home: Home = DEFAULT_HOME,
+    trust_config: Trust = False,
+) -> None:
+    """Run the whole pipeline on this machine: search, train, evaluate, report, publish."""
+    from detkds.launch import launch
+
+    launch(run_yaml, home=home, trust=trust_config, console=console, recipe=recipe)
+
+
+@app.command()
+def demo(
+    run_yaml: Annotated[Path, typer.Argument(help="The demo's run.yaml.", metavar="[RUN.YAML]")] = Path("examples/demo.yaml"),
+    home: Home = DEFAULT_HOME,
+) -> None:
+    """Make a small data set and a teacher, put both into the bucket, and run the pipeline on them."""
+    from detkds.verbs.demo import demo as run_demo
+
+    run_demo(run_yaml, home, console)
+
+
+@app.command()
+def check(run_yaml: RunFile, trust_config: Trust = False) -> None:
+    """Check a run.yaml, its files, its data and its pair of detectors, and print what the run will cost. Asks no store."""
+    from detkds.verbs.check import check as inspect
+
+    inspect(run_yaml, trust=trust_config, console=console)
+
+
+@app.command()
+def space(
+    preset: Annotated[str, typer.Option(help="paper or extended.")] = "paper",
+    semantics: Annotated[str, typer.Option(help="paper or released.")] = "paper",
+    sample: Annotated[int, typer.Option(help="Print this many random genomes of each knowledge.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the samples.", min=0)] = 0,
+    genome: Annotated[list[str] | None, typer.Argument(help="Genome texts to check.")] = None,
+) -> None:
+    """Print the size of the search space, samples of it, or what is known about a genome."""
+    from detkds.verbs.space import describe_genome, describe_space
+
+    if genome:
+        for text in genome:
+            describe_genome(text, preset, semantics, console)
+    else:
+        describe_space(preset, semantics, sample, seed, console)
+
+
+@app.command()
+def pull(
+    run_name: Annotated[str, typer.Argument(help="Name of a run, or latest.", metavar="[RUN]")] = "latest",
+    to: Annotated[Path | None, typer.Option(help="Folder to write; default: ./RUN.")] = None,
+    store: Annotated[str, typer.Option(help="Where runs are published.", envvar="DETKDS_STORE")] = "s3://detkds",
+    home: Home = DEFAULT_HOME,
+) -> None:
+    """Fetch the student checkpoint, recipe, report and figures of a run, verified."""
+    from detkds.verbs.pull import pull as fetch
+
+    fetch(run_name, store, to, home, console)
+
+
+@app.command()
+def doctor(
+    run_yaml: Annotated[Path | None, typer.Argument(help="Also check the store and the teacher of this run.", metavar="[RUN.YAML]")] = None,
+    home: Home = DEFAULT_HOME,
+    trust_config: Trust = False,
+) -> None:
+    """Check the environment, the object store and, for a run, that its teacher loads and reaches a plausible AP."""
+    from detkds.verbs.doctor import examine
+
+    if not examine(run_yaml, home=home, trust=trust_config, console=console):
+        raise typer.Exit(65)

@@ -1,0 +1,3 @@
+"""Watch a search, and take its trials elsewhere."""
+
+from __future__ import annotations

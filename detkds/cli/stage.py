@@ -1,0 +1,105 @@
+"""`detkds stage ...`: the six stages by hand, each as the pipeline calls it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from detkds.cli.app import app
+from detkds.cli.options import DEFAULT_HOME, Home, Out, RunFile, Subset, Trust, console
+
+stages = typer.Typer(help="One stage of the pipeline by hand.", no_args_is_help=True)
+app.add_typer(stages, name="stage")
+
+
+@stages.command()
+def subset(run_yaml: RunFile, out: Out, home: Home = DEFAULT_HOME) -> None:
+    """Stage 1: validate the data set and draw search-train and search-val."""
+    from detkds.verbs import stage
+
+    with stage.prepared(run_yaml, home, False, console) as values:
+        stage.subset(values, out=out)
+
+
+@stages.command()
+def evolve(
+    run_yaml: RunFile,
+    knowledge: Annotated[str, typer.Argument(help="global, fgbg, instance, logits or localization.")],
+    subset: Subset,
+    out: Out,
+    home: Home = DEFAULT_HOME,
+    trust_config: Trust = False,
+) -> None:
+    """Stage 2: search the loss of one knowledge."""
+    from detkds.verbs import stage
+
+    with stage.prepared(run_yaml, home, trust_config, console) as values:
+        stage.evolve(values, knowledge=knowledge, subset=subset, out=out)
+
+
+@stages.command()
+def weights(
+    run_yaml: RunFile,
+    studies: Annotated[list[Path], typer.Argument(help="Artifacts of the evolve stage.")],
+    subset: Subset,
+    out: Out,
+    home: Home = DEFAULT_HOME,
+    trust_config: Trust = False,
+) -> None:
+    """Stage 3: search the weights of the losses found; the recipe is published beside the study, as OUT-recipe."""
+    from detkds.verbs import stage
+
+    with stage.prepared(run_yaml, home, trust_config, console) as values:
+        stage.weights(values, studies=studies, subset=subset, out=out)
+
+
+@stages.command()
+def train(
+    run_yaml: RunFile,
+    subset: Subset,
+    out: Out,
+    recipe: Annotated[str, typer.Option(help="Artifact of the weights stage, recipe text or preset; default: no distillation.")] = "",
+    home: Home = DEFAULT_HOME,
+    trust_config: Trust = False,
+) -> None:
+    """Stage 4: train the student on the whole training set."""
+    from detkds.verbs import stage
+
+    with stage.prepared(run_yaml, home, trust_config, console) as values:
+        stage.train(values, recipe=recipe, subset=subset, out=out)
+
+
+@stages.command()
+def evaluate(
+    run_yaml: RunFile,
+    subset: Subset,
+    baseline: Annotated[Path, typer.Option(help="Model trained without distillation.")],
+    distilled: Annotated[Path, typer.Option(help="Model trained with a recipe.")],
+    out: Out,
+    home: Home = DEFAULT_HOME,
+    trust_config: Trust = False,
+) -> None:
+    """Stage 5: COCO figures of teacher, student and distilled student on the test images."""
+    from detkds.verbs import stage
+
+    with stage.prepared(run_yaml, home, trust_config, console) as values:
+        stage.evaluate(values, baseline=baseline, distilled=distilled, subset=subset, out=out)
+
+
+@stages.command()
+def report(
+    run_yaml: RunFile,
+    studies: Annotated[list[Path], typer.Argument(help="Artifacts of the evolve and weights stages.")],
+    subset: Subset,
+    model: Annotated[Path, typer.Option(help="Artifact of the train stage.")],
+    evaluation: Annotated[Path, typer.Option(help="Artifact of the evaluate stage.")],
+    out: Out,
+    home: Home = DEFAULT_HOME,
+) -> None:
+    """Stage 6: the page about a run; student, recipe, page and figures go to OUT."""
+    from detkds.verbs import stage
+
+    with stage.prepared(run_yaml, home, False, console) as values:
+        stage.report(values, studies=studies, subset=subset, model=model, evaluation=evaluation, out=out)

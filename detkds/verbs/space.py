@@ -1,0 +1,48 @@
+"""The size of a search space, samples of it, and what is known about one genome."""
+
+from __future__ import annotations
+
+import random
+
+from rich.console import Console
+from rich.table import Table
+
+from detkds.genome import Genome, Knowledge, Recipe, canonical
+from detkds.search.space import SearchSpace, table_2_readings
+
+
+def describe_space(preset: str, semantics: str, sample: int, seed: int, console: Console) -> None:
+    """Print exact counts of a space, before and after folding, and random genomes."""
+    space = SearchSpace.preset(preset, semantics)
+    table = Table(title=f"search space {preset}, semantics {semantics}", title_style="bold")
+    for column in ("knowledge", "forms", "genomes", "forms after folding", "genomes after folding"):
+        table.add_column(column, justify="left" if column == "knowledge" else "right")
+    counts = {knowledge: space.count(knowledge) for knowledge in Knowledge}
+    for knowledge, count in counts.items():
+        table.add_row(str(knowledge), *(f"{n:,}" for n in (count.forms, count.genomes, count.distinct_forms, count.distinct)))
+    table.add_section()
+    sums = [sum(getattr(count, name) for count in counts.values()) for name in ("forms", "genomes", "distinct_forms", "distinct")]
+    table.add_row("all", *(f"{total:,}" for total in sums))
+    console.print(table)
+    console.print(f"weights of five losses together: {space.count_weights():,}; with 0 allowed: {space.count_weights(zero=True):,}")
+    for reading, total in table_2_readings().items():
+        console.print(f"{reading}: {total:,}", style="dim", markup=False)
+    rng = random.Random(seed)
+    for knowledge in Knowledge:
+        for _ in range(sample):
+            console.print(str(space.sample(rng, knowledge)), markup=False)
+
+
+def describe_genome(text: str, preset: str, semantics: str, console: Console) -> None:
+    """Print a genome's canonical form, digest and whether the space holds it.
+
+    Raises:
+        GenomeError: the text does not parse; the message names the nearest word.
+    """
+    genome = Genome.parse(text)
+    recipe = Recipe((genome,), semantics)
+    inside = SearchSpace.preset(preset, semantics).contains(genome)
+    console.print(str(genome), markup=False, style="bold")
+    console.print(f"  canonical  {canonical(genome, semantics)}", markup=False)
+    console.print(f"  digest     {recipe.digest}", markup=False)
+    console.print(f"  space      {'in' if inside else 'not in'} {preset}", markup=False)
