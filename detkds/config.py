@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
@@ -32,7 +33,7 @@ class Split(Section):
 
 
 class Data(Section):
-    """The data set: `root` is a folder or an `s3://bucket/prefix`."""
+    """The data set: `root` is a folder, an `s3://bucket/prefix`, or on a cluster a volume claim, `pvc://claim/path`."""
 
     root: str
     train: Split
@@ -143,9 +144,13 @@ class StoreSection(Section):
 
 
 class Resources(Section):
-    """How many GPUs training may use. So far a task uses one; a plan for more is checked, and refused when it is run."""
+    """What a task asks of a cluster; on this machine only `gpus` matters. So far a task uses one GPU; a plan for more is checked, and
+    refused when it is run."""
 
     gpus: Annotated[int, Field(ge=0)] = 1
+    memory_gb: Count | None = None
+    node_selector: dict[str, str] = {}
+    queue: str = ""
 
 
 class RunConfig(Section):
@@ -169,18 +174,28 @@ class RunConfig(Section):
         return self
 
     def local_files(self) -> Iterator[str]:
-        """Every path of the file system that the run reads."""
-        if not self.data.root.startswith("s3://"):
+        """Every path of this machine's file system that the run reads."""
+        if not is_remote(self.data.root):
             for split in (self.data.train, self.data.test, self.teacher.train and self.teacher.train.data):
                 if split:
                     yield from (f"{self.data.root}/{split.annotations}", f"{self.data.root}/{split.images}")
         optional = (self.teacher.checkpoint, self.student.checkpoint, self.teacher.train and self.teacher.train.backbone)
-        yield from (path for path in optional if path and not path.startswith("s3://"))
+        yield from (path for path in optional if path and not is_remote(path))
+
+    def claims(self) -> Iterator[str]:
+        """The volume claims that the run reads, each once."""
+        addresses = (self.data.root, self.teacher.checkpoint, self.student.checkpoint)
+        yield from dict.fromkeys(urlsplit(address).netloc for address in addresses if address and address.startswith("pvc://"))
+
+
+def is_remote(address: str) -> bool:
+    """True for what is not a path of this machine: an object of the store, or a file on a volume of the cluster."""
+    return address.startswith(("s3://", "pvc://"))
 
 
 def located(value: str | None, info: ValidationInfo) -> str | None:
-    """A path made absolute from the folder of run.yaml; s3:// addresses and None stay."""
-    if value is None or value.startswith("s3://") or info.context is None:
+    """A path made absolute from the folder of run.yaml; addresses and None stay."""
+    if value is None or is_remote(value) or info.context is None:
         return value
     return str((Path(info.context["folder"]) / value).resolve())
 

@@ -41,6 +41,16 @@ class StoreError(DetKDSError):
     exit_code = 75
 
 
+class ClusterError(DetKDSError):
+    """The API of Kubeflow Pipelines cannot be reached or refuses; `final` where asking again changes nothing."""
+
+    exit_code = 75
+
+    def __init__(self, message: str, *, final: bool = False) -> None:
+        super().__init__(message)
+        self.final = final
+
+
 class StudyHeldError(DetKDSError):
     """Another process holds this study."""
 

@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from detkds import config as run_config
-from detkds.config import Detector, RunConfig
+from detkds.config import Detector, RunConfig, is_remote
 from detkds.errors import ConfigError
 from detkds.stages.plans import Pair, Schedule
 from detkds.stages.workplace import digest
@@ -26,13 +26,16 @@ SEED_OF_TEACHER = 0
 
 def launch(path: Path, *, home: Path, trust: bool, console: Console, recipe: str = "") -> None:
     """Run the search pipeline of a run.yaml on this machine, or with a recipe the transfer pipeline, and print what came out."""
-    from detkds import kubeflow
     from detkds import results as published
+    from detkds.kubeflow.local import run_local
+    from detkds.kubeflow.package import compiled, parameter_defaults
 
     show = shown(console)
     config = run_config.load(path)
     if config.resources.gpus > 1:
         raise ConfigError(f"{path}: resources.gpus is {config.resources.gpus}, but a task trains on one GPU so far; set it to 1.")
+    if claims := ", ".join(config.claims()):
+        raise ConfigError(f"{path}: names the volume claim {claims}, which only a cluster has; give a folder, or use detkds submit.")
     home = home.resolve()
     with store(home, console) as environment:
         use(home, environment)
@@ -41,8 +44,8 @@ def launch(path: Path, *, home: Path, trust: bool, console: Console, recipe: str
         parameters = prepare(config, home=home, trust=trust, results=results, show=show)
         transcript = home / "logs" / f"{config.name}.log"
         pipeline = "transfer" if recipe else "search"
-        known = kubeflow.parameter_names(pipeline)
-        kubeflow.run_local(
+        known = parameter_defaults(compiled(pipeline))
+        run_local(
             pipeline,
             {name: value for name, value in {**parameters, "recipe": recipe}.items() if name in known},
             home=home,
@@ -180,6 +183,8 @@ def data_version(config: RunConfig, checkpoint: str) -> str:
 def _fingerprint(address: str) -> str:
     if address.startswith("s3://"):
         return fingerprint(address)
+    if is_remote(address):
+        return address  # a volume of the cluster cannot be looked at from here
     path = Path(address)
     if path.is_dir():
         listing = sorted((str(file.relative_to(path)), file.stat().st_size) for file in path.rglob("*") if file.is_file())

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from detkds import config as run_config
-from detkds.config import RunConfig, Split
+from detkds.config import RunConfig, Split, is_remote
 from detkds.errors import ConfigError, DatasetError, DetKDSError
 from detkds.stages.plans import SearchPlan, WeightsPlan
 
@@ -31,8 +31,8 @@ def _check_data(config: RunConfig, console: Console) -> tuple[str, ...]:
     from detkds.data.coco import load
 
     root = config.data.root
-    if root.startswith("s3://"):
-        console.print(f"data     {root}: in the store, looked at by the subset stage", markup=False)
+    if is_remote(root):
+        console.print(f"data     {root}: not on this machine, looked at by the subset stage", markup=False)
         return ()
     faults, classes = [], ()
     for name, split in (("train", config.data.train), ("test", config.data.test)):
@@ -78,7 +78,7 @@ def _check_pair(config: RunConfig, classes: tuple[str, ...], trust: bool, consol
         size = sum(parameter.numel() for parameter in built[role].parameters()) / 1e6
         console.print(f"{role}  {detector.config}: {size:.1f} million parameters", markup=False)
     checkpoint = config.teacher.checkpoint
-    if "teacher" in built and checkpoint and not checkpoint.startswith("s3://"):
+    if "teacher" in built and checkpoint and not is_remote(checkpoint):
         try:
             apply_weights(built["teacher"], load_weights(checkpoint), f"teacher checkpoint {checkpoint}")
         except DetKDSError as error:

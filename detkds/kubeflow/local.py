@@ -1,7 +1,4 @@
-"""The compiled pipelines run locally by kfp.local; the one module that imports kfp.
-
-What runs here is the YAML that runs on the cluster, task by task in subprocesses of this Python.
-"""
+"""A compiled pipeline on this machine, by kfp.local: the YAML that runs on the cluster, task by task in subprocesses of this Python."""
 
 from __future__ import annotations
 
@@ -9,13 +6,11 @@ import contextlib
 import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from detkds import errors
+from detkds.kubeflow.package import compiled, without_retries
 from detkds.stages.transcript import Transcript
 
 
@@ -47,31 +42,13 @@ def run_local(
             enable_caching=True,
             raise_on_error=True,
         )
-        task = components.load_component_from_text(_without_retries(_compiled(pipeline)))
+        task = components.load_component_from_text(without_retries(compiled(pipeline)))
         try:
             task(**parameters)
         except RuntimeError as error:
             if output.fault:
                 raise output.fault from None
             raise errors.DetKDSError(f"the pipeline {pipeline} failed: {error}; the whole output is in {transcript}") from error
-
-
-def parameter_names(pipeline: str) -> set[str]:
-    """The names of a compiled pipeline's parameters."""
-    specification = next(yaml.safe_load_all(_compiled(pipeline)))
-    return set(specification["root"]["inputDefinitions"]["parameters"])
-
-
-def _compiled(pipeline: str) -> str:
-    return (files("detkds") / "compiled" / f"{pipeline}.yaml").read_text()
-
-
-def _without_retries(package: str) -> str:
-    """The package without retries, which wait minutes for a cluster to mend; here an error is shown at once, and the command goes on."""
-    documents = list(yaml.safe_load_all(package))
-    for task in documents[0]["root"]["dag"]["tasks"].values():
-        task.pop("retryPolicy", None)
-    return yaml.safe_dump_all(documents)
 
 
 @contextlib.contextmanager

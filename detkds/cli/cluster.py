@@ -1,0 +1,61 @@
+"""Runs on a cluster."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from detkds.cli.app import app
+from detkds.cli.options import DEFAULT_HOME, Home, Trust, console
+
+
+@app.command()
+def submit(
+    run_yaml: Annotated[Path | None, typer.Argument(help="The run.yaml.", metavar="RUN.YAML")] = None,
+    endpoint: Annotated[str, typer.Option(help="Address of Kubeflow Pipelines.", envvar="KFP_ENDPOINT")] = "",
+    namespace: Annotated[str, typer.Option(help="Namespace of the run, where there are several users.", envvar="KFP_NAMESPACE")] = "",
+    token_file: Annotated[
+        Path | None, typer.Option(help="File with a bearer token, read anew as it changes; or set KFP_EXISTING_TOKEN.")
+    ] = None,
+    ca_cert: Annotated[Path | None, typer.Option(help="File of the authority that signed the endpoint's certificate.")] = None,
+    image: Annotated[str, typer.Option(help="Container image of all tasks, by digest.", envvar="DETKDS_IMAGE")] = "",
+    any_image: Annotated[bool, typer.Option("--any-image", help="Accept an image that is named by a tag.")] = False,
+    recipe: Annotated[str, typer.Option(help="Train with this preset or genome text instead of searching.")] = "",
+    experiment: Annotated[str, typer.Option(help="Experiment that the run belongs to.")] = "detkds",
+    timeout: Annotated[float, typer.Option(help="Hours to follow the run.", min=0.0)] = 72.0,
+    every: Annotated[float, typer.Option(help="Seconds between two looks at the run.", min=0.01)] = 10.0,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow the run to its end.")] = True,
+    follow: Annotated[str, typer.Option(help="Follow this run instead of creating one.", metavar="RUN_ID")] = "",
+    home: Home = DEFAULT_HOME,
+    trust_config: Trust = False,
+) -> None:
+    """Run on a cluster. Exits 0 when the run succeeded, 1 failed, 2 cancelled, 3 when it was followed for long enough."""
+    from detkds.errors import ConfigError
+    from detkds.kubeflow.remote import Cluster, Endpoint, Pace
+    from detkds.verbs import submit as verb
+
+    if not endpoint:
+        raise ConfigError("give the address of Kubeflow Pipelines with --endpoint or KFP_ENDPOINT.")
+    if (run_yaml is None) == (not follow):
+        raise ConfigError("give either a run.yaml to submit or a run to --follow.")
+    pace = Pace(3600 * timeout, every)
+    where = Endpoint(endpoint, namespace, verb.token_source(token_file, os.environ), ca_cert)
+    if run_yaml is None:
+        raise typer.Exit(verb.follow(follow, Cluster(where), pace=pace, console=console))
+    outcome = verb.submit(
+        run_yaml,
+        where,
+        home=home,
+        image=image,
+        any_image=any_image,
+        recipe=recipe,
+        experiment=experiment,
+        trust=trust_config,
+        pace=pace,
+        wait=wait,
+        console=console,
+    )
+    raise typer.Exit(outcome)

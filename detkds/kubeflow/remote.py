@@ -1,0 +1,210 @@
+"""A run on a cluster: created and followed through the API of Kubeflow Pipelines."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+from typing import Any, Protocol
+
+import kfp_server_api
+import urllib3
+import yaml
+from kfp_server_api.exceptions import ApiException
+from urllib3.exceptions import HTTPError, SSLError
+
+from detkds.errors import ClusterError, ConfigError
+
+PARAMETER_BYTES = 10_000
+"""What the API server takes of parameters by default."""
+PATIENCE_S = 300
+"""How long a run is followed while the API does not answer."""
+
+
+class Outcome(IntEnum):
+    """How a run ended; the values are the exit codes of `detkds submit`."""
+
+    SUCCEEDED = 0
+    FAILED = 1
+    CANCELED = 2
+    TIMED_OUT = 3
+
+
+ENDED = {"SUCCEEDED": Outcome.SUCCEEDED, "SKIPPED": Outcome.SUCCEEDED, "FAILED": Outcome.FAILED, "CANCELED": Outcome.CANCELED}
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """How the API is reached.
+
+    Args:
+        url: of the API, or of the UI in front of it.
+        namespace: of the runs, in a multi-user installation; empty otherwise.
+        token: gives the bearer token; asked again for every request, because tokens of service accounts are short-lived.
+        ca_certificate: file of the authority that signed the server's certificate; None for the system's authorities.
+    """
+
+    url: str
+    namespace: str = ""
+    token: Callable[[], str] | None = None
+    ca_certificate: Path | None = None
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How a run is followed: for at most `timeout_s` seconds, after which the run itself goes on, with a look `every_s` seconds."""
+
+    timeout_s: float
+    every_s: float = 10.0
+
+
+class Task(Protocol):
+    """What is read of the API's account of a task."""
+
+    display_name: str
+    state: str | None
+    error: Any
+
+
+class Cluster:
+    """The API at an endpoint.
+
+    Raises:
+        ClusterError: nothing answers there, or what answers refuses.
+    """
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        client = _client(endpoint)
+        self._runs = kfp_server_api.RunServiceApi(client)
+        self._experiments = kfp_server_api.ExperimentServiceApi(client)
+
+    def create(self, package: str, parameters: Mapping[str, Any], *, name: str, experiment: str) -> str:
+        """Start a run of a package and return its id.
+
+        Raises:
+            ConfigError: the parameters are larger than the API takes.
+            ClusterError: the API refuses.
+        """
+        size = len(str(dict(parameters)).encode())
+        if size > PARAMETER_BYTES:
+            raise ConfigError(f"parameters of a run must be below {PARAMETER_BYTES:,} bytes, but are {size:,}; shorten addresses or names.")
+        specification, platform = yaml.safe_load_all(package)
+        with _plain_errors(self._endpoint.url):
+            body = kfp_server_api.V2beta1Run(
+                experiment_id=self._experiment(experiment),
+                display_name=name,
+                pipeline_spec={"pipeline_spec": specification, "platform_spec": platform},
+                runtime_config=kfp_server_api.V2beta1RuntimeConfig(parameters=dict(parameters)),
+            )
+            return str(self._runs.run_service_create_run(run=body).run_id)
+
+    def _experiment(self, name: str) -> str:
+        """The id of the experiment of that name, made where there is none."""
+        namespace = {"namespace": self._endpoint.namespace} if self._endpoint.namespace else {}
+        wanted = json.dumps({"predicates": [{"operation": "EQUALS", "key": "display_name", "stringValue": name}]})
+        found = self._experiments.experiment_service_list_experiments(filter=wanted, **namespace).experiments
+        if not found:
+            body = kfp_server_api.V2beta1Experiment(display_name=name, **namespace)
+            found = [self._experiments.experiment_service_create_experiment(experiment=body)]
+        return str(found[0].experiment_id)
+
+    def page(self, run: str) -> str:
+        """The address of a run in the UI."""
+        return f"{self._endpoint.url.rstrip('/')}/#/runs/details/{run}"
+
+    def follow(self, run: str, *, show: Callable[[str], None], pace: Pace) -> Outcome:
+        """Show each task's changes until the run ends.
+
+        Args:
+            run: its id.
+            show: called with lines such as "[evolve-global] running".
+            pace: how often, and for how long.
+
+        Raises:
+            ClusterError: the API was away for longer than PATIENCE_S, or knows no such run.
+        """
+        began = answered = time.monotonic()
+        known: dict[str, str] = {}
+        while True:
+            now = time.monotonic()
+            try:
+                state = self._look(run, known, show)
+                answered = now
+            except ClusterError as error:
+                if error.final or now - answered > PATIENCE_S:
+                    raise
+                state = ""
+            if state in ENDED:
+                return ENDED[state]
+            if now - began >= pace.timeout_s:
+                return Outcome.TIMED_OUT
+            time.sleep(min(pace.every_s, max(0.0, pace.timeout_s - (now - began))))
+
+    def _look(self, run: str, known: dict[str, str], show: Callable[[str], None]) -> str:
+        with _plain_errors(self._endpoint.url):
+            answer = self._runs.run_service_get_run(run_id=run)
+        for task in sorted(answer.run_details.task_details or [] if answer.run_details else [], key=lambda task: str(task.start_time)):
+            _tell(task, known, show)
+        if answer.state == "FAILED" and answer.error and answer.error.message:
+            show(f"[run] failed: {_line(answer.error.message)}")
+        return str(answer.state)
+
+
+def _tell(task: Task, known: dict[str, str], show: Callable[[str], None]) -> None:
+    """One line where a task has changed; the pods that only prepare tasks (drivers) are of no interest while they work."""
+    name, state = task.display_name or "", task.state or "PENDING"
+    if (not name or name.endswith("-driver") or name == "root") and state != "FAILED":
+        return
+    if known.get(name) != state:
+        known[name] = state
+        reason = f": {_line(task.error.message)}" if task.error and task.error.message else ""
+        show(f"[{name}] {state.lower()}{reason}")
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())[:500]
+
+
+def _client(endpoint: Endpoint) -> Any:
+    settings = kfp_server_api.Configuration(host=endpoint.url.rstrip("/"))
+    settings.retries = urllib3.Retry(2, backoff_factor=0.5)
+    if endpoint.ca_certificate:
+        settings.ssl_ca_cert = str(endpoint.ca_certificate)
+    if endpoint.token:
+        settings.api_key_prefix["authorization"] = "Bearer"
+        settings.refresh_api_key_hook = lambda config: config.api_key.update(authorization=endpoint.token())
+        settings.refresh_api_key_hook(settings)
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # its warnings of a retry are no news for a reader of errors
+    return kfp_server_api.ApiClient(settings)
+
+
+@contextlib.contextmanager
+def _plain_errors(url: str) -> Iterator[None]:
+    """Turn what the client raises into one line that names the endpoint and the remedy."""
+    try:
+        yield
+    except ApiException as error:
+        raise ClusterError(_refusal(url, error), final=400 <= (error.status or 0) < 500) from None
+    except HTTPError as error:
+        reason = getattr(error, "reason", error)
+        if isinstance(reason, SSLError):
+            raise ClusterError(
+                f"{url}: its certificate is not trusted ({_line(str(reason))}); name its authority with --ca-cert."
+            ) from None
+        raise ClusterError(f"{url} cannot be reached ({_line(str(reason))}); is the address right, and is the API server up?") from None
+    except (TimeoutError, OSError) as error:
+        raise ClusterError(f"{url}: {_line(str(error))}; is this the address of Kubeflow Pipelines?") from None
+
+
+def _refusal(url: str, error: Any) -> str:
+    if error.status in (401, 403):
+        remedy = "give a valid token (KFP_EXISTING_TOKEN or --token-file) and the right --namespace"
+        return f"{url} refuses with {error.status} {error.reason}; {remedy}."
+    body = _line(str(error.body or ""))
+    return f"{url} answers {error.status} {error.reason}: {body}"

@@ -1,0 +1,114 @@
+"""The part of Kubeflow Pipelines' REST API (v2beta1) that creating and following a run asks for, on a free port of this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import ssl
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+CREATED = "2026-11-22T20:00:00Z"
+
+
+@dataclass
+class FakeApi:
+    """What the API is told and tells.
+
+    Args:
+        answers: states of the run, one a question; the last one stays. Each is (state, {task: (state, error)}).
+        token: the bearer token that it asks for; empty: none.
+        broken: answer the first so many questions about a run with 503.
+    """
+
+    answers: list[tuple[str, dict[str, tuple[str, str]]]]
+    token: str = ""
+    broken: int = 0
+    url: str = ""
+    runs: list[dict[str, Any]] = field(default_factory=list)
+    experiments: list[dict[str, Any]] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+
+    def get(self, path: str, query: dict[str, list[str]]) -> dict[str, Any] | int:
+        if path.endswith("/healthz"):
+            return {"multi_user": False}
+        if path.endswith("/experiments"):
+            wanted = [p["stringValue"] for p in json.loads(query["filter"][0])["predicates"]] if "filter" in query else None
+            found = [e for e in self.experiments if wanted is None or e["display_name"] in wanted]
+            return {"experiments": found, "total_size": len(found)}
+        if "/runs/" in path:
+            return self._run(path.rpartition("/")[2])
+        return 404
+
+    def _run(self, identity: str) -> dict[str, Any] | int:
+        if identity != "run-1":
+            return 404
+        if self.broken:
+            self.broken -= 1
+            return 503
+        state, tasks = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        details = [
+            {"display_name": name, "state": of_task, "start_time": CREATED} | ({"error": {"code": 13, "message": error}} if error else {})
+            for name, (of_task, error) in tasks.items()
+        ]
+        return {"run_id": "run-1", "display_name": "blood", "state": state, "created_at": CREATED, "run_details": {"task_details": details}}
+
+    def post(self, path: str, body: dict[str, Any]) -> dict[str, Any] | int:
+        if path.endswith("/experiments"):
+            experiment = {**body, "experiment_id": f"experiment-{len(self.experiments) + 1}"}
+            self.experiments.append(experiment)
+            return experiment
+        if path.endswith("/runs"):
+            self.runs.append(body)
+            return {**body, "run_id": "run-1", "state": "PENDING", "created_at": CREATED}
+        return 404
+
+
+def _handler(api: FakeApi) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            parts = urlsplit(self.path)
+            self._answer(lambda: api.get(parts.path, parse_qs(parts.query)))
+
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])) or b"{}")
+            self._answer(lambda: api.post(urlsplit(self.path).path, body))
+
+        def _answer(self, answer: Any) -> None:
+            api.asked.append(f"{self.command} {urlsplit(self.path).path}")
+            allowed = not api.token or self.headers.get("Authorization") == f"Bearer {api.token}"
+            content = answer() if allowed else 401
+            data = json.dumps({"error": "no"} if isinstance(content, int) else content).encode()
+            self.send_response(content if isinstance(content, int) else 200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    return Handler
+
+
+@contextlib.contextmanager
+def serving(api: FakeApi, certificate: tuple[Path, Path] | None = None) -> Iterator[FakeApi]:
+    """The API on a free port; with (certificate, key) over TLS."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _handler(api)) as server:
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*certificate)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+        api.url = f"{'https' if certificate else 'http'}://127.0.0.1:{server.server_address[1]}"
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield api
+        finally:
+            server.shutdown()
+            thread.join()

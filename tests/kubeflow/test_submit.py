@@ -1,0 +1,206 @@
+"""Submission and following, against an API that answers as Kubeflow Pipelines does."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import yaml
+from fake_api import FakeApi, serving
+
+from detkds.cli import main
+
+ROOT = Path(__file__).resolve().parents[2]
+IMAGE = f"registry.example/detkds@sha256:{'0' * 64}"
+CANARY = "token-that-no-one-may-see"
+STARTED = ("RUNNING", {"subset": ("SUCCEEDED", ""), "evolve-global-driver": ("RUNNING", ""), "evolve-global": ("RUNNING", "")})
+DONE = ("SUCCEEDED", {"subset": ("SUCCEEDED", ""), "evolve-global": ("SUCCEEDED", "")})
+RUN = """
+name: blood
+data:
+  root: {root}
+  train: {{annotations: annotations/train.json, images: train}}
+  test: {{annotations: annotations/val.json, images: val}}
+teacher: {{config: retinanet_r101_fpn_1x_coco, checkpoint: s3://detkds/models/teacher.pth}}
+student: {{config: retinanet_r50_fpn_1x_coco}}
+resources: {{memory_gb: 48, node_selector: {{nvidia.com/gpu.product: NVIDIA-L4}}, queue: gpu}}
+"""
+
+
+Submit = Callable[..., "Ended"]
+
+
+class Ended(NamedTuple):
+    """How a command ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def detkds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Submit:
+    """Run the command line in this process, in `tmp_path`, with these variables and none of the user's."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("KFP_ENDPOINT", "KFP_NAMESPACE", "KFP_EXISTING_TOKEN", "DETKDS_IMAGE", "DETKDS_S3_ENDPOINT"):
+        monkeypatch.delenv(name, raising=False)
+
+    def call(*arguments: str, **environment: str) -> Ended:
+        with monkeypatch.context() as patch:
+            patch.setattr("sys.argv", ["detkds", *arguments])
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            with pytest.raises(SystemExit) as ended:
+                main()
+        told = capsys.readouterr()
+        return Ended(int(ended.value.code or 0), told.out, told.err)
+
+    return call
+
+
+@pytest.fixture
+def run_yaml(tmp_path: Path) -> Path:
+    path = tmp_path / "run.yaml"
+    path.write_text(RUN.format(root="pvc://coco/bccd"))
+    return path
+
+
+@pytest.fixture
+def submit(detkds: Submit, run_yaml: Path) -> Submit:
+    def call(api: FakeApi, *more: str, **environment: str) -> Ended:
+        return detkds("submit", run_yaml.name, "--endpoint", api.url, "--image", IMAGE, *more, **environment)
+
+    return call
+
+
+def test_a_run_is_created_followed_and_its_end_is_the_exit_code(submit: Submit) -> None:
+    with serving(FakeApi([STARTED, DONE], broken=1)) as api:
+        result = submit(api, "--every", "0.1")
+    assert result.returncode == 0, result.stderr
+    assert [line.split() for line in result.stdout.splitlines() if line.startswith("evolve-global")] == [
+        ["evolve-global", "running"],
+        ["evolve-global", "succeeded"],
+    ]
+    assert "driver" not in result.stdout
+    assert f"{api.url}/#/runs/details/run-1" in result.stdout
+    assert "s3://detkds/runs/blood" in result.stdout
+    assert [experiment["display_name"] for experiment in api.experiments] == ["detkds"]
+    (sent,) = api.runs
+    assert sent["display_name"] == "blood"
+    assert sent["experiment_id"] == "experiment-1"
+    parameters = sent["runtime_config"]["parameters"]
+    assert parameters["image"] == IMAGE
+    assert parameters["dataset"] == "/data/coco/bccd"
+    assert parameters["results"] == "s3://detkds/runs"
+    assert parameters["student_config"] == "retinanet_r50_fpn_1x_coco"
+
+
+def test_resources_of_the_run_reach_the_tasks_that_ask_for_a_gpu(submit: Submit) -> None:
+    with serving(FakeApi([DONE])) as api:
+        assert submit(api).returncode == 0
+    specification = api.runs[0]["pipeline_spec"]
+    containers = {n: e["container"]["resources"] for n, e in specification["pipeline_spec"]["deploymentSpec"]["executors"].items()}
+    platform = specification["platform_spec"]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    assert all(settings["pvcMount"][0]["mountPath"] == "/data/coco" for settings in platform.values())
+    assert all(settings["podMetadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "gpu" for settings in platform.values())
+    gpu = {name for name, asked in containers.items() if "accelerator" in asked}
+    assert any(name.startswith("exec-evolve") for name in gpu)
+    for name, settings in platform.items():
+        assert ("nodeSelector" in settings) == (name in gpu)
+        assert containers[name]["resourceMemoryLimit"] == ("48G" if name in gpu else "16G")
+
+
+@pytest.mark.parametrize(
+    ("state", "code", "words"),
+    [("FAILED", 1, "failed"), ("CANCELED", 2, "was cancelled"), ("RUNNING", 3, "detkds submit --follow run-1")],
+)
+def test_every_other_end_has_its_exit_code(submit: Submit, state: str, code: int, words: str) -> None:
+    quota = 'pods "x" is forbidden: exceeded quota: gpus, requested: 1, limited: 0'
+    with serving(FakeApi([(state, {"evolve-global": (state, quota if state == "FAILED" else "")})])) as api:
+        result = submit(api, "--timeout", "0.00005", "--every", "0.05")
+    assert result.returncode == code, result.stdout + result.stderr
+    assert words in result.stdout
+    assert (quota in result.stdout) == (state == "FAILED")
+
+
+def test_a_run_is_followed_again_by_its_id(detkds: Submit) -> None:
+    with serving(FakeApi([STARTED, DONE])) as api:
+        assert detkds("submit", "--follow", "run-1", "--endpoint", api.url, "--every", "0.05").returncode == 0
+        unknown = detkds("submit", "--follow", "run-2", "--endpoint", api.url)
+    assert unknown.returncode == 75
+    assert "404" in unknown.stderr
+    assert api.runs == []
+
+
+def test_a_token_opens_the_door_and_is_shown_nowhere(submit: Submit, tmp_path: Path) -> None:
+    with serving(FakeApi([DONE], token=CANARY)) as api:
+        refused = submit(api, KFP_EXISTING_TOKEN=f"wrong-{CANARY}")
+        by_variable = submit(api, KFP_EXISTING_TOKEN=CANARY)
+        (tmp_path / "token").write_text(f"{CANARY}\n")
+        by_file = submit(api, "--token-file", "token")
+    assert refused.returncode == 75
+    (line,) = refused.stderr.splitlines()
+    assert "401" in line
+    assert "--token-file" in line
+    assert (by_variable.returncode, by_file.returncode) == (0, 0), by_file.stderr
+    for result in (refused, by_variable, by_file):
+        assert CANARY not in result.stdout + result.stderr
+    assert CANARY not in json.dumps(api.runs)
+
+
+def test_a_certificate_of_ones_own_is_believed_only_when_named(submit: Submit, tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    words = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate, "-days", "2"]
+    subprocess.run([*words, "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+    with serving(FakeApi([DONE]), (certificate, key)) as api:
+        stranger = submit(api)
+        friend = submit(api, "--ca-cert", str(certificate))
+    assert stranger.returncode == 75
+    assert "--ca-cert" in stranger.stderr
+    assert friend.returncode == 0, friend.stderr
+
+
+def test_nobody_at_the_endpoint_is_one_line(submit: Submit) -> None:
+    result = submit(FakeApi([], url="http://127.0.0.1:9"))
+    assert result.returncode == 75
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("detkds: http://127.0.0.1:9 cannot be reached")
+
+
+def test_what_no_pod_can_read_is_refused_before_anything_is_sent(detkds: Submit, tmp_path: Path) -> None:
+    (tmp_path / "annotations").mkdir()
+    for name in ("train", "val"):
+        (tmp_path / "annotations" / f"{name}.json").write_text("{}")
+        (tmp_path / name).mkdir()
+    path = tmp_path / "run.yaml"
+    path.write_text(RUN.format(root=".").replace("queue: gpu", "gpus: 2"))
+    with serving(FakeApi([DONE])) as api:
+        result = detkds("submit", "run.yaml", "--endpoint", api.url, "--image", "detkds:latest")
+    assert result.returncode == 2
+    for words in ("data.root is the folder", "resources.gpus is 2", "image 'detkds:latest' must be named by digest"):
+        assert words in result.stderr
+    assert api.asked == []
+
+
+def test_the_stock_client_submits_the_compiled_pipeline(tmp_path: Path) -> None:
+    kfp = Path(sys.executable).with_name("kfp")
+    package = ROOT / "detkds" / "compiled" / "transfer.yaml"
+    required = [n for n, p in parameters(package).items() if not p.get("isOptional")]
+    values = [f"{name}=x" for name in required]
+    with serving(FakeApi([DONE])) as api:
+        words = [kfp, "--endpoint", api.url, "run", "create", "-e", "ci", "-r", "blood", "-f", package, *values]
+        result = subprocess.run(words, capture_output=True, text=True, timeout=120, env={**os.environ, "HOME": str(tmp_path)})
+    assert result.returncode == 0, result.stderr
+    assert api.runs[0]["runtime_config"]["parameters"] == dict.fromkeys(required, "x")
+    assert "platform_spec" in api.runs[0]["pipeline_spec"]
+
+
+def parameters(package: Path) -> dict[str, dict[str, object]]:
+    described: dict[str, dict[str, object]] = next(yaml.safe_load_all(package.read_text()))["root"]["inputDefinitions"]["parameters"]
+    return described
