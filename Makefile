@@ -13,12 +13,12 @@ PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 # What is installed is named by what it was installed from: a change of these installs anew, and nothing else does.
-LOCKS := images/requirements-dev.lock images/torch.txt images/mmcv/requirements.lock images/openmmlab.lock
+LOCKS := images/requirements-dev.lock images/torch.txt images/mmcv/requirements.lock images/openmmlab.lock images/oracles.lock
 PACKAGES := $(VENV)/.packages-$(shell ($(PYTHON) -VV; cat $(LOCKS)) 2>&1 | sha256sum | cut -c 1-16)
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench e2e crash golden lock clean
+.PHONY: help install demo test check format bench e2e crash golden lock images manifests clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,12 +31,15 @@ demo: $(INSTALLED) ## the whole pipeline on generated data, with its own object 
 test: $(INSTALLED) ## all tests
 	@$(PYTEST) -n 2 --dist loadfile
 
-check: $(INSTALLED) ## format, lint, types, import rules, compiled pipelines
+check: $(INSTALLED) ## format, lint, types, import rules, compiled pipelines, manifests, Dockerfiles
 	@$(BIN)/ruff format --check --quiet . || { echo "run: make format"; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python -m pipelines.compile --check
+	@$(BIN)/python -m pipelines.lint
+	@$(BIN)/python -m manifests.check
+	@for file in images/Dockerfile images/Dockerfile.light; do $(BIN)/hadolint --config .hadolint.yaml $$file || exit 1; done
 
 format: $(INSTALLED) ## put every file in the one format
 	@$(BIN)/ruff format --quiet .
@@ -56,11 +59,18 @@ golden: $(INSTALLED) ## compile the pipelines into detkds/compiled
 
 # Keeps the versions that are pinned; to raise one: make lock UPGRADE="--upgrade-package NAME"
 lock: $(INSTALLED) ## pin the packages of images/*.in, with hashes
-	@cd images && for name in requirements requirements-dev; do \
+	@cd images && for name in requirements requirements-dev light; do \
 	    CUSTOM_COMPILE_COMMAND="make lock" ../$(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe \
 	        --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --annotation-style=line $(UPGRADE) \
 	        --output-file=$$name.lock $$name.in || exit 1; \
 	done
+
+# Options of images/build.py: make images OPTIONS="--repository registry.example.org/team --push"
+images: ## build the container images with docker, podman or buildah
+	@$(PYTHON) images/build.py $(OPTIONS)
+
+manifests: $(INSTALLED) ## build and check the manifests for Kubernetes
+	@$(BIN)/python -m manifests.check
 
 clean: ## remove .venv and what tools leave behind; results in .detkds stay
 	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
@@ -82,5 +92,6 @@ $(PACKAGES):
 	@$(PIP) install $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) -r images/torch.txt
 	@echo "3/4 mmengine, mmdet and mmcv, whose operators take a minute or two to compile, once a machine"
 	@$(PIP) install --require-hashes --no-deps --no-build-isolation -r images/openmmlab.lock
+	@$(PIP) install --require-hashes --no-deps -r images/oracles.lock
 	@wheel=$$($(BIN)/python images/mmcv/build_wheel.py | tail -n 1) && $(PIP) install --no-deps "$$wheel"
 	@touch $@

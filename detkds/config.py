@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from detkds.errors import ConfigError
+from detkds.errors import ConfigError, GenomeError
 from detkds.genome import Knowledge
-from detkds.genome.presets import names as preset_names
+from detkds.genome.presets import preset
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -99,7 +99,7 @@ class Search(Section):
     knowledge: tuple[Knowledge, ...] = tuple(Knowledge)
     semantics: Literal["paper", "released"] = "paper"
     space: Literal["paper", "extended"] = "paper"
-    algorithm: Literal["evolution", "random"] = "evolution"
+    algorithm: Literal["evolution", "random", "mcts", "tpe"] = "evolution"
     population: Count = 20
     iterations: Annotated[int, Field(ge=0)] = 20
     sample_ratio: Annotated[float, Field(gt=0, le=1)] = 0.9
@@ -109,14 +109,19 @@ class Search(Section):
     early_stop: bool = True
     subset: Annotated[float, Field(gt=0, le=1)] = 0.2
     search_val: Fraction = 0.04
+    sizes: Literal["box", "mask"] = "box"
+    crowd: Literal["ignore", "count", "exclude"] = "ignore"
+    empty: Literal["share", "exclude"] = "share"
     proxy_epochs: Count = 1
 
     @field_validator("warm_start")
     @classmethod
     def _known_presets(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for name in value:
-            if name not in preset_names():
-                raise ValueError(did_you_mean("preset", name, preset_names()))
+            try:
+                preset(name)
+            except GenomeError as error:
+                raise ValueError(str(error)) from None
         return value
 
     @model_validator(mode="after")
@@ -129,9 +134,10 @@ class Search(Section):
 
 
 class Train(Section):
-    """The student's schedule; what is left out comes from its mmdet config."""
+    """The student's schedule; what is left out comes from its mmdet config. `nodes` above 1 need a cluster with Kubeflow Trainer."""
 
     epochs: Count = 24
+    nodes: Count = 1
     batch_size: Count | None = None
     learning_rate: Annotated[float, Field(gt=0)] | None = None
     amp: bool = False
@@ -144,8 +150,8 @@ class StoreSection(Section):
 
 
 class Resources(Section):
-    """What a task asks of a cluster; on this machine only `gpus` matters. So far a task uses one GPU; a plan for more is checked, and
-    refused when it is run."""
+    """What a task asks of a cluster; on this machine only `gpus` matters: a search measures so many candidates at a time, a training
+    shares each batch among so many, as far as the machine has them."""
 
     gpus: Annotated[int, Field(ge=0)] = 1
     memory_gb: Count | None = None
@@ -206,8 +212,12 @@ def did_you_mean(what: str, word: str, words: tuple[str, ...]) -> str:
     return f"unknown {what} {word!r}: " + (f"did you mean {near[0]}?" if near else f"choose from {', '.join(words)}")
 
 
-def load(path: Path) -> RunConfig:
+def load(path: Path, pair: str = "") -> RunConfig:
     """Read and check a run.yaml.
+
+    Args:
+        path: of the file.
+        pair: name of a tested pair, whose configs teacher and student take; "" is that of the file's key `pair`, if it has one.
 
     Raises:
         ConfigError: the file is missing, is no YAML, or breaks rules; the message has one line a fault, with its place.
@@ -218,11 +228,30 @@ def load(path: Path) -> RunConfig:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); give the path of a run.yaml") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: is not YAML ({str(error).splitlines()[0]})") from None
+    if isinstance(raw, dict) and (name := pair or raw.get("pair")):
+        raw = with_pair(path, {key: value for key, value in raw.items() if key != "pair"}, str(name))
     try:
         return RunConfig.model_validate(raw, context={"folder": path.resolve().parent})
     except ValidationError as error:
         lines = [f"{path}: {place(fault['loc'])}{message(fault)}" for fault in error.errors()]
         raise ConfigError("\n".join(lines)) from None
+
+
+def with_pair(path: Path, raw: dict[str, Any], name: str) -> dict[str, Any]:
+    """The content of a run.yaml with the configs and options of a tested pair; options of the file go over the pair's.
+
+    Raises:
+        ConfigError: no such pair, or the file names a config beside it.
+    """
+    from detkds.detectors.pairs import pair as find  # mmdet takes seconds: only where a pair is named
+
+    found = find(name)
+    for role, side in (("teacher", found.teacher), ("student", found.student)):
+        given = raw.get(role) or {}
+        if not isinstance(given, dict) or "config" in given:
+            raise ConfigError(f"{path}: {role}.config: the pair {name} names it already; leave out one of the two")
+        raw[role] = {**given, "config": side.config, "options": {**side.options, **(given.get("options") or {})}}
+    return raw
 
 
 def place(location: tuple[int | str, ...]) -> str:

@@ -66,10 +66,17 @@ class Interrupted(DetKDSError):
 class Rejected(DetKDSError):
     """A candidate cannot work; the search records the reason and goes on.
 
-    `kind` is one word of the journal: nan, infinite, too-large, zero-gradient, ascending, out-of-memory, raised.
+    `kind` is one word of the journal: nan, infinite, too-large, zero-gradient, ascending, unsupported,
+    out-of-memory, raised.
+    `student_steps` is what was trained in vain.
     """
 
-    def __init__(self, kind: str, detail: str) -> None:
+    def __init__(self, kind: str, detail: str, student_steps: int = 0) -> None:
         super().__init__(f"{kind}: {detail}")
         self.kind = kind
         self.detail = detail
+        self.student_steps = student_steps
+
+    def __reduce__(self) -> tuple[type[Rejected], tuple[str, str, int]]:
+        """So that it comes whole from another process."""
+        return Rejected, (self.kind, self.detail, self.student_steps)

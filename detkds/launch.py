@@ -16,29 +16,33 @@ from detkds import config as run_config
 from detkds.config import Detector, RunConfig, is_remote
 from detkds.errors import ConfigError
 from detkds.stages.plans import Pair, Schedule
+from detkds.stages.task import RUN
 from detkds.stages.workplace import digest
 from detkds.storage.artifacts import write_atomic
 from detkds.storage.fetch import fingerprint
 from detkds.storage.s3_settings import ENDPOINT
 
 SEED_OF_TEACHER = 0
+VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
-def launch(path: Path, *, home: Path, trust: bool, console: Console, recipe: str = "") -> None:
+def launch(path: Path, *, home: Path, trust: bool, console: Console, recipe: str = "", pair: str = "") -> None:
     """Run the search pipeline of a run.yaml on this machine, or with a recipe the transfer pipeline, and print what came out."""
     from detkds import results as published
     from detkds.kubeflow.local import run_local
     from detkds.kubeflow.package import compiled, parameter_defaults
 
     show = shown(console)
-    config = run_config.load(path)
-    if config.resources.gpus > 1:
-        raise ConfigError(f"{path}: resources.gpus is {config.resources.gpus}, but a task trains on one GPU so far; set it to 1.")
+    config = run_config.load(path, pair)
+    if config.train.nodes > 1:
+        raise ConfigError(f"{path}: train.nodes is {config.train.nodes}, but this is one machine; set it to 1, or use detkds submit.")
     if claims := ", ".join(config.claims()):
         raise ConfigError(f"{path}: names the volume claim {claims}, which only a cluster has; give a folder, or use detkds submit.")
     home = home.resolve()
     with store(home, console) as environment:
         use(home, environment)
+        use_gpus(config.resources.gpus)
+        os.environ[RUN] = config.name
         results = f"s3://{config.store.bucket}/runs"
         ensure_bucket(config.store.bucket)
         parameters = prepare(config, home=home, trust=trust, results=results, show=show)
@@ -84,6 +88,13 @@ def use(home: Path, environment: Mapping[str, str]) -> None:
     """Set what the library and the tasks read from their environment; tasks run in subprocesses of this process."""
     os.environ.update(environment)
     os.environ["DETKDS_HOME"] = str(home)
+
+
+def use_gpus(count: int) -> None:
+    """Let this process and its tasks see the first `count` of the GPUs that they would see; a search and a training use all they see."""
+    names = os.environ.get(VISIBLE)
+    seen = [str(place) for place in range(count)] if names is None else [name for name in names.split(",") if name]
+    os.environ[VISIBLE] = ",".join(seen[:count])
 
 
 def ensure_bucket(bucket: str) -> None:
@@ -150,12 +161,18 @@ def parameters(
         "early_stop": search.early_stop,
         "subset_fraction": search.subset,
         "search_val_fraction": search.search_val,
+        "subset_sizes": search.sizes,
+        "subset_crowd": search.crowd,
+        "subset_empty": search.empty,
         "proxy_epochs": search.proxy_epochs,
         "epochs": train.epochs,
         "batch_size": train.batch_size or 0,
         "learning_rate": train.learning_rate or 0.0,
         "amp": train.amp,
         "seed": config.seed,
+        "work": "",
+        "gpus": str(config.resources.gpus),
+        "train_nodes": train.nodes,
     }
 
 

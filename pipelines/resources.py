@@ -1,34 +1,114 @@
-"""What a task asks of the cluster: one place for image, device, memory, retry and caching."""
+"""What a task asks of the cluster: one place for images, devices, memory, time, retry, volumes and secrets.
+
+None of it has to be set. `python -m pipelines.compile --help` lists what can be; what is given there arrives here as DETKDS_RESOURCES,
+because kfp builds a pipeline when its module is imported.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
 
 from kfp import dsl, kubernetes
 
-IMAGE = "detkds:0.1.0"
-DAY_S = 24 * 3600
-STORE_SECRET = "detkds-s3"
+from detkds.kubeflow.package import STORE_KEYS as STORE_KEYS
+from detkds.kubeflow.package import VOLUMES
+
+HOUR_S = 3600
+ENVIRONMENT = "DETKDS_RESOURCES"
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What tasks ask for. Quantities are Kubernetes' own, such as "4" CPUs and "16G".
+
+    Args:
+        image: default of the parameter `image`, the container image of the tasks with a GPU.
+        light_image: default of the parameter `light_image`, the image of the tasks without a detector.
+        gpus: default of the parameter `gpus`, the GPUs of a searching or training task.
+        gpu_type: resource by which the cluster counts GPUs; also the taint that tasks tolerate.
+        gpu_product: value of the node label `gpu_label`, as in NVIDIA-H100-80GB-HBM3; empty: any node.
+        gpu_label: node label that names the kind of GPU.
+        cpu: CPUs that a task with a GPU asks for.
+        memory: memory that it asks for.
+        memory_limit: memory at which it is killed; /dev/shm counts.
+        shm: size of its /dev/shm.
+        light_cpu: CPUs that a task without a GPU asks for.
+        light_memory: memory that it asks for.
+        light_memory_limit: memory at which it is killed.
+        timeout_h: hours after which an attempt is ended.
+        retries: attempts after the first.
+        user: numeric user and group of all tasks.
+        store_secret: name of the Secret with endpoint, accesskey and secretkey of the store.
+        data_volume: name of a PersistentVolumeClaim that all tasks mount at /data/NAME; empty: none.
+        pull_secret: name of the Secret with which images are pulled; empty: none.
+        queue: LocalQueue of Kueue that tasks with a GPU wait in; empty: none.
+    """
+
+    image: str = "detkds:0.1.0"
+    light_image: str = "detkds-light:0.1.0"
+    gpus: str = "1"
+    gpu_type: str = "nvidia.com/gpu"
+    gpu_product: str = ""
+    gpu_label: str = "nvidia.com/gpu.product"
+    cpu: str = "4"
+    memory: str = "16G"
+    memory_limit: str = "64G"
+    shm: str = "8Gi"
+    light_cpu: str = "2"
+    light_memory: str = "4G"
+    light_memory_limit: str = "16G"
+    timeout_h: int = 72
+    retries: int = 2
+    user: int = 1000
+    store_secret: str = "detkds-s3"
+    data_volume: str = ""
+    pull_secret: str = ""
+    queue: str = ""
+
+    def environment(self) -> dict[str, str]:
+        """The environment that chooses these."""
+        return {ENVIRONMENT: json.dumps(asdict(self))}
+
+
+def chosen() -> Resources:
+    """The resources that the environment names, the defaults where it names none."""
+    return Resources(**json.loads(os.environ.get(ENVIRONMENT, "{}")))
 
 
 def light(task: dsl.PipelineTask, image: str, name: str) -> dsl.PipelineTask:
     """A task without a GPU, shown as `name`."""
+    asked = chosen()
+    task.set_cpu_request(asked.light_cpu).set_memory_request(asked.light_memory).set_memory_limit(asked.light_memory_limit)
+    return _common(task, asked, image, name)
+
+
+def gpu(task: dsl.PipelineTask, image: str, name: str, gpus: str = "1") -> dsl.PipelineTask:
+    """A task with NVIDIA GPUs and memory-backed /dev/shm for data loaders, shown as `name`."""
+    asked = chosen()
+    task.set_accelerator_type(asked.gpu_type).set_accelerator_limit(gpus)
+    task.set_cpu_request(asked.cpu).set_memory_request(asked.memory).set_memory_limit(asked.memory_limit)
+    kubernetes.add_toleration(task, key=asked.gpu_type, operator="Exists", effect="NoSchedule")
+    kubernetes.empty_dir_mount(task, volume_name="dshm", mount_path="/dev/shm", medium="Memory", size_limit=asked.shm)
+    if asked.gpu_product:
+        kubernetes.add_node_selector(task, asked.gpu_label, asked.gpu_product)
+    if asked.queue:
+        kubernetes.add_pod_label(task, "kueue.x-k8s.io/queue-name", asked.queue)
+    return _common(task, asked, image, name)
+
+
+def _common(task: dsl.PipelineTask, asked: Resources, image: str, name: str) -> dsl.PipelineTask:
     task.set_container_image(image).set_display_name(name).set_caching_options(True)
-    task.set_cpu_request("2").set_memory_request("4G").set_memory_limit("16G")
-    return _common(task)
-
-
-def gpu(task: dsl.PipelineTask, image: str, name: str) -> dsl.PipelineTask:
-    """A task with one NVIDIA GPU and memory-backed /dev/shm for data loaders, shown as `name`."""
-    task.set_container_image(image).set_display_name(name).set_caching_options(True)
-    task.set_accelerator_type("nvidia.com/gpu").set_accelerator_limit(1)
-    task.set_cpu_request("4").set_memory_request("16G").set_memory_limit("64G")
-    kubernetes.add_toleration(task, key="nvidia.com/gpu", operator="Exists", effect="NoSchedule")
-    kubernetes.empty_dir_mount(task, volume_name="dshm", mount_path="/dev/shm", medium="Memory", size_limit="8Gi")
-    return _common(task)
-
-
-def _common(task: dsl.PipelineTask) -> dsl.PipelineTask:
-    # Argo counts the retry window from the first attempt's start: it has to be longer than the task.
-    task.set_retry(num_retries=2, backoff_duration="60s", backoff_factor=2, backoff_max_duration=f"{7 * DAY_S}s")
-    kubernetes.set_timeout(task, 3 * DAY_S)
-    kubernetes.set_security_context(task, run_as_user=1000, run_as_group=1000, run_as_non_root=True)
-    keys = {"endpoint": "DETKDS_S3_ENDPOINT", "accesskey": "DETKDS_S3_ACCESS_KEY", "secretkey": "DETKDS_S3_SECRET_KEY"}
-    kubernetes.use_secret_as_env(task, STORE_SECRET, keys)
+    # Argo counts the retry window from the first attempt's start and ends retries with it: it holds every attempt, and a day of waiting.
+    window_s = ((asked.retries + 1) * asked.timeout_h + 24) * HOUR_S
+    task.set_retry(num_retries=asked.retries, backoff_duration="60s", backoff_factor=2, backoff_max_duration=f"{window_s}s")
+    kubernetes.set_timeout(task, asked.timeout_h * HOUR_S)
+    # What the restricted Pod Security Standard wants beyond this, the backend of KFP 2.17 sets by itself: docs/adr/0021.
+    kubernetes.set_security_context(task, run_as_user=asked.user, run_as_group=asked.user, run_as_non_root=True)
+    kubernetes.use_secret_as_env(task, asked.store_secret, STORE_KEYS)
+    if asked.data_volume:
+        kubernetes.mount_pvc(task, asked.data_volume, f"{VOLUMES}/{asked.data_volume}")
+    if asked.pull_secret:
+        kubernetes.set_image_pull_secrets(task, [asked.pull_secret])
     return task

@@ -8,7 +8,9 @@ from components.report.component import report
 from components.subset.component import subset
 from components.train.component import train
 from components.weights.component import weights
-from pipelines.resources import IMAGE, gpu, light
+from pipelines.resources import chosen, gpu, light
+
+DEFAULTS = chosen()
 
 
 @dsl.pipeline(
@@ -42,13 +44,20 @@ def search(
     early_stop: bool = True,
     subset_fraction: float = 0.2,
     search_val_fraction: float = 0.04,
+    subset_sizes: str = "box",
+    subset_crowd: str = "ignore",
+    subset_empty: str = "share",
     proxy_epochs: int = 1,
     epochs: int = 24,
     batch_size: int = 0,
     learning_rate: float = 0.0,
     amp: bool = False,
     seed: int = 0,
-    image: str = IMAGE,
+    work: str = "s3://detkds/work",
+    gpus: str = DEFAULTS.gpus,
+    train_nodes: int = 1,
+    image: str = DEFAULTS.image,
+    light_image: str = DEFAULTS.light_image,
 ) -> None:
     """Search, train, evaluate, report.
 
@@ -69,7 +78,7 @@ def search(
         searched: Knowledges to search, comma-separated.
         semantics: Meaning of the words of a genome: paper or released.
         space: Search space: paper or extended.
-        algorithm: evolution or random.
+        algorithm: evolution, random, mcts or tpe.
         population: Size P of the population in Alg. 1.
         iterations: Iterations T of Alg. 1 for a single knowledge.
         sample_ratio: Share r of the population in a pool.
@@ -80,17 +89,25 @@ def search(
         early_stop: Stop a candidate's validation when its place is known.
         subset_fraction: Share of the training images that candidates are trained on.
         search_val_fraction: Share of the training images that candidates are scored on.
+        subset_sizes: What makes an object small, medium or large where subsets are drawn: box or mask area.
+        subset_crowd: Crowd regions: ignore, count as objects, or exclude their images.
+        subset_empty: Images without objects: share, they come in proportion, or exclude.
         proxy_epochs: Epochs of a candidate's training.
         epochs: Epochs of the full training.
         batch_size: Images a step; 0: as the student's config says.
         learning_rate: Learning rate; 0: as the student's config says.
         amp: Mixed precision on a GPU.
         seed: Seed of everything that is drawn.
-        image: Container image of all tasks.
+        work: s3:// address of unfinished work, from which a task that lost its pod goes on; a folder, or empty: on the pod only.
+        gpus: GPUs of a searching or training task, as text: the backend knows no number here.
+        train_nodes: Nodes of the full training; above 1 it is a TrainJob of Kubeflow Trainer, with `gpus` GPUs on each node.
+        image: Container image of the tasks with a GPU, named by its digest.
+        light_image: Container image of the tasks without a detector; the former does as well.
     """
     teacher = {"teacher_config": teacher_config, "teacher_checkpoint": teacher_checkpoint}
     pair = {**teacher, "student_config": student_config, "student_checkpoint": student_checkpoint, "inherit": inherit}
-    schedule = {"batch_size": batch_size, "learning_rate": learning_rate, "amp": amp, "seed": seed}
+    schedule = {"batch_size": batch_size, "learning_rate": learning_rate, "amp": amp, "seed": seed, "work": work}
+    spread = {"nodes": train_nodes, "gpus": gpus, "image": image}
 
     data = light(
         subset(
@@ -101,10 +118,13 @@ def search(
             test_images=test_images,
             fraction=subset_fraction,
             val_fraction=search_val_fraction,
+            sizes=subset_sizes,
+            crowd=subset_crowd,
+            empty=subset_empty,
             seed=seed,
             data_version=data_version,
         ),
-        image,
+        light_image,
         "subset",
     ).outputs["subset"]
 
@@ -127,7 +147,7 @@ def search(
             **pair,
             **schedule,
         )
-        studies[f"{knowledge}_study"] = gpu(task, image, f"evolve-{knowledge}").outputs["study"]
+        studies[f"{knowledge}_study"] = gpu(task, image, f"evolve-{knowledge}", gpus).outputs["study"]
 
     combined = gpu(
         weights(
@@ -142,10 +162,13 @@ def search(
         ),
         image,
         "weights",
+        gpus,
     ).outputs
 
-    baseline = gpu(train(subset=data, epochs=epochs, **pair, **schedule), image, "train-baseline")
-    distilled = gpu(train(subset=data, recipe=combined["recipe"], epochs=epochs, **pair, **schedule), image, "train-distilled")
+    baseline = gpu(train(subset=data, epochs=epochs, **pair, **schedule, **spread), image, "train-baseline", gpus)
+    distilled = gpu(
+        train(subset=data, recipe=combined["recipe"], epochs=epochs, **pair, **schedule, **spread), image, "train-distilled", gpus
+    )
 
     figures = gpu(
         evaluate(subset=data, baseline=baseline.outputs["model"], distilled=distilled.outputs["model"], batch_size=batch_size, **teacher),
@@ -160,6 +183,8 @@ def search(
         weights_study=combined["study"],
         model=distilled.outputs["model"],
         evaluation=figures,
+        baseline=baseline.outputs["model"],
+        teacher_checkpoint=teacher_checkpoint,
         **studies,
     )
-    light(page, image, "report").set_caching_options(False)
+    light(page, light_image, "report").set_caching_options(False)

@@ -6,7 +6,9 @@ from components.evaluate.component import evaluate
 from components.report.component import report
 from components.subset.component import subset
 from components.train.component import train
-from pipelines.resources import IMAGE, gpu, light
+from pipelines.resources import chosen, gpu, light
+
+DEFAULTS = chosen()
 
 
 @dsl.pipeline(name="detkds-transfer", display_name="DetKDS transfer", description="Train a student with a known recipe")
@@ -33,7 +35,11 @@ def transfer(
     learning_rate: float = 0.0,
     amp: bool = False,
     seed: int = 0,
-    image: str = IMAGE,
+    work: str = "s3://detkds/work",
+    gpus: str = DEFAULTS.gpus,
+    train_nodes: int = 1,
+    image: str = DEFAULTS.image,
+    light_image: str = DEFAULTS.light_image,
 ) -> None:
     """Train with a given recipe.
 
@@ -60,11 +66,16 @@ def transfer(
         learning_rate: Learning rate; 0: as the student's config says.
         amp: Mixed precision on a GPU.
         seed: Seed of everything that is drawn.
-        image: Container image of all tasks.
+        work: s3:// address of unfinished work, from which a task that lost its pod goes on; a folder, or empty: on the pod only.
+        gpus: GPUs of a searching or training task, as text: the backend knows no number here.
+        train_nodes: Nodes of the full training; above 1 it is a TrainJob of Kubeflow Trainer, with `gpus` GPUs on each node.
+        image: Container image of the tasks with a GPU, named by its digest.
+        light_image: Container image of the tasks without a detector; the former does as well.
     """
     teacher = {"teacher_config": teacher_config, "teacher_checkpoint": teacher_checkpoint}
     pair = {**teacher, "student_config": student_config, "student_checkpoint": student_checkpoint, "inherit": inherit}
-    schedule = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "amp": amp, "seed": seed}
+    schedule = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "amp": amp, "seed": seed, "work": work}
+    spread = {"nodes": train_nodes, "gpus": gpus, "image": image}
 
     data = light(
         subset(
@@ -75,16 +86,19 @@ def transfer(
             test_images=test_images,
             fraction=subset_fraction,
             val_fraction=search_val_fraction,
+            sizes="box",
+            crowd="ignore",
+            empty="share",
             seed=seed,
             data_version=data_version,
         ),
-        image,
+        light_image,
         "subset",
     ).outputs["subset"]
 
-    baseline = gpu(train(subset=data, **pair, **schedule), image, "train-baseline")
-    given = train(subset=data, recipe_text=recipe, semantics=semantics, **pair, **schedule)
-    distilled = gpu(given, image, "train-distilled").outputs["model"]
+    baseline = gpu(train(subset=data, **pair, **schedule, **spread), image, "train-baseline", gpus)
+    given = train(subset=data, recipe_text=recipe, semantics=semantics, **pair, **schedule, **spread)
+    distilled = gpu(given, image, "train-distilled", gpus).outputs["model"]
 
     figures = gpu(
         evaluate(subset=data, baseline=baseline.outputs["model"], distilled=distilled, batch_size=batch_size, **teacher),
@@ -92,5 +106,13 @@ def transfer(
         "evaluate",
     ).outputs["evaluation"]
 
-    page = report(run_name=run_name, results=results, subset=data, model=distilled, evaluation=figures)
-    light(page, image, "report").set_caching_options(False)
+    page = report(
+        run_name=run_name,
+        results=results,
+        subset=data,
+        model=distilled,
+        evaluation=figures,
+        baseline=baseline.outputs["model"],
+        teacher_checkpoint=teacher_checkpoint,
+    )
+    light(page, light_image, "report").set_caching_options(False)

@@ -26,6 +26,7 @@ def evolve(
     learning_rate: float,
     amp: bool,
     seed: int,
+    work: str,
     subset: dsl.Input[dsl.Dataset],
     study: dsl.Output[dsl.Artifact],
     metrics: dsl.Output[dsl.Metrics],
@@ -36,6 +37,7 @@ def evolve(
     Args:
         knowledge: The knowledge of this task: global, fgbg, instance, logits or localization.
         searched: The knowledges of this run, comma-separated; a task of another one ends at once with an empty study.
+        work: s3:// address (or folder) of unfinished work, from which another pod goes on; empty: a folder of this machine.
     """
     import json
     from pathlib import Path
@@ -46,7 +48,7 @@ def evolve(
     pair = Pair(teacher_config, teacher_checkpoint, student_config, student_checkpoint, inherit)
     plan = SearchPlan(semantics, space, algorithm, population, iterations, sample_ratio, top_k, warm_start, early_stop)
     proxy = Schedule(epochs, batch_size, learning_rate, amp, seed)
-    result = stage.run(knowledge, pair, plan, proxy, searched=searched, subset=Path(subset.path), out=Path(study.path))
+    result = stage.run(knowledge, pair, plan, proxy, searched=searched, subset=Path(subset.path), out=Path(study.path), work=work)
     study.metadata.update(result.metadata)
     Path(metrics.path).write_text(json.dumps(dict(result.metrics)))
     for name, value in result.metrics.items():

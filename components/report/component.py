@@ -12,6 +12,8 @@ def report(
     subset: dsl.Input[dsl.Dataset],
     model: dsl.Input[dsl.Model],
     evaluation: dsl.Input[dsl.Artifact],
+    baseline: dsl.Input[dsl.Model],
+    teacher_checkpoint: str,
     page: dsl.Output[dsl.HTML],
     summary: dsl.Output[dsl.Markdown],
     global_study: Optional[dsl.Input[dsl.Artifact]] = None,  # noqa: UP045
@@ -26,6 +28,7 @@ def report(
     Args:
         run_name: Name of the run, part of the keys.
         results: Folder or s3:// address under which results are published.
+        teacher_checkpoint: Address of the teacher's weights.
     """
     from pathlib import Path
 
@@ -39,6 +42,8 @@ def report(
         studies=[Path(study.path) for study in studies if study],
         model=Path(model.path),
         evaluation=Path(evaluation.path),
+        baseline=Path(baseline.path),
+        teacher=teacher_checkpoint,
     )
     Path(page.path).write_text(result.page)
     Path(summary.path).write_text(result.markdown)

@@ -12,6 +12,9 @@ def subset(
     test_images: str,
     fraction: float,
     val_fraction: float,
+    sizes: str,
+    crowd: str,
+    empty: str,
     seed: int,
     data_version: str,
     subset: dsl.Output[dsl.Dataset],
@@ -27,15 +30,20 @@ def subset(
         test_images: Folder of the final test images, relative to dataset.
         fraction: Share of the training images that candidates are trained on.
         val_fraction: Share of the training images that candidates are scored on; disjoint from the former.
+        sizes: What makes an object small, medium or large: box or mask area.
+        crowd: Crowd regions: ignore, count as objects, or exclude their images.
+        empty: Images without objects: share, they come in proportion, or exclude.
         seed: Seed of the draw.
         data_version: Any text; another text runs everything anew.
     """
     from pathlib import Path
 
+    from detkds.data.sampling.counting import Counting
     from detkds.stages import subset as stage
     from detkds.stages.plans import Source
 
     source = Source(dataset, train_annotations, train_images, test_annotations, test_images)
-    result = stage.run(source, fraction=fraction, val_fraction=val_fraction, seed=seed, out=Path(subset.path))
+    counting = Counting(sizes, crowd, empty)  # type: ignore[arg-type]  # checked there
+    result = stage.run(source, fraction=fraction, val_fraction=val_fraction, seed=seed, out=Path(subset.path), counting=counting)
     subset.metadata.update(result.metadata)
     Path(summary.path).write_text(result.markdown)

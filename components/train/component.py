@@ -17,18 +17,26 @@ def train(
     learning_rate: float,
     amp: bool,
     seed: int,
+    work: str,
     subset: dsl.Input[dsl.Dataset],
     model: dsl.Output[dsl.Model],
     metrics: dsl.Output[dsl.Metrics],
     recipe_text: str = "",
     semantics: str = "paper",
+    nodes: int = 1,
+    gpus: str = "1",
+    image: str = "",
     recipe: Optional[dsl.Input[dsl.Artifact]] = None,  # noqa: UP045 - kfp reads this spelling only
 ) -> None:
     """Hands on student.pth, which stock mmdet loads with student.py beside it.
 
     Args:
+        work: s3:// address (or folder) of unfinished work, from which another pod goes on; empty: a folder of this machine.
         recipe_text: A recipe as text or the name of a preset, where no recipe artifact is given; empty: no distillation.
         semantics: Meaning of the words of recipe_text.
+        nodes: Nodes of the training; above 1 this task makes a TrainJob of Kubeflow Trainer and follows it.
+        gpus: GPUs of each of several nodes, as text; a single node uses those that its pod has.
+        image: Container image of the several nodes.
     """
     import json
     from pathlib import Path
@@ -39,7 +47,13 @@ def train(
     pair = Pair(teacher_config, teacher_checkpoint, student_config, student_checkpoint, inherit)
     schedule = Schedule(epochs, batch_size, learning_rate, amp, seed)
     losses = stage.recipe_of(Path(recipe.path)) if recipe else stage.parse_recipe(recipe_text, semantics)
-    result = stage.run(pair, schedule, losses, subset=Path(subset.path), out=Path(model.path))
+    data, out = Path(subset.path), Path(model.path)
+    if nodes > 1:
+        from detkds.kubeflow import nodes as several
+
+        result = several.run(pair, schedule, losses, subset=data, out=out, work=work, nodes=nodes, gpus=int(gpus), image=image)
+    else:
+        result = stage.run(pair, schedule, losses, subset=data, out=out, work=work)
     model.metadata.update(result.metadata)
     Path(metrics.path).write_text(json.dumps(dict(result.metrics)))
     for name, value in result.metrics.items():

@@ -18,6 +18,7 @@ def weights(
     learning_rate: float,
     amp: bool,
     seed: int,
+    work: str,
     subset: dsl.Input[dsl.Dataset],
     global_study: dsl.Input[dsl.Artifact],
     fgbg_study: dsl.Input[dsl.Artifact],
@@ -29,7 +30,11 @@ def weights(
     metrics: dsl.Output[dsl.Metrics],
     summary: dsl.Output[dsl.Markdown],
 ) -> None:
-    """Hands on the recipe with the best search-val AP, which may be no distillation, and the journal of the search."""
+    """Hands on the recipe with the best search-val AP, which may be no distillation, and the journal of the search.
+
+    Args:
+        work: s3:// address (or folder) of unfinished work, from which another pod goes on; empty: a folder of this machine.
+    """
     import json
     from pathlib import Path
 
@@ -40,7 +45,7 @@ def weights(
     plan = WeightsPlan(population, iterations, early_stop)
     proxy = Schedule(epochs, batch_size, learning_rate, amp, seed)
     studies = [Path(item.path) for item in (global_study, fgbg_study, instance_study, logits_study, localization_study)]
-    result = stage.run(studies, pair, plan, proxy, subset=Path(subset.path), out=Path(study.path), recipe_out=Path(recipe.path))
+    result = stage.run(studies, pair, plan, proxy, subset=Path(subset.path), out=Path(study.path), recipe_out=Path(recipe.path), work=work)
     study.metadata.update(result.metadata)
     recipe.metadata.update(result.metadata)
     Path(metrics.path).write_text(json.dumps(dict(result.metrics)))

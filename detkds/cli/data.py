@@ -2,9 +2,57 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 from detkds.cli.app import app
+from detkds.cli.options import DEFAULT_HOME, Home, console
 
 data = typer.Typer(help="Data sets before a run.", no_args_is_help=True)
 app.add_typer(data, name="data")
+
+
+@data.command()
+def check(
+    path: Annotated[Path, typer.Argument(help="An annotation file (COCO instances), a data set's folder, or a run.yaml.")],
+    images: Annotated[Path | None, typer.Option(help="Folder of the images; default: the one near the file that has them.")] = None,
+    open_images: Annotated[bool, typer.Option("--open-images", help="Decode every image, not only its header.")] = False,
+    hash: Annotated[bool, typer.Option("--hash", help="Find image files with the same bytes, also in several sets.")] = False,
+    report: Annotated[
+        Path | None, typer.Option(help="File that lists all faults; default: ./NAME.faults.jsonl where they are over 20.")
+    ] = None,
+    fix: Annotated[Path | None, typer.Option(help="Write repaired annotations to this new .json file or folder.", metavar="OUT")] = None,
+) -> None:
+    """Find all that is wrong with a data set, or show what is in it. Exits 0 when a run may use it (or its repaired copy), 65 when not."""
+    from detkds.verbs.data_check import Options, data_check
+
+    options = Options("pixels" if open_images else "headers", hash)
+    if not data_check(path, images=images, options=options, report=report, fix=fix, console=console):
+        raise typer.Exit(65)
+
+
+@data.command()
+def load(
+    source: Annotated[str, typer.Argument(help="Address of the folder: s3://bucket/key.")],
+    folder: Annotated[Path, typer.Argument(help="Where its files go.")],
+) -> None:
+    """Copy a data set from the store to a disk, such as a volume of a cluster; started again it brings only what is missing."""
+    from detkds.verbs.data_load import data_load
+
+    data_load(source, folder, console)
+
+
+@data.command()
+def push(
+    folder: Annotated[Path, typer.Argument(help="Folder of a COCO-format data set.")],
+    address: Annotated[str, typer.Argument(help="s3://bucket/prefix; default: data/NAME of the store.", metavar="[ADDRESS]")] = "",
+    no_check: Annotated[bool, typer.Option("--no-check", help="Store the files without looking at annotations and images.")] = False,
+    store: Annotated[str, typer.Option(help="The bucket for the default address.", envvar="DETKDS_STORE")] = "s3://detkds",
+    home: Home = DEFAULT_HOME,
+) -> None:
+    """Check a data set and put it into the store, with an index; started again it sends only what is missing or changed."""
+    from detkds.verbs.data_push import data_push
+
+    data_push(folder, address or f"{store}/data/{folder.resolve().name}", check=not no_check, home=home, console=console)

@@ -8,20 +8,21 @@ from typing import Annotated
 import typer
 
 from detkds.cli.app import app
-from detkds.cli.options import DEFAULT_HOME, Home, RunFile, Trust, console
+from detkds.cli.options import DEFAULT_HOME, Home, PairName, RunFile, Trust, console
 
 
 @app.command()
 def run(
     run_yaml: RunFile,
     recipe: Annotated[str, typer.Option(help="Train with this preset or genome text instead of searching.")] = "",
+    pair: PairName = "",
     home: Home = DEFAULT_HOME,
     trust_config: Trust = False,
 ) -> None:
     """Run the whole pipeline on this machine: search, train, evaluate, report, publish."""
     from detkds.launch import launch
 
-    launch(run_yaml, home=home, trust=trust_config, console=console, recipe=recipe)
+    launch(run_yaml, home=home, trust=trust_config, console=console, recipe=recipe, pair=pair)
 
 
 @app.command()
@@ -36,11 +37,11 @@ def demo(
 
 
 @app.command()
-def check(run_yaml: RunFile, trust_config: Trust = False) -> None:
+def check(run_yaml: RunFile, pair: PairName = "", trust_config: Trust = False) -> None:
     """Check a run.yaml, its files, its data and its pair of detectors, and print what the run will cost. Asks no store."""
     from detkds.verbs.check import check as inspect
 
-    inspect(run_yaml, trust=trust_config, console=console)
+    inspect(run_yaml, trust=trust_config, console=console, pair=pair)
 
 
 @app.command()
@@ -63,15 +64,24 @@ def space(
 
 @app.command()
 def pull(
-    run_name: Annotated[str, typer.Argument(help="Name of a run, or latest.", metavar="[RUN]")] = "latest",
+    run_name: Annotated[
+        str, typer.Argument(help="Name of a run, NAME/ID for results before its newest, or latest.", metavar="[RUN]")
+    ] = "latest",
     to: Annotated[Path | None, typer.Option(help="Folder to write; default: ./RUN.")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Fetch this file alone, such as student.pth; may be repeated.", metavar="FILE")
+    ] = None,
+    list_runs: Annotated[bool, typer.Option("--list", help="List the published runs and fetch nothing.")] = False,
     store: Annotated[str, typer.Option(help="Where runs are published.", envvar="DETKDS_STORE")] = "s3://detkds",
     home: Home = DEFAULT_HOME,
 ) -> None:
     """Fetch the student checkpoint, recipe, report and figures of a run, verified."""
-    from detkds.verbs.pull import pull as fetch
+    from detkds.verbs import pull as verb
 
-    fetch(run_name, store, to, home, console)
+    if list_runs:
+        verb.list_runs(store, home, console)
+    else:
+        verb.pull(run_name, store, to, only or (), home, console)
 
 
 @app.command()
@@ -85,3 +95,19 @@ def doctor(
 
     if not examine(run_yaml, home=home, trust=trust_config, console=console):
         raise typer.Exit(65)
+
+
+@app.command()
+def onnx(
+    student: Annotated[Path, typer.Argument(help="Folder that detkds pull brought, or a checkpoint with --config.", metavar="STUDENT")],
+    out: Annotated[Path | None, typer.Option(help="The file to write; default: ./STUDENT.onnx.")] = None,
+    size: Annotated[str, typer.Option(help="Size of the input; default: that of the test pipeline.", metavar="HEIGHTxWIDTH")] = "",
+    images: Annotated[Path | None, typer.Option(help="Folder of images on which the file must agree with mmdet.")] = None,
+    annotations: Annotated[Path | None, typer.Option(help="COCO file of --images: also measure the AP with onnxruntime.")] = None,
+    config: Annotated[str, typer.Option(help="Of a checkpoint: mmdet's name or a config file.")] = "",
+    trust_config: Trust = False,
+) -> None:
+    """Write a student with a dense head as ONNX, and check that it finds what mmdet finds."""
+    from detkds.verbs.onnx import export_student
+
+    export_student(student, out, console, config=config, trust=trust_config, size=size, images=images, annotations=annotations)

@@ -1,3 +1,71 @@
 """Watch a search, and take its trials elsewhere."""
 
 from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from detkds.cli.app import app
+from detkds.cli.options import DEFAULT_HOME, Home, console
+
+Search = Annotated[
+    str,
+    typer.Argument(
+        help="Name of a run, or a folder or s3:// address with journals below it; default: the run that wrote something last.",
+        metavar="RUN",
+        show_default=False,
+    ),
+]
+Work = Annotated[
+    str,
+    typer.Option(
+        help="Where unfinished work lies and runs are looked for by name: a folder or s3:// address; default: work below --home.",
+        envvar="DETKDS_WORK",
+        show_default=False,
+    ),
+]
+
+
+@app.command()
+def watch(
+    run: Search = "",
+    work: Work = "",
+    once: Annotated[bool, typer.Option("--once", help="Print the state and end.")] = False,
+    every: Annotated[float, typer.Option(help="Seconds between two looks.")] = 2.0,
+    home: Home = DEFAULT_HOME,
+) -> None:
+    """Follow a search: best candidate, trials, rejected ones, pace and time left of each study. Reads journals only, ends with it."""
+    from detkds.verbs.watch import watch as follow
+
+    follow(run, work, home, once=once, every_s=every, console=console)
+
+
+@app.command()
+def export(
+    run: Search = "",
+    optuna: Annotated[
+        Path | None, typer.Option(help="SQLite file for optuna-dashboard, a study for each knowledge and for the weights.")
+    ] = None,
+    csv: Annotated[Path | None, typer.Option(help="CSV file, one line a trial.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that exist; without it they are left and the export ends.")] = False,
+    work: Work = "",
+    home: Home = DEFAULT_HOME,
+) -> None:
+    """Write the finished trials of a search for optuna-dashboard or as a table. In Optuna's words a rejected candidate is FAIL, one whose
+    validation was stopped early PRUNED, with the bound as its value."""
+    from detkds.verbs.export import export as write
+
+    write(run, work, home, optuna=optuna, table=csv, force=force, console=console)
+
+
+@app.command()
+def pairs(name: Annotated[str, typer.Argument(help="Say more of this one.", metavar="[PAIR]")] = "") -> None:
+    """List the pairs of detectors that were tested together, and which knowledges they share."""
+    from detkds.verbs.pairs import describe_pair, list_pairs
+
+    if name:
+        describe_pair(name, console)
+    else:
+        list_pairs(console)

@@ -15,12 +15,19 @@ app.add_typer(stages, name="stage")
 
 
 @stages.command()
-def subset(run_yaml: RunFile, out: Out, home: Home = DEFAULT_HOME) -> None:
+def subset(
+    run_yaml: RunFile,
+    out: Out,
+    nested: Annotated[
+        list[float] | None, typer.Option(help="Also publish a smaller search-train of this share, within the others.")
+    ] = None,
+    home: Home = DEFAULT_HOME,
+) -> None:
     """Stage 1: validate the data set and draw search-train and search-val."""
     from detkds.verbs import stage
 
     with stage.prepared(run_yaml, home, False, console) as values:
-        stage.subset(values, out=out)
+        stage.subset(values, nested=nested or (), out=out)
 
 
 @stages.command()

@@ -2,72 +2,102 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from detkds.data.annotations import check_annotations
-from detkds.data.document import read
-from detkds.data.entries import identified, known_ids
-from detkds.data.faults import Fault, Findings, deeper_than, shown
-from detkds.data.images import check_images
-from detkds.data.paths import has_controls
+from detkds.data.checking.annotations import check_annotations
+from detkds.data.checking.document import read
+from detkds.data.checking.entries import identified, known_ids, unfit_keys
+from detkds.data.checking.faults import Fault, Findings
+from detkds.data.checking.folders import image_folder
+from detkds.data.checking.images import check_images
+from detkds.data.checking.names import has_hidden, likeness
+from detkds.data.checking.parsing import without_collection
+from detkds.data.checking.pictures import Look
+from detkds.data.checking.rules import MAX_NAME
+from detkds.data.checking.values import shown, why_unfit
 from detkds.errors import DatasetError
 
 LISTS = ("images", "annotations", "categories")
 FIRST = 3  # faults that an error message names
-MAX_NAME = 200
 
 
-def check(annotations: Path, images: Path | None = None, *, open_images: bool = False) -> list[Fault]:
-    """All faults of a COCO data set, tolerated ones included; an empty list says that it is sound.
+@dataclass(frozen=True)
+class Inspection:
+    """What was found in one annotation file.
 
     Args:
-        annotations: the annotation file (instances format).
-        images: the folder that file_name is relative to; None leaves the files themselves out.
-        open_images: also decode every image and compare its size.
+        document: as parsed; None where it is no COCO data set at all.
+        findings: its faults, tolerated ones included.
+        images: the image folder that was looked in; None where none was given or found.
     """
-    return _inspect(annotations, images, open_images)[1]
+
+    document: dict[str, Any] | None
+    findings: Findings
+    images: Path | None = None
 
 
-def load(annotations: Path, images: Path | None = None) -> dict[str, Any]:
-    """A sound COCO data set, as parsed; nothing is changed or left out.
+def inspect(annotations: Path, images: Path | None = None, *, look: Look = "headers", near: bool = False) -> Inspection:
+    """Read and judge a COCO data set; nothing in it is trusted, and no file outside the image folder is opened.
 
     Args:
         annotations: the annotation file (instances format).
         images: the folder that file_name is relative to; None leaves the files themselves out.
+        look: how closely the image files are looked at.
+        near: without `images`, look for their folder near the file.
+    """
+    findings = Findings(str(annotations))
+    with without_collection():
+        document = read(annotations, findings)
+        readable = findings.sound or document is not None
+        if near and images is None:
+            images = image_folder(annotations, document)
+        usable = readable and judge(document, findings, images, look)
+    return Inspection(document if usable else None, findings, images)
+
+
+def check(annotations: Path, images: Path | None = None, *, look: Look = "headers") -> list[Fault]:
+    """All faults of a COCO data set, tolerated ones included; an empty list says that it is sound. Arguments as for `inspect`."""
+    return inspect(annotations, images, look=look).findings.faults
+
+
+def load(annotations: Path, images: Path | None = None, *, look: Look = "headers") -> dict[str, Any]:
+    """A sound COCO data set, as parsed; nothing is changed or left out. Arguments as for `inspect`.
 
     Raises:
         DatasetError: the data set has faults that are not tolerated; the message counts them and names the first few.
     """
-    document, faults = _inspect(annotations, images, False)
-    serious = [fault for fault in faults if not fault.tolerated]
-    if serious:
-        raise DatasetError(summary(str(annotations), serious))
-    assert isinstance(document, dict)  # anything else is a serious fault
-    return document
+    inspection = inspect(annotations, images, look=look)
+    if not inspection.findings.sound:
+        raise DatasetError(summary(inspection.findings))
+    assert inspection.document is not None  # anything else is a fault that is not tolerated
+    return inspection.document
 
 
-def summary(file: str, faults: list[Fault]) -> str:
-    """One line for an error message: how many faults, the first few, and the rules broken."""
-    first = "; ".join(f"{fault.subject}: {fault.detail} [{fault.rule}]" for fault in faults[:FIRST])
-    rest = f"; and {len(faults) - FIRST} more" if len(faults) > FIRST else ""
-    return f"{file}: {len(faults)} fault{'s' * (len(faults) > 1)}: {first}{rest}. Correct the file and try again."
+def summary(findings: Findings) -> str:
+    """One line for an error message: how many faults that are not tolerated, the first few, and the rules broken."""
+    serious = [fault for fault in findings.faults if not fault.tolerated]
+    first = "; ".join(f"{fault.subject}: {fault.detail} [{fault.rule}]" for fault in serious[:FIRST])
+    rest = f"; and {len(serious) - FIRST} more" if len(serious) > FIRST else ""
+    remedy = "`detkds data check` lists all of them, --fix writes a repaired copy"
+    return f"{findings.file}: {len(serious)} fault{'s' * (len(serious) > 1)}: {first}{rest}. Correct the file ({remedy}) and try again."
 
 
-def _inspect(annotations: Path, images: Path | None, open_images: bool) -> tuple[Any, list[Fault]]:
-    findings = Findings(str(annotations))
-    document = read(annotations, findings)
-    if findings.faults or not _has_lists(document, findings):
-        return None, findings.faults
-    sizes = check_images(document["images"], images, open_images, findings)
+def judge(document: Any, findings: Findings, images: Path | None = None, look: Look = "headers") -> bool:
+    """Note the faults of a parsed document; tells whether it has the lists of a COCO data set."""
+    if not _has_lists(document, findings):
+        return False
+    sizes = check_images(document["images"], images, look, findings)
     categories = _check_categories(document["categories"], findings)
     check_annotations(document["annotations"], sizes, categories, findings)
-    return document, findings.faults
+    return True
 
 
 def _has_lists(document: Any, findings: Findings) -> bool:
     if not isinstance(document, dict):
-        findings.add("file.structure", f"the top level is {shown(document)}, not an object")
+        hint = ", as in a file of detections" if isinstance(document, list) else ""
+        findings.add("file.structure", f"the top level is {shown(document)}, not an object{hint}")
         return False
     for key in LISTS:
         if not isinstance(document.get(key), list):
@@ -75,18 +105,20 @@ def _has_lists(document: Any, findings: Findings) -> bool:
             findings.add("file.structure", f"{what}, not a list")
         elif not document[key]:
             findings.add("file.empty", f"{key} is empty")
-    for key in document.keys() - set(LISTS):
-        if deeper_than(document[key]):
-            findings.add("file.too-deep", f"key {shown(key)}")
+    for key in unfit_keys(document, frozenset(LISTS)):
+        findings.add("file.other-value", f"key {shown(key)}: {why_unfit({key: document[key]})}")
     return all(isinstance(document.get(key), list) for key in LISTS)
 
 
 def _check_categories(entries: list[Any], findings: Findings) -> set[int]:
     owners: dict[str, int] = {}
-    for entry, id in identified("category", entries, ("id", "name"), findings):
+    alike: dict[str, int] = {}
+    for place, entry, id in identified("category", entries, findings):
         name = entry["name"]
-        if not (isinstance(name, str) and 0 < len(name) <= MAX_NAME and not has_controls(name)):
-            findings.add("category.name", f"name is {shown(name)}", id)
+        if not (isinstance(name, str) and 0 < len(name) <= MAX_NAME and name.strip() and not has_hidden(name)):
+            findings.add("category.name", f"name is {shown(name)}", id, place)
         elif owners.setdefault(name, id) != id:
-            findings.add("category.name-duplicate", f"{shown(name)} is also category {owners[name]}'s", id)
+            findings.add("category.name-duplicate", f"{shown(name)} is also category {owners[name]}'s", id, place)
+        elif (other := alike.setdefault(likeness(name), id)) != id:
+            findings.add("category.name-alike", f"{shown(name)} looks like category {other}'s", id, place)
     return known_ids(entries)

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 from pycocotools import mask as run_lengths
 
-from detkds.data.document import to_json
+from detkds.data.checking.document import to_json
 from detkds.data.scene import CLASSES, Piece, Scene, draw
 from detkds.errors import ConfigError, DatasetError
 

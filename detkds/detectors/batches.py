@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -18,6 +18,7 @@ from mmengine.registry import init_default_scope
 from torch.utils.data import DataLoader, Dataset
 
 from detkds.data.coco import load
+from detkds.detectors import masks
 from detkds.detectors.randomness import Purpose, derived_seed, preserved, seed_all
 from detkds.detectors.silence import silence
 from detkds.errors import ConfigError, DatasetError
@@ -72,7 +73,8 @@ class Samples(Dataset[Any]):
     Args:
         config: a full detector config; its train or test loader's data set gives the pipeline and wrappers.
         source: where annotations and images are. The whole file is validated.
-        training: the train pipeline, and mmdet's default filter: images without boxes or under 32 pixels are left out.
+        training: the train pipeline, with masks where it wants them, and mmdet's default filter: images without boxes or under 32
+            pixels are left out. The test pipeline loads no masks.
         seed: of order and augmentations.
 
     Attributes:
@@ -81,18 +83,18 @@ class Samples(Dataset[Any]):
         category_ids: the file's category id of each label.
 
     Raises:
-        DatasetError: the annotations break rules of the COCO format, or no image is left to train on.
+        DatasetError: the annotations break rules of the COCO format, lack masks that training needs, or leave no image to train on.
         ConfigError: the config's data set is of a kind that one COCO file cannot stand in for.
     """
 
     def __init__(self, config: Config, source: Source, *, training: bool, seed: int = 0) -> None:
         self.truth = load(source.annotations, source.images)
         self.seed = seed
-        self.classes = tuple(str(category["name"]) for category in self.truth["categories"])
+        self.classes = class_names(self.truth)
         self.category_ids = tuple(int(category["id"]) for category in self.truth["categories"])
         init_default_scope("mmdet")
         with silence():
-            self._dataset = DATASETS.build(_dataset_config(config, source, self.classes, training))
+            self._dataset = DATASETS.build(_dataset_config(config, source, self.truth, training))
         if len(self._dataset) == 0:
             raise DatasetError(f"{source.annotations} must hold an image {'with a box ' if training else ''}to use, but holds none.")
         self._upright = [info["height"] > info["width"] for info in _infos(self._dataset)]
@@ -121,9 +123,17 @@ class Samples(Dataset[Any]):
                 batches.append(open_batches.pop(self._upright[index]))
         return [*batches, *open_batches.values()]
 
-    def training_batches(self, batch_size: int, epochs: int, *, first_step: int = 0, workers: int = 0) -> Iterator[Batch]:
-        """Batches of all epochs in order, without the first `first_step` of them."""
-        keys = (batch for epoch in range(epochs) for batch in self.order(epoch, batch_size))
+    def training_batches(
+        self,
+        batch_size: int,
+        epochs: int,
+        *,
+        first_step: int = 0,
+        workers: int = 0,
+        share: Callable[[Sequence[tuple[int, int]]], Sequence[tuple[int, int]]] = lambda keys: keys,
+    ) -> Iterator[Batch]:
+        """Batches of all epochs in order, without the first `first_step` of them; of each the part that `share` takes."""
+        keys = (list(share(batch)) for epoch in range(epochs) for batch in self.order(epoch, batch_size))
         return self._batches(islice(keys, first_step, None), workers)
 
     def test_batches(self, batch_size: int, *, workers: int = 0) -> Iterator[Batch]:
@@ -135,7 +145,12 @@ class Samples(Dataset[Any]):
         yield from DataLoader(self, batch_sampler=keys, num_workers=workers, collate_fn=pseudo_collate)
 
 
-def _dataset_config(config: Config, source: Source, classes: tuple[str, ...], training: bool) -> dict[str, Any]:
+def class_names(truth: Mapping[str, Any]) -> tuple[str, ...]:
+    """Class names of a COCO object in label order."""
+    return tuple(str(category["name"]) for category in truth["categories"])
+
+
+def _dataset_config(config: Config, source: Source, truth: dict[str, Any], training: bool) -> dict[str, Any]:
     """The config's own data set, read from `source` instead. Wrappers such as MultiImageMixDataset stay, repetition does not: an epoch is
     one pass over the images."""
     loader = "train_dataloader" if training else "test_dataloader"
@@ -150,16 +165,16 @@ def _dataset_config(config: Config, source: Source, classes: tuple[str, ...], tr
         leaf = leaf["dataset"]
     if not isinstance(leaf.get("pipeline"), list):
         raise ConfigError(f"the {loader} of the detector config must hold one data set with a pipeline, but holds a {leaf['type']}.")
-    pipeline = [_cached(step) for step in leaf["pipeline"]]
+    pipeline = masks.for_training(leaf["pipeline"], truth, source.annotations) if training else masks.for_testing(leaf["pipeline"])
     leaf.clear()
     leaf.update(
         type="CocoDataset",
         ann_file=str(source.annotations.resolve()),
         data_prefix={"img": str(source.images.resolve())},
-        metainfo={"classes": classes},
+        metainfo={"classes": class_names(truth)},
         filter_cfg={"filter_empty_gt": True, "min_size": 32} if training else None,
         test_mode=not training,
-        pipeline=pipeline,
+        pipeline=[_cached(step) for step in pipeline],
         serialize_data=False,
     )
     return dataset

@@ -1,4 +1,4 @@
-"""How many classes a detector tells apart, and how many its weights do."""
+"""Which classes a detector tells apart, and how many its weights do."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from mmdet.registry import DATASETS
+from mmengine.config import Config
 from torch import nn
+
+from detkds.detectors.configs import own_class_count
 
 
 def class_count(detector: nn.Module) -> int | None:
@@ -14,6 +18,19 @@ def class_count(detector: nn.Module) -> int | None:
     head: Any = getattr(getattr(detector, "roi_head", detector), "bbox_head", None)
     count = getattr(head[-1] if isinstance(head, nn.ModuleList) else head, "num_classes", None)
     return int(count) if count is not None else None
+
+
+def named_classes(config: Config) -> tuple[str, ...] | None:
+    """The class names that a config gives its test data set, itself or by the kind of data set, such as COCO's 80 for mmdet's own configs.
+
+    None where it gives none, or another number of them than its heads tell apart.
+    """
+    dataset: Any = config.get("test_dataloader", {}).get("dataset", {})
+    while "dataset" in dataset:
+        dataset = dataset["dataset"]
+    kind = DATASETS.get(str(dataset.get("type")))
+    names = (dataset.get("metainfo") or getattr(kind, "METAINFO", {})).get("classes", ())
+    return tuple(map(str, names)) if len(names) == own_class_count(config) else None
 
 
 def stored_class_count(shapes: Mapping[str, tuple[torch.Size, torch.Size]], classes: int) -> int | None:

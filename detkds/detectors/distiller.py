@@ -13,11 +13,12 @@ from torch import Tensor, nn
 from detkds.detectors.classes import class_count
 from detkds.detectors.connectors import Connectors, stride_mismatch
 from detkds.detectors.normalization import Renormalize
-from detkds.detectors.responses import FAMILIES, family
+from detkds.detectors.responses import Reader, mismatch, reader
 from detkds.detectors.taps import neck_shape, tap
 from detkds.errors import ConfigError
 from detkds.genome import Knowledge, Recipe
 from detkds.losses.distill import RecipeLoss
+from detkds.losses.generator import Generators
 from detkds.losses.views import Response, Views
 
 
@@ -35,18 +36,18 @@ def _responses_mismatch(student: nn.Module, teacher: nn.Module) -> str | None:
     ours, theirs = class_count(student), class_count(teacher)
     if ours != theirs:
         return f"the student tells {ours} classes apart, the teacher {theirs}"
-    kind = family(student, teacher)
-    return _no_common_view(student, teacher) if kind is None else kind.mismatch(student, teacher)
+    return mismatch(student, teacher)
 
 
-def _no_common_view(student: nn.Module, teacher: nn.Module) -> str:
-    names = {}
-    for side, detector in {"student": student, "teacher": teacher}.items():
-        kind = next((kind for kind in FAMILIES if kind.reads(detector)), None)
-        if kind is None:
-            return f"scores and boxes of {type(detector).__name__}, the {side}, are not read; see HEADS in detkds/detectors/responses"
-        names[side] = f"{kind.name} {side} ({type(detector).__name__})"
-    return f"scores and boxes of a {names['student']} and a {names['teacher']} do not compare"
+class _Frozen:
+    """Holds a detector out of nn.Module's sight; copies share it."""
+
+    def __init__(self, detector: Any) -> None:
+        self.detector = detector.eval().requires_grad_(False)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Frozen:
+        memo.update({id(module): module for module in self.detector.modules()})  # its parts too: readers hold some of them
+        return self
 
 
 @MODELS.register_module()
@@ -55,7 +56,7 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]
 
     The student's backbone, neck and head run once a step, exactly as without distillation; hooks read what they made. The teacher runs
     without gradient, in evaluation mode, and only as far as the recipe needs it: not at all, to its neck, or to its box head. It is not
-    a submodule: `train()`, `parameters()` and `state_dict()` do not see it, `to()` moves it.
+    a submodule: `train()`, `parameters()` and `state_dict()` do not see it, `to()` moves it, copies share it.
 
     Args:
         student: a detector that mmdet built.
@@ -75,7 +76,7 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]
         self.student: Any = student
         self.recipe = recipe
         self.step = 0
-        self._held: tuple[Any, ...] = ()  # a tuple hides the teacher from nn.Module
+        self._held: _Frozen | None = None
         if recipe.active:
             self._add_teacher(teacher)
 
@@ -87,18 +88,21 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]
         for knowledge in knowledges:
             if reason := reasons[knowledge]:
                 raise ConfigError(f"this pair cannot share {knowledge} knowledge: {reason}; leave {knowledge} out or change the pair.")
-        self._held = (teacher.eval().requires_grad_(False),)
+        self._held = _Frozen(teacher)
         self._renormalize = Renormalize(self.student.data_preprocessor, teacher.data_preprocessor)
         self._losses = RecipeLoss(self.recipe)
+        if self.recipe.needs_responses and (reason := reasons[Knowledge.LOGITS]):
+            raise ConfigError(f"a loss of this recipe reads scores or boxes, which this pair does not share: {reason}; leave it out.")
         if any(knowledge.is_feature for knowledge in knowledges):
             self.connectors = Connectors(neck_shape(self.student), neck_shape(teacher))
-        kind = family(self.student, teacher)
-        self._responses = kind(self.student, teacher) if kind and not all(knowledge.is_feature for knowledge in knowledges) else None
+            if self.recipe.needs_generator:
+                self.generators = Generators([neck_shape(teacher).channels[level] for _, level in self.connectors.pairs])
+        self._responses: Reader | None = reader(self.student, teacher) if self.recipe.needs_responses else None
 
     @property
     def teacher(self) -> nn.Module | None:
         """The frozen teacher, or None where no loss needs one."""
-        return self._held[0] if self._held else None
+        return self._held.detector if self._held else None
 
     def forward(self, inputs: Tensor, data_samples: Any = None, mode: str = "tensor") -> Any:
         """Mode "loss": the student's losses and `loss_kd_<knowledge>` of each active genome; other modes: the student's results.
@@ -110,7 +114,7 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]
         """
         if mode != "loss" or not self._held:
             return self.student(inputs, data_samples, mode=mode)
-        losses, views = self._observe(inputs, data_samples, self.student)
+        losses, views = self._observe(inputs, data_samples, self._held.detector, self.student)
         distilled = self._losses(views, self.step)
         self.step += 1
         return {**losses, **{f"loss_kd_{knowledge}": loss for knowledge, loss in distilled.items()}}
@@ -132,21 +136,23 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]
 
         devices = [inputs.device] if inputs.is_cuda else []
         with torch.random.fork_rng(devices=devices):
-            return self._observe(inputs, data_samples, trial_step)[1]
+            return self._observe(inputs, data_samples, self._held.detector, trial_step)[1]
 
-    def _observe(self, inputs: Tensor, data_samples: Any, student: Any) -> tuple[dict[str, Any], Views]:
+    def _observe(self, inputs: Tensor, data_samples: Any, teacher: Any, student: Any) -> tuple[dict[str, Any], Views]:
         """The student's own losses, and what its step and the teacher's offer to compare."""
         with tap(self.student) as tapped:
             losses = student(inputs, data_samples, mode="loss")
         with torch.no_grad():
-            levels = self._held[0].extract_feat(self._renormalize(inputs, data_samples))
+            levels = teacher.extract_feat(self._renormalize(inputs, data_samples))
         features: dict[str, Any] = {"student_levels": (), "teacher_levels": (), "strides": ()}
         if hasattr(self, "connectors"):
             ours, theirs = self.connectors(tapped.levels, levels)
             features = {"student_levels": ours, "teacher_levels": theirs, "strides": self.connectors.strides}
+            if hasattr(self, "generators"):
+                features["generated"] = self.generators(ours, self.step)
         responses: tuple[Response | None, Response | None] = (None, None)
         if self._responses is not None:
-            responses = self._responses(tapped.outputs, tapped.rois, levels)
+            responses = self._responses(tapped, levels, data_samples)
         boxes = tuple(get_box_tensor(sample.gt_instances.bboxes) for sample in data_samples)
         shape = (inputs.shape[-2], inputs.shape[-1])
         return losses, Views(**features, boxes=boxes, batch_shape=shape, student_response=responses[0], teacher_response=responses[1])
@@ -156,8 +162,8 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]
 
     def _apply(self, fn: Any, recurse: bool = True) -> Any:
         """Moves the teacher along with the student."""
-        for teacher in self._held:
-            teacher._apply(fn)
+        if self._held:
+            self._held.detector._apply(fn)
         return super()._apply(fn, recurse)
 
     def get_extra_state(self) -> Tensor:

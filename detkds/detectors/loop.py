@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import pickle
 import signal
@@ -19,6 +20,7 @@ from mmengine.config import Config
 from detkds.detectors.batches import Samples
 from detkds.detectors.device import resolve
 from detkds.detectors.distiller import DistilledDetector
+from detkds.detectors.parallel import Group
 from detkds.detectors.randomness import Purpose, derived_seed, preserved, seed_all
 from detkds.detectors.schedule import build_optimizer, build_schedulers
 from detkds.errors import ArtifactError, ConfigError, Interrupted, Rejected
@@ -83,10 +85,15 @@ class Training:
         config: the student's config: optimizer and schedule.
         samples: the training images.
         settings: see TrainSettings.
+        group: the processes that train this student together; all of them make the same Training and call `run`.
     """
 
-    def __init__(self, distiller: DistilledDetector, config: Config, samples: Samples, settings: TrainSettings) -> None:
+    def __init__(
+        self, distiller: DistilledDetector, config: Config, samples: Samples, settings: TrainSettings, group: Group | None = None
+    ) -> None:
         device = resolve(settings.device)
+        self.group = group or Group()
+        self._device = device
         self.settings = settings if device.type == "cuda" else replace(settings, amp=False)
         self.samples = samples
         self.distiller: Any = distiller.to(device)
@@ -102,53 +109,56 @@ class Training:
 
         Args:
             checkpoint: written every `checkpoint_every` steps and at the end, atomically; if it is there already, training goes on from
-                it. With a checkpoint, SIGTERM ends the training after the step it is in.
-            progress: see Progress.
+                it. With a checkpoint, SIGTERM ends the training after the step it is in. In a group the first process alone gives one.
+            progress: see Progress; the losses are means over the group.
 
         Raises:
             Rejected: the loss is no number (nan, infinite), or memory ran out (out-of-memory).
             Interrupted: SIGTERM came; the checkpoint is written.
             ArtifactError: the checkpoint is damaged or belongs to another training.
         """
-        if checkpoint is not None and checkpoint.exists():
-            self._restore(checkpoint)
+        self._resume(checkpoint)
         first = self.step
-        self.distiller.train()
-        with preserved(), _terminated(checkpoint is not None) as stop, memory_limit():
+        model = self.group.wrap(self.distiller.train())
+        with preserved(), _terminated(checkpoint is not None or self.group.size > 1) as stop, memory_limit():
             for batch in self._batches():
-                losses = self._advance(batch)
+                losses, agreed = self._advance(model, batch, stop)
                 self.step += 1
                 if progress is not None:
                     progress(self.step, self.total_steps, losses)
-                if checkpoint is not None and (stop.is_set() or self._checkpoint_due()):
+                stopped = agreed or (self.group.size == 1 and stop.is_set())
+                if checkpoint is not None and (stopped or self._checkpoint_due()):
                     self._store(checkpoint)
-                if stop.is_set() and self.step < self.total_steps:
+                if stopped and self.step < self.total_steps:
                     at = f"step {self.step} of {self.total_steps}"
                     raise Interrupted(f"training stopped by SIGTERM after {at}; its checkpoint {checkpoint} is written, run again.")
         return self.step - first
 
     def _batches(self) -> Iterator[Any]:
         settings = self.settings
-        return self.samples.training_batches(settings.batch_size, settings.epochs, first_step=self.step, workers=settings.workers)
+        return self.samples.training_batches(
+            settings.batch_size, settings.epochs, first_step=self.step, workers=settings.workers, share=self.group.share
+        )
 
-    def _advance(self, batch: Any) -> dict[str, float]:
+    def _advance(self, model: Any, batch: Any, stop: threading.Event) -> tuple[dict[str, float], bool]:
+        """One step; its losses, and whether SIGTERM has come to any process of the group."""
         seed_all(derived_seed(self.settings.seed, Purpose.STEP, self.step))
-        with self.optimizer.optim_context(self.distiller):
+        with self.optimizer.optim_context(model):
             data = self.distiller.data_preprocessor(batch, True)
-            losses = self.distiller(**data, mode="loss")
+            losses = model(**data, mode="loss")
         total, named = self.distiller.parse_losses(losses)
-        values = {name: float(value.detach()) for name, value in named.items()}
+        values, stopped = self.group.mean({name: float(value.detach()) for name, value in named.items()}, stop.is_set(), self._device)
         self._check_finite(values)
         self.optimizer.update_params(total)
         for scheduler in self._schedulers:
             scheduler.step()
-        return values
+        return values, stopped
 
     def _check_finite(self, losses: Mapping[str, float]) -> None:
         for name, value in sorted(losses.items(), key=lambda item: item[0] == "loss"):  # the sum last: its parts tell more
             if not math.isfinite(value):
                 kind = "nan" if math.isnan(value) else "infinite"
-                raise Rejected(kind, f"{name} is {value} at training step {self.step} of {self.total_steps}")
+                raise Rejected(kind, f"{name} is {value} at training step {self.step} of {self.total_steps}", self.step)
 
     def _checkpoint_due(self) -> bool:
         return self.step % self.settings.checkpoint_every == 0 or self.step == self.total_steps
@@ -169,9 +179,20 @@ class Training:
         with writing(path) as handle:
             torch.save(state, handle)
 
-    def _restore(self, path: Path) -> None:
+    def _resume(self, checkpoint: Path | None) -> None:
+        """Go on from the checkpoint, if there is one; in a group from that of the first process."""
+        found = checkpoint if checkpoint is not None and checkpoint.exists() else None
+        if self.group.size == 1:
+            if found is not None:
+                self._restore(found, found)
+            return
+        content = self.group.told(found.read_bytes() if found else None, self._device)
+        if content is not None:
+            self._restore(found or Path("of the first process"), io.BytesIO(content))
+
+    def _restore(self, path: Path, source: Path | io.BytesIO) -> None:
         try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
+            state = torch.load(source, map_location="cpu", weights_only=True)
         except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise ArtifactError(f"the training checkpoint {path} cannot be read: {reason}; remove it to start again.") from error

@@ -17,7 +17,7 @@ class Renormalize:
     """
 
     def __init__(self, student: nn.Module, teacher: nn.Module) -> None:
-        ours, theirs = _Normalization(student), _Normalization(teacher)
+        ours, theirs = Normalization(student), Normalization(teacher)
         self.swap = ours.swapped != theirs.swapped
         self.pad_value = theirs.pad_value
         mean = ours.mean.flip(0) if self.swap else ours.mean
@@ -46,7 +46,7 @@ class Renormalize:
         return images
 
 
-class _Normalization:
+class Normalization:
     """Mean and std (3,) in the channel order of the output, in float64; whether channels are swapped; the value of padding."""
 
     def __init__(self, preprocessor: Any) -> None:

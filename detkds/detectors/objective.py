@@ -12,12 +12,13 @@ from functools import cached_property
 from typing import Any, Protocol
 
 from mmengine.config import Config
-from torch import nn
+from torch import Tensor, nn
 
 from detkds.detectors.batches import Samples, Source
 from detkds.detectors.device import resolve
 from detkds.detectors.distiller import DistilledDetector, supported
 from detkds.detectors.loop import Training, TrainSettings, memory_limit
+from detkds.detectors.masks import measured_kind, require
 from detkds.detectors.predict import Detection, predict
 from detkds.detectors.randomness import Purpose, derived_seed, preserved, seed_all
 from detkds.detectors.train import Start, start_student
@@ -25,7 +26,7 @@ from detkds.errors import DatasetError, DetKDSError, Rejected
 from detkds.evaluation.coco import bounds, evaluate
 from detkds.genome import SLOTS, Genome, Knowledge, Recipe, canonical
 from detkds.losses.filter import Signature, reject_on_probe, signature
-from detkds.losses.views import Response, Views
+from detkds.losses.views import Views
 
 CHECKS = 8
 """How often, at most, a validation asks whether it can stop; each time costs an evaluation."""
@@ -44,7 +45,8 @@ class Score:
     """What one candidate reached.
 
     Args:
-        score: search-val AP in [0, 1]; where `partial`, the highest that was still possible, which is below the goal's floor.
+        score: search-val AP in [0, 1], of boxes or masks as `masks.measured_kind` says; where `partial`, the highest that was still
+            possible, which is below the goal's floor.
         student_steps: optimizer steps it took.
         partial: validation was stopped early.
         details: AP50, AP75 and the last step's loss.
@@ -71,6 +73,7 @@ class ProxyObjective:
         start: the student's first weights.
         digests: what else a trial is made of, by name: sha256 of subset, teacher and student config, for the trial's identity.
         early_stop: stop a validation that can no longer reach the goal's floor.
+        loss_filter: try a candidate's losses on a probe batch before it is trained; off for the ablation of Table 12.
 
     Raises:
         DatasetError: a subset cannot be used.
@@ -88,17 +91,22 @@ class ProxyObjective:
         start: Start | None = None,
         digests: Mapping[str, str] | None = None,
         early_stop: bool = True,
+        loss_filter: bool = True,
     ) -> None:
-        self.config, self.settings, self.early_stop = config, settings, early_stop
+        self.config, self.settings, self.early_stop, self.loss_filter = config, settings, early_stop, loss_filter
         self._samples = Samples(config, train, training=True, seed=settings.seed)
         self._val = Samples(config, val, training=False)
         if not any(not annotation["iscrowd"] for annotation in self._val.truth["annotations"]):
             raise DatasetError(f"{val.annotations} must hold at least one box to score candidates on, but holds none.")
         self._teacher: Any = teacher.to(resolve(settings.device)).eval()
         self._student, self.inherited = start_student(config, start or Start(), seed=settings.seed, teacher=teacher)
+        self._kind = measured_kind(self._student)
+        if self._kind == "segm":
+            require(self._val.truth, val.annotations)
         self._supported = supported(self._student, self._teacher)
         self._signatures: dict[Recipe, Signature | None] = {}
         self.identity: dict[str, Any] = {**(digests or {}), "proxy": settings.identity, "inherit": self.inherited is not None}
+        self.identity |= {} if loss_filter else {"loss_filter": False}
 
     def unsupported(self, knowledge: Knowledge) -> str | None:
         """Why this pair cannot share a knowledge; None where it can."""
@@ -154,7 +162,7 @@ class ProxyObjective:
 
     def _measure(self, recipe: Recipe, floor: float | None) -> Score:
         distiller = DistilledDetector(copy.deepcopy(self._student), self._teacher, recipe)
-        if recipe.active:
+        if recipe.active and self.loss_filter:
             reject_on_probe(recipe, self._views)
         training = Training(distiller, self.config, self._samples, self.settings)
         last: dict[str, float] = {}
@@ -172,10 +180,10 @@ class ProxyObjective:
             seen += batch.image_ids
             if floor is not None and due <= len(seen) < total:
                 due = len(seen) + interval
-                highest = bounds(truth, found, seen).upper
+                highest = bounds(truth, found, seen, kind=self._kind).upper
                 if highest < floor:
                     return Score(highest, partial=True)
-        figures = evaluate(truth, found).figures
+        figures = evaluate(truth, found, kind=self._kind).figures
         return Score(figures["AP"], details={name: figures[name] for name in ("AP50", "AP75")})
 
     @cached_property
@@ -196,14 +204,18 @@ class ProxyObjective:
 
 
 def _some_loss(knowledge: Knowledge) -> Genome:
-    """Any loss of a knowledge; it is there to have the knowledge's views made."""
+    """A loss of a knowledge that has all the knowledge's views made, the generated levels of MGD among them."""
     slots = SLOTS[knowledge]
-    return Genome(knowledge, ("none",) * (len(slots) - 1), slots["distance"][0])
+    attention = ("generate" if "generate" in words else "none" for slot, words in slots.items() if slot == "attention")
+    transforms = (*attention, *("none" for slot in slots if slot not in ("attention", "distance")))
+    return Genome(knowledge, transforms, slots["distance"][0])
 
 
 def _detached(views: Views) -> Views:
     response = views.student_response
-    if response is not None:
-        parts = (response.scores, response.boxes, response.centres, response.units)
-        response = Response(*(tuple(tensor.detach() for tensor in part) for part in parts))
-    return replace(views, student_levels=tuple(level.detach() for level in views.student_levels), student_response=response)
+    return replace(
+        views,
+        student_levels=tuple(level.detach() for level in views.student_levels),
+        student_response=response and response.apply(Tensor.detach),
+        generated=tuple(level.detach() for level in views.generated),
+    )

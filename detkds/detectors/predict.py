@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -11,9 +12,11 @@ from torch import nn
 
 from detkds.detectors.batches import Samples
 from detkds.detectors.device import resolve
+from detkds.detectors.masks import Mask, encode
 
 Detection = dict[str, Any]
-"""A COCO result: image_id, category_id, bbox [x, y, width, height] in pixels of the original image, score in [0, 1]."""
+"""A COCO result: image_id, category_id, bbox [x, y, width, height] in pixels of the original image, score in [0, 1]; from a detector of
+masks also segmentation, see `masks.Mask`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,15 @@ class Found:
     detections: tuple[Detection, ...]
 
 
-def predict(detector: nn.Module, samples: Samples, *, batch_size: int = 1, device: str = "auto", workers: int = 0) -> Iterator[Found]:
+def predict(
+    detector: nn.Module,
+    samples: Samples,
+    *,
+    batch_size: int = 1,
+    device: str = "auto",
+    workers: int = 0,
+    category_ids: tuple[int, ...] | None = None,
+) -> Iterator[Found]:
     """Run a detector over every image, batch by batch, so that the caller may stop early.
 
     Args:
@@ -33,21 +44,28 @@ def predict(detector: nn.Module, samples: Samples, *, batch_size: int = 1, devic
         batch_size: images a forward pass. Larger batches may be padded differently, which moves scores a little.
         device: see `device.resolve`.
         workers: processes that load images.
+        category_ids: the category id of each of the detector's labels; None where its classes stand in the file's order.
 
     Yields:
         Found, in the order of the file.
     """
     model: Any = detector.to(resolve(device))
-    training = model.training
+    training, ids = model.training, category_ids or samples.category_ids
     model.eval()
     try:
         for batch in samples.test_batches(batch_size, workers=workers):
-            with torch.no_grad():
-                results = model(**model.data_preprocessor(batch, False), mode="predict")
+            results = look(model, model.data_preprocessor(batch, False))
             image_ids = tuple(int(result.img_id) for result in results)
-            yield Found(image_ids, tuple(detection for result in results for detection in _results(result, samples.category_ids)))
+            yield Found(image_ids, tuple(detection for result in results for detection in _results(result, ids)))
     finally:
         model.train(training)
+
+
+def look(detector: nn.Module, data: dict[str, Any]) -> Any:
+    """mmdet's results of one preprocessed batch: forward pass and postprocessing, without gradients."""
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "To copy construct from a tensor")  # said by Cascade Mask R-CNN's heads, about themselves
+        return detector(**data, mode="predict")
 
 
 def detections(detector: nn.Module, samples: Samples, *, batch_size: int = 1, device: str = "auto", workers: int = 0) -> list[Detection]:
@@ -58,7 +76,13 @@ def detections(detector: nn.Module, samples: Samples, *, batch_size: int = 1, de
 
 def _results(result: Any, category_ids: tuple[int, ...]) -> Iterator[Detection]:
     instances = result.pred_instances
-    columns = (instances.bboxes.tolist(), instances.scores.tolist(), instances.labels.tolist())
-    for (left, top, right, bottom), score, label in zip(*columns, strict=True):
+    columns = (instances.bboxes.tolist(), instances.scores.tolist(), instances.labels.tolist(), _masks(instances))
+    for (left, top, right, bottom), score, label, mask in zip(*columns, strict=True):
         box = [left, top, right - left, bottom - top]
-        yield {"image_id": int(result.img_id), "category_id": category_ids[label], "bbox": box, "score": score}
+        yield {"image_id": int(result.img_id), "category_id": category_ids[label], "bbox": box, "score": score} | mask
+
+
+def _masks(instances: Any) -> list[dict[str, Mask]]:
+    if "masks" not in instances:
+        return [{}] * len(instances)
+    return [{"segmentation": mask} for mask in encode(instances.masks)]

@@ -20,7 +20,8 @@ class Tapped:
 
     Args:
         levels: neck levels, fine to coarse, each (N, C, H, W); the backbone's where there is no neck.
-        outputs: what the box head returned: lists of a tensor a level for dense heads, (scores, deltas) for RoI heads.
+        outputs: what the box head returned: lists of a tensor a level for dense heads, (scores, deltas) for RoI heads, (scores, boxes) of
+            every decoder layer for DETR-like heads.
         rois: (R, 5) image index and x1, y1, x2, y2 in pixels of the padded batch, for RoI heads.
     """
 

@@ -13,6 +13,7 @@ from detkds.detectors.checkpoints import InheritReport, apply_backbone, apply_we
 from detkds.detectors.configs import build_detector
 from detkds.detectors.distiller import DistilledDetector
 from detkds.detectors.loop import Progress, Training, TrainSettings
+from detkds.detectors.parallel import Group
 from detkds.genome import Recipe
 
 
@@ -80,6 +81,7 @@ def train(
     start: Start | None = None,
     checkpoint: Path | None = None,
     progress: Progress | None = None,
+    group: Group | None = None,
 ) -> Trained:
     """Train a detector and write it as a checkpoint for stock mmdet, with its config beside it (`.py`).
 
@@ -93,6 +95,7 @@ def train(
         start: the first weights; None inherits from the teacher, if there is one.
         checkpoint: where the training's own state goes every so often, see `Training.run`; None cannot be resumed.
         progress: see `loop.Progress`.
+        group: the processes that train it together, see `parallel`; the first alone writes `out`.
 
     Raises:
         Rejected: the loss is no number, or memory ran out.
@@ -101,7 +104,8 @@ def train(
     """
     samples = Samples(config, source, training=True, seed=settings.seed)
     student, inherited = start_student(config, start or Start(), seed=settings.seed, teacher=teacher)
-    training = Training(DistilledDetector(student, teacher, recipe or Recipe()), config, samples, settings)
+    training = Training(DistilledDetector(student, teacher, recipe or Recipe()), config, samples, settings, group)
     training.run(checkpoint=checkpoint, progress=progress)
-    save_student(student, out, classes=samples.classes, config=config)
+    if training.group.rank == 0:
+        save_student(student, out, classes=samples.classes, config=config)
     return Trained(training.total_steps, inherited)

@@ -1,11 +1,8 @@
-"""Average precision as COCO defines it, counted by pycocotools."""
+"""Average precision as COCO defines it, for the search: one detector, quickly."""
 
 from __future__ import annotations
 
-import contextlib
-import io
 import math
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,19 +10,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools import mask
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
 from detkds.errors import ArtifactError
-from detkds.evaluation.index import Kind, index_detections, index_truth, read
-
-SCHEMA = "detkds.evaluation/1"
-FIGURES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
-"""The 12 figures in the order of pycocotools' stats."""
-CURVES = {"0.50": 0, "0.75": 5}
-"""IoU thresholds whose precision-recall curve is kept, with their place among .50, .55 … .95."""
-_ALL_SIZES = [0, 1e10]
+from detkds.evaluation.engine import Engine, average_precision, count
+from detkds.evaluation.found import Found, read_found
+from detkds.evaluation.truth import Kind, Truth, read_truth
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,49 +24,14 @@ class Evaluation:
     Args:
         kind: "bbox" or "segm", what the IoU is taken of.
         figures: the 12 FIGURES in [0, 1]; nan where the ground truth has no object of that size (pycocotools prints -1).
-        per_class: class name to AP in [0, 1], in the order of the categories; nan for a class without ground truth. Categories that
-            share a name are told apart by their id.
-        curves: IoU threshold to precision at the 101 recalls 0, .01 … 1, the mean over classes with ground truth; nan without any.
         images: how many images were evaluated.
         detections: how many detections were given.
     """
 
     kind: Kind
     figures: dict[str, float]
-    per_class: dict[str, float]
-    curves: dict[str, tuple[float, ...]]
     images: int
     detections: int
-
-    def to_json(self) -> dict[str, Any]:
-        """A JSON object with the schema version; nan is null."""
-        return {
-            "schema": SCHEMA,
-            "kind": self.kind,
-            "figures": {name: _or_null(value) for name, value in self.figures.items()},
-            "per_class": {name: _or_null(value) for name, value in self.per_class.items()},
-            "curves": {iou: [_or_null(value) for value in curve] for iou, curve in self.curves.items()},
-            "images": self.images,
-            "detections": self.detections,
-        }
-
-    @classmethod
-    def from_json(cls, data: Any) -> Evaluation:
-        """Read what `to_json` wrote.
-
-        Raises:
-            ArtifactError: another schema.
-        """
-        if not isinstance(data, Mapping) or data.get("schema") != SCHEMA:
-            raise ArtifactError(f"an evaluation is a JSON object with schema {SCHEMA!r}, got {str(data)[:80]}.")
-        return cls(
-            data["kind"],
-            {name: _or_nan(value) for name, value in data["figures"].items()},
-            {name: _or_nan(value) for name, value in data["per_class"].items()},
-            {iou: tuple(map(_or_nan, curve)) for iou, curve in data["curves"].items()},
-            data["images"],
-            data["detections"],
-        )
 
 
 class Bounds(NamedTuple):
@@ -87,33 +41,28 @@ class Bounds(NamedTuple):
     upper: float
 
 
-def evaluate(ground_truth: Mapping[str, Any] | Path, detections: Sequence[Mapping[str, Any]], *, kind: Kind = "bbox") -> Evaluation:
+def evaluate(
+    ground_truth: Mapping[str, Any] | Path,
+    detections: Sequence[Mapping[str, Any]],
+    *,
+    kind: Kind = "bbox",
+    engine: Engine = "faster",
+) -> Evaluation:
     """The COCO figures of detections. No detections give 0, not an error.
 
     Args:
         ground_truth: a COCO object or the path of its file.
         detections: COCO results: image_id, category_id, score and bbox [x, y, width, height] in pixels, or for segm a compressed RLE.
         kind: what the IoU is taken of.
+        engine: which program counts.
 
     Raises:
         DatasetError: the ground truth cannot be used.
         ArtifactError: a detection is malformed or belongs to another ground truth.
     """
-    truth = index_truth(read(ground_truth))
-    evaluator = COCOeval(truth, index_detections(truth, detections, kind), kind)
-    with contextlib.redirect_stdout(io.StringIO()):
-        evaluator.evaluate()
-        evaluator.accumulate()
-        evaluator.summarize()
-    precision = evaluator.eval["precision"][:, :, :, 0, -1]  # (10 thresholds, 101 recalls, classes), all sizes, 100 detections
-    return Evaluation(
-        kind,
-        {name: _or_nan(None if value < 0 else float(value)) for name, value in zip(FIGURES, evaluator.stats, strict=True)},
-        {name: _mean(precision[:, :, place]) for place, name in enumerate(_class_names(truth))},
-        {iou: tuple(map(_mean, precision[threshold])) for iou, threshold in CURVES.items()},
-        len(truth.imgs),
-        len(detections),
-    )
+    truth = read_truth(ground_truth, kind)
+    counts = count(truth, read_found(truth, detections, kind), kind, engine=engine)
+    return Evaluation(kind, counts.named(), len(truth.image_ids), len(detections))
 
 
 def bounds(
@@ -142,68 +91,27 @@ def bounds(
         DatasetError: the ground truth cannot be used.
         ArtifactError: a detection is malformed or lies in an image that is not in `seen_image_ids`.
     """
-    truth = index_truth(read(ground_truth))
-    seen = set(seen_image_ids)
-    found = index_detections(truth, detections_so_far, kind)
-    for number, detection in enumerate(found.dataset["annotations"]):
-        if detection["image_id"] not in seen:
-            raise ArtifactError(f"detection {number} must lie in a seen image, but image {detection['image_id']} is not in seen_image_ids.")
-    _add_perfect(truth, found, seen, kind)
-    evaluator = COCOeval(truth, found, kind)
-    evaluator.params.areaRng, evaluator.params.areaRngLbl, evaluator.params.maxDets = [_ALL_SIZES], ["all"], [100]
-    with contextlib.redirect_stdout(io.StringIO()):
-        evaluator.evaluate()
-        evaluator.accumulate()
-        upper = _mean(evaluator.eval["precision"])
-        _forget_unseen(evaluator, seen)
-        evaluator.accumulate()
-    return Bounds(_mean(evaluator.eval["precision"]), upper)
+    truth = read_truth(ground_truth, kind)
+    found = read_found(truth, detections_so_far, kind)
+    seen = np.isin(truth.image_ids, np.array(list(seen_image_ids), np.int64))
+    strays = np.flatnonzero(~seen[found.image])
+    if strays.size:
+        number, image = found.given[strays[0]], truth.image_ids[found.image[strays[0]]]
+        raise ArtifactError(f"detection {number} must lie in a seen image, but image {image} is not in seen_image_ids.")
+    return Bounds(average_precision(truth, found, kind), average_precision(truth, _with_perfect(truth, found, ~seen), kind))
 
 
-def _add_perfect(truth: COCO, found: COCO, seen: set[int], kind: Kind) -> None:
-    """Give every object of the unseen images a detection of its own shape, above all scores. Crowds are ignored by COCO, and an object
+def _with_perfect(truth: Truth, found: Found, unseen: NDArray[np.bool_]) -> Found:
+    """Add to each object of the unseen images a detection of its own shape, above all scores. Crowds are ignored by COCO, and an object
     without area overlaps nothing, not even itself, so neither gets one."""
-    detections = found.dataset["annotations"]
-    score = math.nextafter(max((detection["score"] for detection in detections), default=0.0), math.inf)
-    for annotation in truth.dataset["annotations"]:
-        if annotation["image_id"] not in seen and not annotation["iscrowd"] and _extent(truth, annotation, kind) > 0:
-            detections.append({**annotation, "id": len(detections) + 1, "score": score})
-    with contextlib.redirect_stdout(io.StringIO()):
-        found.createIndex()
-
-
-def _extent(truth: COCO, annotation: Mapping[str, Any], kind: Kind) -> float:
-    """Square pixels of the box or of the mask."""
-    if kind == "segm":
-        return float(mask.area(truth.annToRLE(annotation)))
-    return float(annotation["bbox"][2] * annotation["bbox"][3])
-
-
-def _forget_unseen(evaluator: COCOeval, seen: set[int]) -> None:
-    """Drop the detections of unseen images from the finished matching; their objects stay and count as missed."""
-    for image in evaluator.evalImgs:
-        if image is not None and image["image_id"] not in seen:
-            image["dtScores"] = []
-            image["dtMatches"], image["dtIgnore"] = image["dtMatches"][:, :0], image["dtIgnore"][:, :0]
-
-
-def _class_names(truth: COCO) -> list[str]:
-    """Names in the order of pycocotools' classes (by id), unique."""
-    categories = sorted(truth.dataset["categories"], key=lambda category: category["id"])
-    names = [str(category.get("name", category["id"])) for category in categories]
-    times = Counter(names)
-    return [name if times[name] == 1 else f"{name} ({category['id']})" for name, category in zip(names, categories, strict=True)]
-
-
-def _mean(precision: NDArray[np.float64]) -> float:
-    """Mean over what has ground truth; pycocotools marks the rest with -1."""
-    counted = precision[precision > -1]
-    return float(counted.mean()) if counted.size else math.nan
-
-
-def _or_null(value: float) -> float | None:
-    return None if math.isnan(value) else value
-
-
-def _or_nan(value: float | None) -> float:
-    return math.nan if value is None else float(value)
+    chosen = np.flatnonzero(unseen[truth.image] & ~truth.crowd & (truth.box[:, 2] * truth.box[:, 3] > 0))
+    score = math.nextafter(found.score.max(initial=0.0), math.inf)
+    return Found(
+        np.concatenate([found.image, truth.image[chosen]]),
+        np.concatenate([found.category, truth.category[chosen]]),
+        np.concatenate([found.score, np.full(len(chosen), score)]),
+        np.concatenate([found.box, truth.box[chosen]]),
+        np.concatenate([found.area, truth.area[chosen]]),
+        None if found.masks is None or truth.masks is None else [*found.masks, *(truth.masks[place] for place in chosen)],
+        np.concatenate([found.given, len(found) + np.arange(len(chosen))]),
+    )

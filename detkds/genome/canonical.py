@@ -11,6 +11,9 @@ from detkds.genome.vocabulary import NONE, Knowledge
 _ELEMENTWISE = ("l1", "l2", "smooth_l1", "cosine")
 """Distances with a value at each position, so moving patches to the batch changes nothing."""
 
+_BY_ENTRY = ("l1", "l2", "smooth_l1", "bce")
+"""Distances of logits that compare entry by entry."""
+
 
 def canonical(genome: Genome, semantics: str = "paper") -> Genome:
     """The representative of all genomes that train alike.
@@ -23,11 +26,11 @@ def canonical(genome: Genome, semantics: str = "paper") -> Genome:
         A genome that is its own canonical form.
     """
     if not genome.knowledge.is_feature:
-        return _fold_reshape(genome) if semantics == "paper" else genome
+        return _fold_unread_transform(_fold_reshape(genome)) if semantics == "paper" else genome
     genome = _fold_unit_scale(genome)
     if semantics != "paper":
         return genome
-    for rule in (_fold_catt, _fold_satt, _fold_standardised_l2, _fold_norm_under_pearson, _fold_local, _fold_satt):
+    for rule in (_fold_catt, _fold_satt, _fold_weighting, _fold_standardised_l2, _fold_norm_under_pearson, _fold_local, _fold_satt):
         genome = rule(genome)
     return genome
 
@@ -56,10 +59,11 @@ def _fold_satt(genome: Genome) -> Genome:
 
 def _fold_standardised_l2(genome: Genome) -> Genome:
     """The mean squared error of two standardised maps is 2 (1 - correlation): l2 x w becomes pearson x 2w. Not for fgbg, whose l2 is
-    averaged over the region, and not for patches, whose padding the l2 leaves out. A weight of which the double is no weight stays: no
-    pearson genome equals it."""
+    averaged over the region, nor under score, which averages by scores, and not for patches, whose padding the l2 leaves out. A weight of
+    which the double is no weight stays: no pearson genome equals it."""
     slots = genome.slots
-    whole = genome.knowledge is not Knowledge.FGBG and not slots["scale"].startswith("local_")
+    even = genome.knowledge is not Knowledge.FGBG and slots["attention"] != "score"
+    whole = even and not slots["scale"].startswith("local_")
     if slots["norm"] == "norm_HW" and slots["distance"] == "l2" and whole and 2 * genome.weight <= MAX_WEIGHT:
         return genome.with_slot("distance", "pearson").with_weight(2 * genome.weight)
     return genome
@@ -86,4 +90,19 @@ def _fold_reshape(genome: Genome) -> Genome:
     """Reordering the entries changes nothing for a distance that compares entry by entry."""
     slots = genome.slots
     reshaped = slots["transform"] in ("reshape_N", "reshape_C")
-    return genome.with_slot("transform", NONE) if reshaped and slots["distance"] in ("l1", "l2", "smooth_l1") else genome
+    return genome.with_slot("transform", NONE) if reshaped and slots["distance"] in _BY_ENTRY else genome
+
+
+def _fold_weighting(genome: Genome) -> Genome:
+    """score and even only weigh positions, which kl, pearson and ssim, reducing over positions themselves, do not look at."""
+    slots = genome.slots
+    unread = slots["attention"] in ("score", "even") and slots["distance"] not in _ELEMENTWISE
+    return genome.with_slot("attention", NONE) if unread else genome
+
+
+def _fold_unread_transform(genome: Genome) -> Genome:
+    """Transforms of sides say nothing where bins are compared, nor weights of cells under cor, which correlates over all of them."""
+    slots = genome.slots
+    bins = genome.knowledge is Knowledge.LOCALIZATION and slots["distance"] == "kl"
+    unread = bins or (slots["transform"] == "score" and slots["distance"] == "cor")
+    return genome.with_slot("transform", NONE) if unread else genome

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from detkds.errors import GenomeError
-from detkds.genome.vocabulary import SLOTS, Knowledge
+from detkds.genome.vocabulary import BACKGROUND, READS_RESPONSES, SLOTS, Knowledge
 
 SCHEMA = "detkds.genome/1"
 MAX_WEIGHT = 1000.0
@@ -25,15 +25,17 @@ class Genome:
         transforms: feature knowledge: (attention, scale, norm); response knowledge: (transform,). "none" is an empty slot.
         distance: a word of the knowledge's distances.
         weight: factor of the loss, 0 to 1000. 0 switches the loss off.
+        background: fgbg only: what background counts beside foreground (1), 0 to 1000.
 
     Raises:
-        GenomeError: a word is not in the slot's vocabulary, or the weight is out of range.
+        GenomeError: a word is not in the slot's vocabulary, or a weight is out of range.
     """
 
     knowledge: Knowledge
     transforms: tuple[str, ...]
     distance: str
     weight: float = 1.0
+    background: float = BACKGROUND
 
     def __post_init__(self) -> None:
         slots = SLOTS[self.knowledge]
@@ -48,6 +50,10 @@ class Genome:
             check_word(f"{self.knowledge} {slot}", word, vocabulary)
         if not (math.isfinite(self.weight) and 0 <= self.weight <= MAX_WEIGHT):
             raise GenomeError(f"a weight lies between 0 and {MAX_WEIGHT:g}, got {self.weight:g} in a {self.knowledge} genome.")
+        if not (math.isfinite(self.background) and 0 <= self.background <= MAX_WEIGHT):
+            raise GenomeError(f"the weight of background lies between 0 and {MAX_WEIGHT:g}, got {self.background:g}.")
+        if self.background != BACKGROUND and self.knowledge is not Knowledge.FGBG:
+            raise GenomeError(f"only fgbg genomes weigh background, got bg {self.background:g} in a {self.knowledge} genome; leave bg out.")
 
     @property
     def slots(self) -> dict[str, str]:
@@ -64,12 +70,27 @@ class Genome:
         """The same genome with another weight."""
         return replace(self, weight=float(weight))
 
+    def with_background(self, background: float) -> Genome:
+        """The same genome of fgbg with another weight of the background."""
+        return replace(self, background=float(background))
+
+    @property
+    def needs_responses(self) -> bool:
+        """Whether the loss reads the heads."""
+        return not self.knowledge.is_feature or self.slots["attention"] in READS_RESPONSES
+
+    @property
+    def needs_generator(self) -> bool:
+        """Whether the loss compares what a trained adapter makes of the student's levels."""
+        return self.slots.get("attention") == "generate"
+
     def __str__(self) -> str:
-        return f"{self.knowledge}: {' > '.join(self.transforms)} | {self.distance} x {format_weight(self.weight)}"
+        background = "" if self.background == BACKGROUND else f" bg {format_weight(self.background)}"
+        return f"{self.knowledge}: {' > '.join(self.transforms)} | {self.distance} x {format_weight(self.weight)}{background}"
 
     @classmethod
     def parse(cls, text: str) -> Genome:
-        """Read `knowledge: transform > … | distance x weight`; the weight may be left out and is then 1.
+        """Read `knowledge: transform > … | distance x weight`; the weight may be left out and is then 1. Of fgbg, ` bg share` may follow.
 
         Raises:
             GenomeError: the text has another form or names an unknown word; the message says where and what is near.
@@ -82,13 +103,16 @@ class Genome:
                 "for example `global: catt > scale_2 > norm_N | l1 x 5`."
             )
         check_word("knowledge", head.strip(), tuple(Knowledge))
+        tail, _, background = tail.strip().partition(" bg ")
         distance, _, weight = tail.strip().partition(" x ")
         transforms = tuple(word.strip() for word in chain.split(">"))
-        return cls(Knowledge(head.strip()), transforms, distance.strip(), parse_weight(weight, text))
+        share = parse_weight(background, text) if background else BACKGROUND
+        return cls(Knowledge(head.strip()), transforms, distance.strip(), parse_weight(weight, text), share)
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON object with the schema version."""
-        return {"schema": SCHEMA, "knowledge": str(self.knowledge), **self.slots, "weight": self.weight}
+        """A JSON object with the schema version; `background` is there where it is not the usual."""
+        background = {} if self.background == BACKGROUND else {"background": self.background}
+        return {"schema": SCHEMA, "knowledge": str(self.knowledge), **self.slots, "weight": self.weight, **background}
 
     @classmethod
     def from_json(cls, data: Any) -> Genome:
@@ -103,10 +127,11 @@ class Genome:
         knowledge = Knowledge(data["knowledge"])
         names = tuple(SLOTS[knowledge])
         expected = {"schema", "knowledge", "weight", *names}
-        if set(data) != expected:
+        if set(data) - {"background"} != expected:
             raise GenomeError(f"a {knowledge} genome in JSON has the keys {sorted(expected)}, got {sorted(map(str, data))}.")
         *transforms, distance = (data[name] for name in names)
-        return cls(knowledge, tuple(transforms), distance, parse_weight(data["weight"], str(knowledge)))
+        background = parse_weight(data.get("background", BACKGROUND), str(knowledge))
+        return cls(knowledge, tuple(transforms), distance, parse_weight(data["weight"], str(knowledge)), background)
 
 
 def check_word(what: str, word: Any, vocabulary: Sequence[str]) -> None:

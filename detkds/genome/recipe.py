@@ -1,4 +1,4 @@
-"""Recipe: the losses of one training, at most one a knowledge, with their weights and the semantics that gives them meaning."""
+"""Recipe: the losses of one training with their weights and the semantics that gives them meaning."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from detkds.errors import GenomeError
 from detkds.genome.canonical import canonical
 from detkds.genome.genome import Genome, check_word, sha256
-from detkds.genome.vocabulary import NOT_RELEASED, SEMANTICS, Knowledge
+from detkds.genome.vocabulary import MAPS, NOT_RELEASED, SEMANTICS, Knowledge
 
 SCHEMA = "detkds.recipe/1"
 
@@ -20,11 +20,12 @@ class Recipe:
     """Eq. 1: the genomes that are added to the student's own loss. No genome means no distillation.
 
     Args:
-        genomes: at most one a knowledge; kept in the order of Knowledge whatever order they come in.
+        genomes: at most one a knowledge, and beside it at most one for each map of its attention (smap, cmap), as FGD and FKD compare
+            both; kept in the order of Knowledge whatever order they come in.
         semantics: "paper" or "released".
 
     Raises:
-        GenomeError: two genomes of one knowledge, an unknown semantics, or a word that the semantics does not offer.
+        GenomeError: two genomes that compare the same, an unknown semantics, or a word that the semantics does not offer.
     """
 
     genomes: tuple[Genome, ...] = ()
@@ -33,12 +34,12 @@ class Recipe:
     def __post_init__(self) -> None:
         check_word("semantics", self.semantics, SEMANTICS)
         order = list(Knowledge)
-        genomes = tuple(sorted(self.genomes, key=lambda genome: order.index(genome.knowledge)))
+        genomes = tuple(sorted(self.genomes, key=lambda genome: (order.index(genome.knowledge), _compared(genome))))
         object.__setattr__(self, "genomes", genomes)
-        knowledges = [genome.knowledge for genome in genomes]
-        for knowledge in knowledges:
-            if knowledges.count(knowledge) > 1:
-                raise GenomeError(f"a recipe holds one genome a knowledge, got {knowledges.count(knowledge)} for {knowledge}.")
+        compared = [_compared(genome) for genome in genomes]
+        for what in compared:
+            if compared.count(what) > 1:
+                raise GenomeError(f"a recipe holds one genome a knowledge, got {compared.count(what)} for {' '.join(what).strip()}.")
         if self.semantics == "released":
             self._check_released()
 
@@ -55,8 +56,21 @@ class Recipe:
 
     @property
     def weights(self) -> dict[Knowledge, float]:
-        """Weight of each genome by knowledge."""
-        return {genome.knowledge: genome.weight for genome in self.genomes}
+        """Weight by knowledge; where several genomes share a knowledge, of the first."""
+        weights: dict[Knowledge, float] = {}
+        for genome in self.genomes:
+            weights.setdefault(genome.knowledge, genome.weight)
+        return weights
+
+    @property
+    def needs_responses(self) -> bool:
+        """Whether an active genome reads the heads."""
+        return any(genome.needs_responses for genome in self.active)
+
+    @property
+    def needs_generator(self) -> bool:
+        """Whether an active genome compares generated levels (see losses.generator)."""
+        return any(genome.needs_generator for genome in self.active)
 
     def with_weights(self, weights: Iterable[float]) -> Recipe:
         """The same losses with other weights, in the order of `genomes`."""
@@ -96,3 +110,9 @@ class Recipe:
         if not isinstance(data, dict) or data.get("schema") != SCHEMA or not isinstance(data.get("genomes"), list):
             raise GenomeError(f"a recipe in JSON is an object with schema {SCHEMA!r} and genomes, got {str(data)[:80]}.")
         return cls(tuple(Genome.from_json(item) for item in data["genomes"]), str(data.get("semantics")))
+
+
+def _compared(genome: Genome) -> tuple[str, str]:
+    """What a genome compares: a knowledge, or a map of its attention."""
+    attention = genome.slots.get("attention", "")
+    return str(genome.knowledge), attention if attention in MAPS else ""

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from typing import Any
 
 import yaml
 
 from detkds.config import Resources
+from detkds.lint.pods import quantity
 
-ACCELERATOR = "nvidia.com/gpu"
+TRAIN = "exec-train"
+"""How the names of the executors of the full training begin."""
+NODE = "DETKDS_NODE"
+"""The environment variable with what each node of a TrainJob is asked for, as JSON."""
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+STORE_KEYS = {"endpoint": "DETKDS_S3_ENDPOINT", "accesskey": "DETKDS_S3_ACCESS_KEY", "secretkey": "DETKDS_S3_SECRET_KEY"}
+"""The keys of the store's Secret and the variables that they become in a task."""
 VOLUMES = "/data"
 """Where a claim is mounted in a task: /data/CLAIM."""
 
@@ -35,9 +42,13 @@ def without_retries(package: str) -> str:
     return yaml.safe_dump_all(documents)
 
 
-def with_resources(package: str, resources: Resources, claims: Iterator[str]) -> str:
-    """The package with what a run.yaml asks of the cluster: GPUs, memory, nodes, a Kueue queue, and volume claims at /data/CLAIM."""
+def with_resources(package: str, resources: Resources, claims: Iterable[str], *, train_nodes: int = 1) -> str:
+    """The package with what a run.yaml asks of the cluster: memory, nodes, a Kueue queue, and volume claims at /data/CLAIM.
+
+    Where the full training is to run on several nodes, its task only makes a TrainJob: it asks for no GPU, and is told what nodes need.
+    """
     documents = _documents(package)
+    claims = tuple(claims)
     containers = documents[0]["deploymentSpec"]["executors"]
     settings = documents[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     mounts = [_mount(claim) for claim in claims]
@@ -45,6 +56,9 @@ def with_resources(package: str, resources: Resources, claims: Iterator[str]) ->
         asked = containers[name]["container"]["resources"]
         if "accelerator" in asked:
             _ask(asked, platform, resources)
+            if train_nodes > 1 and name.startswith(TRAIN):
+                asked.pop("accelerator", None)
+                containers[name]["container"].setdefault("env", []).append({"name": NODE, "value": _node(resources, claims)})
         if resources.queue:
             platform.setdefault("podMetadata", {}).setdefault("labels", {})[QUEUE_LABEL] = resources.queue
         if mounts:
@@ -53,15 +67,32 @@ def with_resources(package: str, resources: Resources, claims: Iterator[str]) ->
 
 
 def _ask(asked: dict[str, Any], platform: dict[str, Any], resources: Resources) -> None:
-    """Set the GPU task's device, memory and nodes; older backends read the second name of each field."""
-    count = str(resources.gpus)
-    asked["accelerator"] = {"count": count, "resourceCount": count, "type": ACCELERATOR, "resourceType": ACCELERATOR}
+    """Set the GPU task's memory and nodes. How many GPUs, the package's parameter `gpus` says; a task without them asks for none."""
     if resources.gpus == 0:
         del asked["accelerator"]
     if resources.memory_gb:
-        asked |= {"memoryLimit": float(resources.memory_gb), "resourceMemoryLimit": f"{resources.memory_gb}G"}
+        _limit_memory(asked, platform, resources.memory_gb)
     if resources.node_selector:
         platform.setdefault("nodeSelector", {}).setdefault("labels", {}).update(resources.node_selector)
+
+
+def _node(resources: Resources, claims: tuple[str, ...]) -> str:
+    """What each node of a TrainJob is asked for, as fields of TrainJob; a memory limit lowers what depends on it as in a task."""
+    asked: dict[str, Any] = {"node_selector": resources.node_selector, "claims": claims, "queue": resources.queue}
+    if resources.memory_gb:
+        memory = f"{resources.memory_gb}G"
+        asked |= {"memory": memory, "memory_limit": memory, "shm": f"{resources.memory_gb * 250}M"}
+    return json.dumps(asked)
+
+
+def _limit_memory(asked: dict[str, Any], platform: dict[str, Any], limit_gb: int) -> None:
+    """Set a memory limit; what is asked for, and /dev/shm, which counts against it, may not be above it."""
+    asked |= {"memoryLimit": float(limit_gb), "resourceMemoryLimit": f"{limit_gb}G"}
+    if quantity(asked["resourceMemoryRequest"]) > limit_gb * 1e9:
+        asked |= {"memoryRequest": float(limit_gb), "resourceMemoryRequest": f"{limit_gb}G"}
+    for mount in platform.get("emptyDirMounts", []):
+        if quantity(mount["sizeLimit"]) > limit_gb * 1e9 / 2:
+            mount["sizeLimit"] = f"{limit_gb * 500}M"
 
 
 def _mount(claim: str) -> Mapping[str, Any]:

@@ -84,7 +84,7 @@ class Cluster:
         self._runs = kfp_server_api.RunServiceApi(client)
         self._experiments = kfp_server_api.ExperimentServiceApi(client)
 
-    def create(self, package: str, parameters: Mapping[str, Any], *, name: str, experiment: str) -> str:
+    def create(self, package: str, parameters: Mapping[str, Any], *, name: str, experiment: str, service_account: str = "") -> str:
         """Start a run of a package and return its id.
 
         Raises:
@@ -100,6 +100,7 @@ class Cluster:
                 experiment_id=self._experiment(experiment),
                 display_name=name,
                 pipeline_spec={"pipeline_spec": specification, "platform_spec": platform},
+                service_account=service_account or None,
                 runtime_config=kfp_server_api.V2beta1RuntimeConfig(parameters=dict(parameters)),
             )
             return str(self._runs.run_service_create_run(run=body).run_id)

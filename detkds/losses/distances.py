@@ -20,6 +20,9 @@ Distance = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 TAU = 1.0
 """τ of kl, as CWD uses it on detectors."""
 
+BINS_TAU = 10.0
+"""τ of localization's kl, LD's own."""
+
 RELEASED_EPS = 1e-12
 """ε under the mean square in the published pearson, whose inputs have length 1 or less over hundreds of channels."""
 
@@ -33,6 +36,9 @@ SSIM_WINDOW, SSIM_SIGMA = 11, 1.5
 SSIM_K1, SSIM_K2 = 0.01, 0.03
 SSIM_SMALLEST_RANGE = 1e-2
 """Stands in for the teacher's range where its map is constant."""
+
+BCE_EDGE = 1e-4
+"""Scores nearer to 0 or 1 count as this near in bce, which bounds its gradient."""
 
 TINY = 1e-12
 """Keeps 0/0 away where no position counts."""
@@ -132,10 +138,23 @@ def cor(student: Tensor, teacher: Tensor, weight: Tensor | None = None) -> Tenso
     return torch.log2(COR_FLOOR + gap.pow(2 * ALPHA).sum())
 
 
-def _divergence(student: Tensor, teacher: Tensor, dim: int) -> Tensor:
+def bce(student: Tensor, teacher: Tensor, weight: Tensor | None = None) -> Tensor:
+    """mean of t log(t / s) + (1 - t) log((1 - t) / (1 - s)): the cross entropy of each score less the teacher's entropy."""
+    s, t = (p.clamp(BCE_EDGE, 1 - BCE_EDGE) for p in (student, teacher))
+    divergence = F.binary_cross_entropy(s, t, reduction="none") - F.binary_cross_entropy(t, t, reduction="none")
+    return over_positions(divergence, weight)
+
+
+def bins_divergence(student_N4nHW: Tensor, teacher_N4nHW: Tensor) -> Tensor:
+    """τ² KL(T ‖ S) of softmax(b / τ) over the n bins of each side, mean over the four sides: (N, H, W); τ = 10 (LD)."""
+    student, teacher = (bins.view(len(bins), 4, -1, *bins.shape[2:]) for bins in (student_N4nHW, teacher_N4nHW))
+    return _divergence(student, teacher, 2, BINS_TAU).mean(1)
+
+
+def _divergence(student: Tensor, teacher: Tensor, dim: int, tau: float = TAU) -> Tensor:
     """τ² Σ P_T (log P_T - log P_S) over `dim`, which is removed."""
-    log_s, log_t = (student / TAU).log_softmax(dim), (teacher / TAU).log_softmax(dim)
-    return TAU**2 * F.kl_div(log_s, log_t, reduction="none", log_target=True).sum(dim)
+    log_s, log_t = (student / tau).log_softmax(dim), (teacher / tau).log_softmax(dim)
+    return tau**2 * F.kl_div(log_s, log_t, reduction="none", log_target=True).sum(dim)
 
 
 def _smooth(f_NCHW: Tensor) -> Tensor:
@@ -158,7 +177,7 @@ FEATURE_DISTANCES: dict[str, dict[str, Distance]] = {
 }
 """Semantics to word to operation; the published kl, cosine and ssim have no usable meaning (Recipe refuses them)."""
 
-_LOGITS = {"l1": l1, "l2": l2, "smooth_l1": smooth_l1, "cor": cor}
+_LOGITS = {"l1": l1, "l2": l2, "smooth_l1": smooth_l1, "cor": cor, "bce": bce}
 LOGITS_DISTANCES: dict[str, dict[str, Distance]] = {
     "paper": {**_LOGITS, "kl": kl_classes, "cosine": cosine, "pearson": pearson_classes},
     "released": {**_LOGITS, "pearson": pearson_released},

@@ -8,6 +8,7 @@ from torch import Tensor
 from detkds.errors import ConfigError
 from detkds.genome import Genome, Knowledge, Recipe
 from detkds.losses.features import FEATURE_LOSSES, FeaturePass
+from detkds.losses.needs import missing
 from detkds.losses.responses import response_levels
 from detkds.losses.views import Views
 
@@ -40,19 +41,19 @@ class DistillLoss:
         Raises:
             ConfigError: the views lack what the knowledge compares.
         """
+        if reason := missing(self.genome, views):
+            raise ConfigError(reason)
         return self.genome.weight * (self._response(views) if self._features is None else self._feature(self._features, views, step))
 
     def _feature(self, words: FeaturePass, views: Views, step: int) -> Tensor:
         knowledge = self.genome.knowledge
-        if not views.student_levels:
-            raise ConfigError(f"{knowledge} knowledge compares neck levels, but the views have none; have the detector offer them.")
         generator = torch.Generator().manual_seed(step * len(_KNOWLEDGES) + _KNOWLEDGES.index(knowledge))
         return FEATURE_LOSSES[self.semantics][knowledge](words, views, generator)
 
     def _response(self, views: Views) -> Tensor:
         student, teacher = views.student_response, views.teacher_response
-        if student is None or teacher is None or not student.scores:
-            raise ConfigError(f"{self.genome.knowledge} knowledge compares head responses, but the views have none for both sides.")
+        assert student is not None
+        assert teacher is not None
         return response_levels(self.genome, self.semantics, student, teacher)
 
 
@@ -65,7 +66,7 @@ class RecipeLoss:
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
-        self._losses = {genome.knowledge: DistillLoss(genome, recipe.semantics) for genome in recipe.active}
+        self._losses = [DistillLoss(genome, recipe.semantics) for genome in recipe.active]
 
     def __call__(self, views: Views, step: int) -> dict[Knowledge, Tensor]:
         """Weighted scalar float32 losses of the active genomes; add them to the student's own.
@@ -75,7 +76,7 @@ class RecipeLoss:
             step: number of the training step, 0 or more; seeds the random masks.
 
         Returns:
-            Knowledge to loss, in the order of Knowledge.
+            Knowledge to loss, in the order of Knowledge; where several genomes share a knowledge, their sum.
 
         Raises:
             ConfigError: the views lack what a genome compares.
@@ -84,7 +85,11 @@ class RecipeLoss:
             return {}
         with torch.autocast(_device_type(views), enabled=False):
             in_float32 = views.in_float32()
-            return {knowledge: loss(in_float32, step) for knowledge, loss in self._losses.items()}
+            total: dict[Knowledge, Tensor] = {}
+            for loss in self._losses:
+                knowledge, value = loss.genome.knowledge, loss(in_float32, step)
+                total[knowledge] = total[knowledge] + value if knowledge in total else value
+            return total
 
 
 def _device_type(views: Views) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Generator, Tensor
@@ -11,14 +12,22 @@ from detkds.genome import Genome, Knowledge
 from detkds.losses import regions
 from detkds.losses.crops import crop
 from detkds.losses.distances import FEATURE_DISTANCES
-from detkds.losses.transforms import ATTENTIONS, NORMS, REDUCTION, SCALES
+from detkds.losses.general import general_instances
+from detkds.losses.needs import head_levels
+from detkds.losses.transforms import ATTENTIONS, FOCUS, NORMS, REDUCTION, SCALES, no_attention
 from detkds.losses.views import Views
-
-BACKGROUND_SHARE = 0.5
-"""Background counts half of foreground."""
 
 CROP_SIZE = 7
 RELEASED_CROP_SIZE = 14
+
+
+class Level(NamedTuple):
+    """A neck level as a genome compares it."""
+
+    student: Tensor  # (N, C, H, W)
+    teacher: Tensor  # (N, C, H, W)
+    score: Tensor | None  # (N, 1, H, W) what each position counts, or None for 1 everywhere
+    stride: int
 
 
 class FeaturePass:
@@ -26,12 +35,33 @@ class FeaturePass:
 
     def __init__(self, genome: Genome, semantics: str) -> None:
         slots = genome.slots
-        self.attend = ATTENTIONS[semantics][slots["attention"]]
+        self.attention, self.background = slots["attention"], genome.background
+        self.attend = ATTENTIONS[semantics].get(self.attention, no_attention)
         self.rescale = SCALES[semantics][slots["scale"]]
         self.normalise = NORMS[semantics][slots["norm"]]
         self.distance = FEATURE_DISTANCES[semantics][slots["distance"]]
         self.reduction = REDUCTION.get(slots["scale"])
         """How many times coarser the rescaled grid is; None where patches take the grid apart."""
+
+    def levels(self, views: Views) -> Iterator[Level]:
+        """The levels after what the attention does to whole levels."""
+        ours = views.generated if self.attention == "generate" else views.student_levels
+        heads = head_levels(views) if self.attention == "score" else None
+        for index, (student, teacher, stride) in enumerate(zip(ours, views.teacher_levels, views.strides, strict=True)):
+            score = None
+            if heads is not None:
+                assert views.teacher_response is not None
+                score = views.teacher_response.scores[heads[index]].amax(1, keepdim=True)
+            if self.attention in FOCUS:
+                student, teacher = FOCUS[self.attention](student, teacher)
+            yield Level(student, teacher, score, stride)
+
+    def regions(self, boxes: regions.BatchBoxes, level: Level) -> regions.Region:
+        """Foreground and background, as the attention weighs them."""
+        found = regions.region(boxes, level.student, level.stride)
+        if self.attention == "even":
+            return regions.Region(1 - found.background, found.background)
+        return found
 
     def __call__(self, student: Tensor, teacher: Tensor, weight: Tensor | None, generator: Generator) -> Tensor:
         """The distance of two maps (N, C, H, W) whose positions count by `weight` (N, 1, H, W), or all alike."""
@@ -55,62 +85,68 @@ def global_released(words: FeaturePass, views: Views, generator: Generator) -> T
 
 
 def fgbg_paper(words: FeaturePass, views: Views, generator: Generator) -> Tensor:
-    """Foreground + ½ background: features masked by the region, positions weighted by it; mean over levels."""
+    """Foreground + share x background: features masked by the region, positions weighted by it; mean over levels."""
     if not regions.count(views.boxes):
         return nothing(views.student_levels)
     boxes = regions.gather(views.boxes, views.batch_shape)
     losses = []
-    for student, teacher, stride in zip(views.student_levels, views.teacher_levels, views.strides, strict=True):
-        region = regions.region(boxes, student, stride)
-        inside, outside = 1 - region.background, region.background
-        foreground = words(student * inside, teacher * inside, region.foreground, generator)
-        background = words(student * outside, teacher * outside, region.background, generator)
-        losses.append(foreground + BACKGROUND_SHARE * background)
+    for level in words.levels(views):
+        region = words.regions(boxes, level)
+        parts = [
+            words(level.student * part, level.teacher * part, _times(weight, level.score), generator)
+            for part, weight in ((1 - region.background, region.foreground), (region.background, region.background))
+        ]
+        losses.append(parts[0] + words.background * parts[1])
     return _mean(losses)
 
 
 def fgbg_released(words: FeaturePass, views: Views, generator: Generator) -> Tensor:
-    """Foreground + ½ background: features multiplied by the weights themselves, those of an image's background summing to 1; sum over
-    levels."""
+    """Foreground + share x background: features multiplied by the weights themselves, those of an image's background summing to 1; sum
+    over levels."""
     if not regions.count(views.boxes):
         return nothing(views.student_levels)
     boxes = regions.gather(views.boxes, views.batch_shape)
     losses = []
-    for student, teacher, stride in zip(views.student_levels, views.teacher_levels, views.strides, strict=True):
-        region = regions.region(boxes, student, stride)
+    for level in words.levels(views):
+        region = words.regions(boxes, level)
         outside = region.background / region.background.sum((2, 3), keepdim=True).clamp(min=1)
-        foreground = words(student * region.foreground, teacher * region.foreground, None, generator)
-        background = words(student * outside, teacher * outside, None, generator)
-        losses.append(foreground + BACKGROUND_SHARE * background)
+        parts = [words(level.student * part, level.teacher * part, level.score, generator) for part in (region.foreground, outside)]
+        losses.append(parts[0] + words.background * parts[1])
     return _sum(losses)
 
 
 def instance_paper(words: FeaturePass, views: Views, generator: Generator) -> Tensor:
     """7x7 crops of the boxes, each from the level its size maps to; the boxes are the batch axis of the transforms."""
-    if not regions.count(views.boxes):
+    boxes, counts = _instances(words, views)
+    if boxes is None:
         return nothing(views.student_levels)
-    boxes = regions.gather(views.boxes, views.batch_shape)
-    level = regions.level_of(boxes, views.strides)
-    student, teacher = (crop(side, views.strides, boxes, level, CROP_SIZE) for side in (views.student_levels, views.teacher_levels))
-    return words(student, teacher, None, generator)
+    of_level = regions.level_of(boxes, views.strides)
+    students, teachers, scores, strides = zip(*words.levels(views), strict=True)
+    student, teacher = (crop(side, strides, boxes, of_level, CROP_SIZE) for side in (students, teachers))
+    weight = None if scores[0] is None else crop(scores, strides, boxes, of_level, CROP_SIZE)
+    return words(student, teacher, _counted(student, weight, counts), generator)
 
 
 def instance_released(words: FeaturePass, views: Views, generator: Generator) -> Tensor:
     """14x14 crops of every box from every transformed level; sum over levels."""
-    if not regions.count(views.boxes):
+    boxes, counts = _instances(words, views)
+    if boxes is None:
         return nothing(views.student_levels)
-    boxes = regions.gather(views.boxes, views.batch_shape)
     losses = []
-    for student, teacher, stride in zip(views.student_levels, views.teacher_levels, views.strides, strict=True):
-        student, teacher = words.attend(student, teacher, generator)
+    for level in words.levels(views):
+        weight = None if level.score is None else _crop(level.score, level.stride, boxes)
+        student, teacher = words.attend(level.student, level.teacher, generator)
         if words.reduction is None:
             # A map in tiles has no place to crop from, so here the crops come first. The published code reads outside its maps instead.
-            student, teacher = _crops(student, teacher, stride, boxes)
-            student, teacher = map(words.normalise, words.rescale(student, teacher, None)[:2])
+            student, teacher = (_crop(side, level.stride, boxes) for side in (student, teacher))
+            weight = _counted(student, weight, counts)
+            student, teacher, weight = words.rescale(student, teacher, weight)
+            student, teacher = map(words.normalise, (student, teacher))
         else:
             student, teacher = map(words.normalise, words.rescale(student, teacher, None)[:2])
-            student, teacher = _crops(student, teacher, stride * words.reduction, boxes)
-        losses.append(words.distance(student, teacher, None))
+            student, teacher = (_crop(side, level.stride * words.reduction, boxes) for side in (student, teacher))
+            weight = _counted(student, weight, counts)
+        losses.append(words.distance(student, teacher, weight))
     return _sum(losses)
 
 
@@ -119,14 +155,30 @@ def nothing(tensors: Iterable[Tensor]) -> Tensor:
     return torch.stack([tensor[:0].sum() for tensor in tensors]).sum()
 
 
-def _crops(student: Tensor, teacher: Tensor, stride: int, boxes: regions.BatchBoxes) -> tuple[Tensor, Tensor]:
-    only = torch.zeros_like(boxes.image)
-    return crop([student], [stride], boxes, only, RELEASED_CROP_SIZE), crop([teacher], [stride], boxes, only, RELEASED_CROP_SIZE)
+def _instances(words: FeaturePass, views: Views) -> tuple[regions.BatchBoxes | None, Tensor | None]:
+    """The boxes of the batch, None where there is none, and which of them count (B,), or None for all."""
+    if words.attention == "general":
+        return general_instances(views)
+    return (regions.gather(views.boxes, views.batch_shape), None) if regions.count(views.boxes) else (None, None)
+
+
+def _counted(crops: Tensor, weight: Tensor | None, counts: Tensor | None) -> Tensor | None:
+    """The weight (B, 1, h, w) of crops (B, C, h, w), 0 for boxes that do not count."""
+    if counts is None:
+        return weight
+    return _times(counts[:, None, None, None].expand(-1, 1, *crops.shape[2:]), weight)
+
+
+def _times(weight: Tensor, score: Tensor | None) -> Tensor:
+    return weight if score is None else weight * score
+
+
+def _crop(level: Tensor, stride: int, boxes: regions.BatchBoxes) -> Tensor:
+    return crop([level], [stride], boxes, torch.zeros_like(boxes.image), RELEASED_CROP_SIZE)
 
 
 def _global(words: FeaturePass, views: Views, generator: Generator) -> list[Tensor]:
-    pairs = zip(views.student_levels, views.teacher_levels, strict=True)
-    return [words(student, teacher, None, generator) for student, teacher in pairs]
+    return [words(level.student, level.teacher, level.score, generator) for level in words.levels(views)]
 
 
 def _mean(losses: list[Tensor]) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor
 from detkds.errors import Rejected
 from detkds.genome import Genome, Recipe
 from detkds.losses.distill import RecipeLoss
+from detkds.losses.needs import missing
 from detkds.losses.views import Response, Views
 
 TOO_LARGE = 100.0
@@ -57,8 +58,9 @@ def reject_on_probe(recipe: Recipe, views: Views, step: int = 0) -> None:
         step: seeds the random masks.
 
     Raises:
-        Rejected: nan, infinite (loss or gradient), too-large (loss > 100), zero-gradient, or ascending: a step against the gradient
-            does not lower the loss, or the teacher's own values have a higher one than the student's.
+        Rejected: unsupported (the pair does not offer what the words need), nan, infinite (loss or gradient), too-large (loss > 100),
+            zero-gradient, or ascending: a step against the gradient does not lower the loss, or the teacher's own values have a higher
+            one than the student's.
     """
     for genome in recipe.active:
         _judge(genome, recipe.semantics, views, step)
@@ -80,6 +82,8 @@ def signature(recipe: Recipe, views: Views, step: int = 0) -> Signature:
 
 def _judge(genome: Genome, semantics: str, views: Views, step: int) -> None:
     recipe = Recipe((genome,), semantics)
+    if reason := missing(genome, views):
+        raise Rejected("unsupported", reason)
     loss, gradients = _differentiate(recipe, views, step)
     _check_value("loss", loss, genome)
     if loss > TOO_LARGE:
@@ -128,20 +132,28 @@ def _differentiate(recipe: Recipe, views: Views, step: int) -> tuple[float, list
 
 
 def _student(views: Views) -> list[Tensor]:
-    """What a loss can move: neck levels, then scores and boxes."""
-    response = views.student_response
-    return [*views.student_levels, *((*response.scores, *response.boxes) if response else ())]
+    """What a loss can move: neck levels and those generated of them, then scores, boxes and bins."""
+    return [*views.student_levels, *views.generated, *_answers(views.student_response)]
+
+
+def _answers(response: Response | None) -> list[Tensor]:
+    return [*response.scores, *response.boxes, *(response.bins or ())] if response else []
 
 
 def _with_student(views: Views, tensors: Iterator[Tensor]) -> Views:
     """The views with the student's tensors replaced, in the order of `_student`."""
-    levels = tuple(next(tensors) for _ in views.student_levels)
+    levels = _drawn(views.student_levels, tensors)
+    generated = _drawn(views.generated, tensors)
     response = views.student_response
-    if response is None:
-        return replace(views, student_levels=levels)
-    scores = tuple(next(tensors) for _ in response.scores)
-    boxes = tuple(next(tensors) for _ in response.boxes)
-    return replace(views, student_levels=levels, student_response=Response(scores, boxes, response.centres, response.units))
+    if response is not None:
+        scores, boxes = _drawn(response.scores, tensors), _drawn(response.boxes, tensors)
+        response = replace(response, scores=scores, boxes=boxes, bins=response.bins and _drawn(response.bins, tensors))
+    return replace(views, student_levels=levels, generated=generated, student_response=response)
+
+
+def _drawn(like: tuple[Tensor, ...], tensors: Iterator[Tensor]) -> tuple[Tensor, ...]:
+    """As many tensors as `like` has."""
+    return tuple(next(tensors) for _ in like)
 
 
 def _shifted(views: Views, direction: list[Tensor], share: float) -> Views:
@@ -151,9 +163,8 @@ def _shifted(views: Views, direction: list[Tensor], share: float) -> Views:
 
 def _imitated(views: Views) -> Views:
     """The views of a student that has the teacher's values."""
-    response = views.teacher_response
-    of_teacher = [*views.teacher_levels, *((*response.scores, *response.boxes) if response else ())]
-    return _with_student(views, iter(of_teacher))
+    generated = views.teacher_levels if views.generated else ()
+    return _with_student(views, iter([*views.teacher_levels, *generated, *_answers(views.teacher_response)]))
 
 
 def _norm(tensors: list[Tensor]) -> float:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from detkds.genome import Genome, Knowledge
 from detkds.losses.boxes import BOX_DISTANCES, sides_from
-from detkds.losses.distances import LOGITS_DISTANCES, weighted_mean
+from detkds.losses.distances import LOGITS_DISTANCES, bins_divergence, weighted_mean
 from detkds.losses.features import nothing
 from detkds.losses.transforms import LOCALIZATION_TRANSFORMS, LOGITS_TRANSFORMS
 from detkds.losses.views import Response
@@ -31,18 +31,26 @@ def response_levels(genome: Genome, semantics: str, student: Response, teacher: 
 
 
 def logits(genome: Genome, semantics: str, student: Tensor, teacher: Tensor) -> Tensor:
-    """D(T<p_S, p_T>) over all cells of one level of scores (N, K, H, W)."""
-    transform = LOGITS_TRANSFORMS[semantics][genome.slots["transform"]]
-    return LOGITS_DISTANCES[semantics][genome.slots["distance"]](transform(student), transform(teacher), None)
+    """D(T<p_S, p_T>) over all cells of one level of scores (N, K, H, W); under `score` a cell counts by the teacher's best score."""
+    word = genome.slots["transform"]
+    transform = LOGITS_TRANSFORMS[semantics][word]
+    weight = teacher.amax(1, keepdim=True) if word == "score" else None
+    return LOGITS_DISTANCES[semantics][genome.distance](transform(student), transform(teacher), weight)
 
 
 def localization(genome: Genome, student: Response, teacher: Response, level: int) -> Tensor:
     """1 - IoU, or one of its family, of the two boxes of each confident cell, weighted by the teacher's score; 0 without such a cell.
 
-    Both boxes are measured from the student's cell centre in the student's units, so that equal boxes are equal.
+    Both boxes are measured from the student's cell centre in the student's units, so that equal boxes are equal. Under `kl` the bins of
+    the sides are compared instead (LD).
     """
-    transform, distance = LOCALIZATION_TRANSFORMS[genome.slots["transform"]], BOX_DISTANCES[genome.slots["distance"]]
+    score = teacher.scores[level].amax(1)
+    weight = score * (score > CONFIDENT)
+    if genome.distance == "kl":
+        assert student.bins is not None
+        assert teacher.bins is not None
+        return weighted_mean(bins_divergence(student.bins[level], teacher.bins[level]), weight)
+    transform, distance = LOCALIZATION_TRANSFORMS[genome.slots["transform"]], BOX_DISTANCES[genome.distance]
     centres, units = student.centres[level], student.units[level]
     sides = (transform(sides_from(side.boxes[level], centres, units)) for side in (student, teacher))
-    score = teacher.scores[level].amax(1)
-    return weighted_mean(distance(*sides), score * (score > CONFIDENT))
+    return weighted_mean(distance(*sides), weight)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from torch import Tensor
@@ -18,17 +19,24 @@ class Response:
         boxes: (N, 4, H, W) x1, y1, x2, y2 in pixels of the padded batch; RoI heads (R, 4, 1, 1).
         centres: (1 or N, 2, H, W) x, y of the cells' centres in pixels; RoI heads: the proposals' centres (R, 2, 1, 1).
         units: (1 or N, 2, H, W), or (1, 2, 1, 1), the length in pixels that counts as 1 along x and y: stride, or proposal size.
+        bins: (N, 4 (n + 1), H, W) logits of the distributions over the bins 0 … n of each side, left, top, right, bottom, of heads that
+            predict them (GFL); None for all others.
     """
 
     scores: tuple[Tensor, ...]
     boxes: tuple[Tensor, ...]
     centres: tuple[Tensor, ...]
     units: tuple[Tensor, ...]
+    bins: tuple[Tensor, ...] | None = None
+
+    def apply(self, change: Callable[[Tensor], Tensor]) -> Response:
+        """The response with every tensor changed."""
+        scores, boxes, centres, units = (tuple(map(change, part)) for part in (self.scores, self.boxes, self.centres, self.units))
+        return Response(scores, boxes, centres, units, None if self.bins is None else tuple(map(change, self.bins)))
 
     def in_float32(self, *, detached: bool) -> Response:
         """The same values in float32; detached where no gradient may flow."""
-        fields = (self.scores, self.boxes, self.centres, self.units)
-        return Response(*(_in_float32(field, detached) for field in fields))
+        return self.apply(lambda tensor: (tensor.detach() if detached else tensor).float())
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,7 @@ class Views:
         batch_shape: height and width of the padded batch in pixels.
         student_response: the student's head, or None where no response knowledge is used.
         teacher_response: the teacher's head, or None.
+        generated: what a trained adapter makes of the student's masked levels (losses.generator); empty where no genome asks for it.
 
     Raises:
         ConfigError: student and teacher differ in the number or the shape of levels.
@@ -55,6 +64,7 @@ class Views:
     batch_shape: tuple[int, int]
     student_response: Response | None = None
     teacher_response: Response | None = None
+    generated: tuple[Tensor, ...] = ()
 
     def __post_init__(self) -> None:
         _check_alike("neck", self.student_levels, self.teacher_levels)
@@ -63,6 +73,8 @@ class Views:
         if self.student_response is not None and self.teacher_response is not None:
             _check_alike("score", self.student_response.scores, self.teacher_response.scores)
             _check_alike("box", self.student_response.boxes, self.teacher_response.boxes)
+        if self.generated:
+            _check_alike("generated", self.generated, self.teacher_levels)
 
     def in_float32(self) -> Views:
         """The same views in float32 with the teacher's side detached: half precision is too coarse for variances and exponentials."""
@@ -74,6 +86,7 @@ class Views:
             boxes=_in_float32(self.boxes, detached=True),
             student_response=student and student.in_float32(detached=False),
             teacher_response=teacher and teacher.in_float32(detached=True),
+            generated=_in_float32(self.generated, detached=False),
         )
 
 

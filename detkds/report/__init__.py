@@ -1,8 +1,22 @@
-"""A run on one page: self-contained HTML, Markdown, and JSON for programs."""
+"""A run on one page: self-contained HTML, Markdown, and JSON for programs; and several runs on one page."""
 
-from detkds.report.data import Detector, ReportData, Role, Scores, StageCost, Study, TrialPoint
+from detkds.report.data import Fidelity, ReportData, StageCost
+from detkds.report.evaluation import Evaluation, Role
 from detkds.report.markdown import markdown
 from detkds.report.page import render
-from detkds.report.results import results
+from detkds.report.results import read_results, results
+from detkds.report.study import Study, TrialPoint
 
-__all__ = ["Detector", "ReportData", "Role", "Scores", "StageCost", "Study", "TrialPoint", "markdown", "render", "results"]
+__all__ = [
+    "Evaluation",
+    "Fidelity",
+    "ReportData",
+    "Role",
+    "StageCost",
+    "Study",
+    "TrialPoint",
+    "markdown",
+    "read_results",
+    "render",
+    "results",
+]

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from detkds.errors import ArtifactError
-from detkds.report import figures, tables
-from detkds.report.data import ReportData, Role, Study
-from detkds.report.text import change, clean, percent
-from detkds.report.verdict import verdict
+from detkds.genome.formula import formula, tex
+from detkds.report import figures, panels, tables
+from detkds.report.data import ReportData
+from detkds.report.evaluation import Evaluation, Role
+from detkds.report.mathml import prose
+from detkds.report.scores import Scores
+from detkds.report.series import long_title, looks, title
+from detkds.report.study import Study
+from detkds.report.tables.curves import thresholds
+from detkds.report.tables.detectors import KINDS
+from detkds.report.text import change, clean, percent, span
+from detkds.report.verdict import cost_heading, detectors_heading, search_heading, verdict
 
 MAX_BYTES = 2_000_000
-ROW_LIMITS = (2000, 500, 200, 50, 10)
-"""Rows a table may have; the first limit under which the page fits is taken."""
+LIMITS = ((2000, 24), (500, 12), (200, 12), (200, 6), (50, 3), (10, 0))
+"""Rows that a table may have, and images with detections; the first pair with which the page fits is taken."""
 
 
 def render(data: ReportData) -> str:
@@ -25,9 +34,19 @@ def render(data: ReportData) -> str:
     Raises:
         ArtifactError: the page is too large even with 10 rows a table.
     """
-    charts = _charts(data)
-    for rows in ROW_LIMITS:
-        page = _environment().get_template("template.html.j2").render(data=data, rows=rows, **charts)
+    return fitting("run.html.j2", _content(data), _examples(data.evaluation))
+
+
+def fitting(template: str, content: Mapping[str, Any], pictures: list[dict[str, Any]] | None = None) -> str:
+    """A template's page, with as many rows a table and as many of the pictures as 2 MB hold.
+
+    Raises:
+        ArtifactError: it is too large with the fewest.
+    """
+    shown = pictures or []
+    for rows, images in LIMITS:
+        kept = {"rows": rows, "examples": shown[:images], "examples_left_out": max(0, len(shown) - images)}
+        page = environment().get_template(template).render(**content, **kept)
         size = len(page.encode())
         if size <= MAX_BYTES:
             return page
@@ -36,40 +55,150 @@ def render(data: ReportData) -> str:
     )
 
 
-def _charts(data: ReportData) -> dict[str, Any]:
-    thresholds = tables.curve_thresholds(data)[:4]
+def _content(data: ReportData) -> dict[str, Any]:
+    kinds = [_kind(data.evaluation, kind) for kind in data.evaluation.kinds] if data.evaluation else []
     return {
-        "average_precisions": Markup(figures.average_precisions(data.ranked)),
-        "precision_recall": [(iou, Markup(figures.precision_recall(data.ranked, iou))) for iou in thresholds],
-        "search_curves": [(study, Markup(figures.search_curve(study))) for study in data.studies],
+        "data": data,
+        "verdict": verdict(data),
+        "cards": _cards(data.evaluation) if data.evaluation else [],
+        "kinds": kinds,
+        "intervals_known": data.evaluation is not None and any(test.known for test in data.evaluation.comparisons),
+        "errors_shown": any(part["tide"] or part["stacks"] or part["confusions"] for part in kinds),
+        "detectors_heading": detectors_heading(data),
+        "shown_score": panels.SHOWN_SCORE,
+        "losses": _losses(data),
+        **_search(data),
+        "costs": tables.costs(data.costs),
+        "cost_heading": cost_heading(data),
+        "footprints": tables.footprints(data.evaluation) if data.evaluation else tables.Table((), ()),
+    }
+
+
+def _cards(evaluation: Evaluation) -> list[dict[str, Any]]:
+    """The headline: a card a detector."""
+    if not evaluation.kinds:
+        return []
+    scores = evaluation.all_scores(evaluation.kinds[0])
+    before = scores.get(Role.STUDENT)
+    styles = looks(scores)
+    return [
+        {
+            "look": styles[name],
+            "title": long_title(name),
+            "ap": percent(result.figures.get("AP")),
+            "step": change(result.figures.get("AP"), before.figures.get("AP")) if before and name == Role.DISTILLED else "",
+            "interval": _interval(result),
+            "description": evaluation.detectors[name].description,
+        }
+        for name, result in scores.items()
+    ]
+
+
+def _interval(scores: Scores) -> str:
+    bounds = scores.interval.of("AP") if scores.interval else None
+    return f"{100 * scores.interval.level:.0f} % interval {span(bounds)}" if scores.interval and bounds else ""
+
+
+def _kind(evaluation: Evaluation, kind: str) -> dict[str, Any]:
+    """What is shown of boxes, or of masks."""
+    charts = [
+        figures.average_precisions(evaluation, kind),
+        figures.intervals(evaluation, kind),
+        figures.differences(evaluation, kind),
+        *(figures.precision_recall(evaluation, kind, iou) for iou in thresholds(evaluation, kind)),
+    ]
+    return {
+        "kind": kind,
+        "name": KINDS[kind],
+        "charts": [chart for chart in charts if chart],
+        "figures": tables.figures(evaluation, kind),
+        "classes": tables.classes(evaluation, kind),
+        "tide": figures.tide(evaluation, kind),
+        "stacks": figures.error_stacks(evaluation, kind),
+        "stacks_caption": figures.STACKS,
+        "areas": tables.error_areas(evaluation, kind),
+        "confusions": [_confusion(name, scores) for name, scores in evaluation.all_scores(kind).items() if _confuses(scores)],
+    }
+
+
+def _confuses(scores: Scores) -> bool:
+    return scores.confusion is not None and any(map(any, scores.confusion.matrix))
+
+
+def _confusion(name: str, scores: Scores) -> dict[str, Any]:
+    confusion = scores.confusion
+    assert confusion is not None
+    matrix = tables.confusion(confusion)
+    cut = len(matrix.columns) - 2 < len(confusion.labels)
+    pairs = tables.confused(confusion)
+    return {"title": title(name), "pairs": pairs, "matrix": matrix, "iou": confusion.iou, "score": confusion.score, "cut": cut}
+
+
+def _examples(evaluation: Evaluation | None) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": f"image-{place}",
+            "uri": panels.data_uri(example),
+            "file": example.file,
+            "width": example.width,
+            "height": example.height,
+            "panels": panels.panels(example),
+        }
+        for place, example in enumerate(evaluation.examples if evaluation else ())
+    ]
+
+
+def _losses(data: ReportData) -> list[dict[str, Any]]:
+    """The recipe's losses as mathematics (Table 5)."""
+    recipe = data.recipe
+    return [
+        {
+            "genome": genome,
+            "mathematics": [prose(line) for line in tex(genome, recipe.semantics)],
+            "plain": formula(genome, recipe.semantics),
+            "tex": "\n".join(tex(genome, recipe.semantics)),
+        }
+        for genome in (recipe.genomes if recipe else ())
+        if recipe
+    ]
+
+
+def _search(data: ReportData) -> dict[str, Any]:
+    return {
+        "search_heading": search_heading(data.searches),
+        "studies": tables.studies(data.studies),
+        "searches": [_study(data, study, place) for place, study in enumerate(data.searches)],
+        "ops": tables.ops(data.searches),
+        "importance": figures.importance(data.searches),
+        "fidelity": figures.fidelity(data.fidelity),
+        "rejections": tables.rejections(data.searches),
+    }
+
+
+def _study(data: ReportData, study: Study, place: int) -> dict[str, Any]:
+    return {
+        "id": f"study-{place}",
+        "name": study.name,
+        "size": len(study.trials),
+        "curve": figures.search_curve(study, data.rival(study)),
+        "parallel": figures.parallel(study),
+        "trials": tables.trials(study),
     }
 
 
 @functools.cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("detkds.report", ""),
+def environment() -> Environment:
+    """Templates in which every text is escaped and cleaned."""
+    return Environment(
+        loader=PackageLoader("detkds.report", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         finalize=_finalize,
     )
-    environment.globals.update(tables=tables, Role=Role, verdict=verdict, percent=percent, change=change, study_line=study_line)
-    return environment
 
 
 def _finalize(value: Any) -> Any:
-    """Every text from outside is cleaned; our own drawings pass."""
+    """Every text from outside is cleaned; our own markup, and what is long by nature, passes."""
     return clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-
-def study_line(study: Study) -> str:
-    """A search in one sentence."""
-    if study.best is None:
-        return "No candidate has a score."
-    text = f"Best {percent(study.best.score)}, candidate {study.best.number} of {study.last}"
-    if study.gain is None:
-        return text + "."
-    step = change(study.best.score, study.without_distillation)
-    return f"{text}; {step} over no distillation." if study.gain > 0 else f"{text}; no gain over no distillation ({step})."

@@ -1,69 +1,104 @@
-"""results.json: all that a report tells, unrounded, for programs."""
+"""results.json: all that a report tells, unrounded, for programs; and read back, to compare runs.
+
+Schema detkds.results/2, an object:
+
+* `run`, `verdict`: the name, and the result in a sentence;
+* `evaluation`: null, or the content of evaluation.json (schema detkds.evaluation/2), examples without their pictures;
+* `recipe`: null, or the recipe (schema detkds.recipe/1) with `text`, `digest` and `formulas`, knowledge to lines of TeX;
+* `studies`: `name`, `algorithm`, `best` (a trial's number), `without_distillation`, `gain`, `importance` (slot by slot), `trials`;
+* `fidelity`: candidates trained twice: `pairs`, and the correlations `spearman`, `kendall`, `pearson`;
+* `costs`: `stage`, `seconds`, `student_steps`; `provenance`: heading to key to value.
+
+AP is in [0, 1]; null stands where a number is missing or not finite.
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+import json
 from typing import Any
 
-from detkds.report.data import Detector, ReportData, Study
+from detkds.errors import ArtifactError, GenomeError
+from detkds.genome import Recipe
+from detkds.genome.formula import tex
+from detkds.report.correlation import agreement
+from detkds.report.data import Fidelity, ReportData, StageCost
+from detkds.report.evaluation import Evaluation
+from detkds.report.importance import importances
+from detkds.report.reading import as_json, mapping, sequence, text
+from detkds.report.study import Study
 from detkds.report.verdict import verdict
 
-SCHEMA = "detkds.results/1"
+SCHEMA = "detkds.results/2"
 
 
 def results(data: ReportData) -> dict[str, Any]:
-    """A JSON object; AP in [0, 1], seconds, and null where a number is missing or not finite."""
+    """The JSON object of a run."""
     return {
         "schema": SCHEMA,
         "run": data.run,
         "verdict": verdict(data),
-        "detectors": [_detector(detector) for detector in data.ranked],
-        "recipe": None if data.recipe is None else {**data.recipe.to_json(), "text": str(data.recipe), "digest": data.recipe.digest},
-        "formulas": {str(knowledge): text for knowledge, text in data.formulas.items()},
+        "evaluation": None if data.evaluation is None else data.evaluation.to_json(),
+        "recipe": None if data.recipe is None else _recipe(data.recipe),
         "studies": [_study(study) for study in data.studies],
-        "costs": [{"stage": cost.stage, "seconds": _number(cost.seconds), "student_steps": cost.student_steps} for cost in data.costs],
-        "provenance": {heading: dict(entries) for heading, entries in data.provenance.items()},
+        "fidelity": _fidelity(data),
+        "costs": [as_json(cost) for cost in data.costs],
+        "provenance": as_json(data.provenance),
     }
 
 
-def _detector(detector: Detector) -> dict[str, Any]:
-    scores = detector.scores
-    return {
-        "role": str(detector.role),
-        "name": detector.name,
-        "kind": scores.kind,
-        "images": scores.images,
-        "figures": _numbers(scores.figures),
-        "per_class": _numbers(scores.per_class),
-        "curves": {iou: [_number(value) for value in curve] for iou, curve in scores.curves.items()},
-    }
+def read_results(content: bytes | str, name: str) -> ReportData:
+    """The run that a results.json tells; `name` names the file in messages.
+
+    Raises:
+        ArtifactError: it is no results.json of this schema.
+    """
+    try:
+        data = json.loads(content)
+        found = data["schema"] if isinstance(data, dict) and "schema" in data else str(data)
+        if found != SCHEMA:
+            raise ArtifactError(f"{name} must have the schema {SCHEMA!r}, got {str(found)[:40]!r}; report the run again.")
+        return _read(data)
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError, GenomeError) as error:
+        raise ArtifactError(
+            f"{name} is no results.json of a run: {type(error).__name__} {str(error)[:120]}; report the run again."
+        ) from None
+
+
+def _read(data: Any) -> ReportData:
+    recipe, evaluation = data["recipe"], data["evaluation"]
+    return ReportData(
+        run=text(data["run"]),
+        evaluation=None if evaluation is None else Evaluation.read(evaluation),
+        studies=tuple(map(Study.read, sequence(data["studies"]))),
+        recipe=None if recipe is None else Recipe.from_json(recipe),
+        fidelity=tuple(map(Fidelity.read, sequence(data["fidelity"]["pairs"]))),
+        costs=tuple(map(StageCost.read, sequence(data["costs"]))),
+        provenance={
+            text(heading): {text(key): text(value) for key, value in mapping(entries).items()}
+            for heading, entries in mapping(data["provenance"]).items()
+        },
+    )
+
+
+def _recipe(recipe: Recipe) -> dict[str, Any]:
+    formulas: dict[str, list[str]] = {}
+    for genome in recipe.genomes:  # some methods have several losses of one knowledge
+        formulas.setdefault(str(genome.knowledge), []).extend(tex(genome, recipe.semantics))
+    return {**recipe.to_json(), "text": str(recipe), "digest": recipe.digest, "formulas": formulas}
 
 
 def _study(study: Study) -> dict[str, Any]:
     return {
         "name": study.name,
+        "algorithm": study.algorithm,
         "best": study.best.number if study.best else None,
-        "without_distillation": _number(study.without_distillation),
-        "gain": _number(study.gain),
-        "trials": [
-            {
-                "number": trial.number,
-                "candidate": trial.text,
-                "score": _number(trial.score),
-                "state": trial.state.lower(),
-                "reason": trial.reason,
-                "seconds": _number(trial.seconds),
-                "partial": trial.partial,
-            }
-            for trial in study.trials
-        ],
+        "without_distillation": as_json(study.without_distillation),
+        "gain": as_json(study.gain),
+        "importance": [as_json(one) for one in importances(study)],
+        "trials": [as_json(trial) for trial in study.trials],
     }
 
 
-def _numbers(values: Mapping[str, float]) -> dict[str, float | None]:
-    return {name: _number(value) for name, value in values.items()}
-
-
-def _number(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
+def _fidelity(data: ReportData) -> dict[str, Any]:
+    found = agreement([pair.proxy for pair in data.fidelity], [pair.longer for pair in data.fidelity])
+    return {"pairs": [as_json(pair) for pair in data.fidelity], **as_json(found)}

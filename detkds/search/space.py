@@ -10,10 +10,10 @@ from math import prod
 
 from detkds.errors import ConfigError
 from detkds.genome import SLOTS, WEIGHTS, Genome, Knowledge, canonical
-from detkds.genome.vocabulary import NONE, NOT_RELEASED
+from detkds.genome.vocabulary import BACKGROUND, BACKGROUNDS, NONE, NOT_RELEASED, PAPER_SLOTS
 
 PRESETS: dict[str, tuple[float, ...]] = {"paper": WEIGHTS, "extended": (*WEIGHTS, 20.0, 50.0, 100.0)}
-"""Loss weights of each preset; both offer all words of the vocabulary but the identities."""
+"""Loss weights of each preset."""
 
 _IDENTITIES = ("scale_1", "local_1")
 """Words of Table 2 that change nothing: accepted in a genome, never offered, since `none` says the same."""
@@ -44,6 +44,7 @@ class SearchSpace:
         slots: for each knowledge, slot name to words, in the order of the vocabulary.
         weights: loss weights, at least two, all above 0.
         semantics: "paper" or "released".
+        backgrounds: what background may count in fgbg genomes, at least one.
 
     Raises:
         ConfigError: fewer than two weights, or one that is not above 0.
@@ -52,6 +53,7 @@ class SearchSpace:
     slots: Mapping[Knowledge, Mapping[str, tuple[str, ...]]]
     weights: tuple[float, ...] = WEIGHTS
     semantics: str = "paper"
+    backgrounds: tuple[float, ...] = (BACKGROUND,)
 
     def __post_init__(self) -> None:
         if len(set(self.weights)) < 2 or min(self.weights) <= 0:
@@ -61,8 +63,9 @@ class SearchSpace:
     def preset(cls, name: str = "paper", semantics: str = "paper") -> SearchSpace:
         """A named space.
 
-        `paper`: Tables 2 and 5. `extended`: for now only adds the weights 20, 50 and 100 to it, since with few labels the best weights
-        lie above Table 2's range. Under `released` the words without a usable meaning there are not offered.
+        `paper`: Tables 2 and 5. `extended` adds the words of other methods, weights of the background, and the weights 20, 50 and 100,
+        since with few labels the best weights lie above Table 2's range. Under `released` the words without a usable meaning there are
+        not offered.
 
         Raises:
             ConfigError: no such preset.
@@ -73,17 +76,21 @@ class SearchSpace:
         absent.setdefault("scale", set()).update(_IDENTITIES)
         slots = {
             knowledge: {slot: tuple(word for word in words if word not in absent.get(slot, ())) for slot, words in vocabulary.items()}
-            for knowledge, vocabulary in SLOTS.items()
+            for knowledge, vocabulary in (PAPER_SLOTS if name == "paper" else SLOTS).items()
         }
-        return cls(slots, PRESETS[name], semantics)
+        return cls(slots, PRESETS[name], semantics, (BACKGROUND,) if name == "paper" else BACKGROUNDS)
 
     def sample(self, rng: random.Random, knowledge: Knowledge) -> Genome:
         """A genome with every slot and the weight drawn uniformly."""
         *transforms, distance = (rng.choice(words) for words in self.slots[knowledge].values())
-        return Genome(knowledge, tuple(transforms), distance, rng.choice(self.weights))
+        genome = Genome(knowledge, tuple(transforms), distance, rng.choice(self.weights))
+        return genome.with_background(rng.choice(self._backgrounds(knowledge))) if len(self._backgrounds(knowledge)) > 1 else genome
+
+    def _backgrounds(self, knowledge: Knowledge) -> tuple[float, ...]:
+        return self.backgrounds if knowledge is Knowledge.FGBG else (BACKGROUND,)
 
     def mutate(self, genome: Genome, rng: random.Random) -> Genome:
-        """The genome with one slot changed; the weight counts as a slot. Never to itself, nor to one that trains alike."""
+        """The genome with one slot changed; the weights count as slots. Never to itself, nor to one that trains alike."""
         origin = canonical(genome, self.semantics)
         slots = [[other for other in neighbours if canonical(other, self.semantics) != origin] for neighbours in self._neighbours(genome)]
         return rng.choice(rng.choice([others for others in slots if others]))
@@ -93,23 +100,28 @@ class SearchSpace:
         for slot, words in self.slots[genome.knowledge].items():
             yield [genome.with_slot(slot, word) for word in words if word != genome.slots[slot]]
         yield [genome.with_weight(weight) for weight in self.weights if weight != genome.weight]
+        yield [genome.with_background(share) for share in self._backgrounds(genome.knowledge) if share != genome.background]
 
     def contains(self, genome: Genome) -> bool:
         """True where the space offers the genome; scale_1 and local_1 are read as none."""
         words = {slot: NONE if word in _IDENTITIES else word for slot, word in genome.slots.items()}
         offered = self.slots[genome.knowledge]
-        return genome.weight in self.weights and all(word in offered[slot] for slot, word in words.items())
+        weighed = genome.weight in self.weights and genome.background in self._backgrounds(genome.knowledge)
+        return weighed and all(word in offered[slot] for slot, word in words.items())
 
     def forms(self, knowledge: Knowledge) -> Iterator[Genome]:
         """All genomes of a knowledge with weight 1."""
         for *transforms, distance in itertools.product(*self.slots[knowledge].values()):
-            yield Genome(knowledge, tuple(transforms), distance)
+            for background in self._backgrounds(knowledge):
+                yield Genome(knowledge, tuple(transforms), distance, background=background)
 
     def count(self, knowledge: Knowledge) -> Count:
-        """Exact counts. Folding multiplies a weight by a factor that depends on the form alone, so forms are folded once."""
-        folded = [canonical(form, self.semantics) for form in self.forms(knowledge)]
+        """Exact counts. Folding multiplies a weight by a factor that depends on the words alone, so they are folded once."""
+        backgrounds = self._backgrounds(knowledge)
+        folded = [canonical(form, self.semantics) for form in self.forms(knowledge) if form.background == backgrounds[0]]
         distinct = {(form.with_weight(1), form.weight * weight) for form in folded for weight in self.weights}
-        return Count(len(folded), len(folded) * len(self.weights), len({form for form, _ in distinct}), len(distinct))
+        sizes = (len(folded), len(folded) * len(self.weights), len({form for form, _ in distinct}), len(distinct))
+        return Count(*(size * len(backgrounds) for size in sizes))
 
     def count_weights(self, genomes: int = len(Knowledge), *, zero: bool = False) -> int:
         """Number of weight vectors; with `zero` a loss may be switched off, but not all of them."""

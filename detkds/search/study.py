@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from detkds.errors import ArtifactError, DetKDSError, Rejected
@@ -71,6 +71,7 @@ def run(
     identify: Callable[[Recipe], str],
     progress: Callable[[Trial], None] = lambda trial: None,
     known: Mapping[str, Trial] | None = None,
+    ahead: Callable[[Sequence[Job]], None] | None = None,
 ) -> StudyResult:
     """Run a study to its end, from wherever its journal stands.
 
@@ -82,22 +83,29 @@ def run(
         progress: called with each trial when it starts (RUNNING) and when it ends, replayed ones included at their end.
         known: finished trials of other studies by trial_id (`History.finished`), which answer too unless partial.
             Give the same when resuming.
+        ahead: called with what the objective will be asked next, in this order, before it is; it may begin on all of it at once.
 
     Returns:
-        All trials; the same, and the same journal byte by byte, however often the process was killed on the way.
+        All trials; the same, and the same journal byte by byte, however often the process was killed on the way, and however many are
+        measured at once: answers are recorded in the order asked.
 
     Raises:
         ArtifactError: the journal tells of other candidates than the designer asks, or cannot be written.
         Exception: whatever the objective raises other than Rejected; the journal stays good, and the trial is tried again when resumed.
     """
-    study = _Study(objective, journal, identify, progress, known or {})
+    study = _Study(objective, journal, identify, progress, known or {}, ahead)
     asked = designer.ask()
-    study.answer(Recipe(semantics=asked[0].semantics) if asked else Recipe(), Goal())  # candidate 0: no distillation
+    without = (Recipe(semantics=asked[0].semantics) if asked else Recipe(), Goal())  # candidate 0: no distillation
+    trials = study.answers([without, *((recipe, designer.goal()) for recipe in asked)])[1:]
     while asked:
-        goal = designer.goal()
-        designer.tell([study.answer(recipe, goal) for recipe in asked])
+        designer.tell(trials)
         asked = designer.ask()
+        trials = study.answers([(recipe, designer.goal()) for recipe in asked])
     return study.result()
+
+
+Job = tuple[Recipe, Goal]
+"""What an objective is asked."""
 
 
 class _Study:
@@ -110,10 +118,13 @@ class _Study:
         identify: Callable[[Recipe], str],
         progress: Callable[[Trial], None],
         known: Mapping[str, Trial],
+        ahead: Callable[[Sequence[Job]], None] | None,
     ) -> None:
+        self._ahead = ahead
         self._objective, self._journal, self._identify, self._progress = objective, journal, identify, progress
         self._history = History.of(journal)
         self._trials: list[Trial] = []
+        self._ids: dict[int, str] = {}
         self._answers = {
             trial_id: replace(trial, answered_by=trial.number, borrowed=True)
             for trial_id, trial in known.items()
@@ -127,7 +138,24 @@ class _Study:
             raise ArtifactError(f"the journal {path} tells of {left} more trial(s) than the search asks: another search wrote it.")
         return StudyResult(tuple(self._trials))
 
-    def answer(self, recipe: Recipe, goal: Goal) -> Trial:
+    def answers(self, jobs: Sequence[Job]) -> list[Trial]:
+        """The next trials."""
+        if self._ahead is not None and (left := self._open(jobs)):
+            self._ahead(left)
+        return [self._answer(recipe, goal) for recipe, goal in jobs]
+
+    def _open(self, jobs: Sequence[Job]) -> list[Job]:
+        """Those of the next jobs that neither the journal nor another trial will answer."""
+        seen = set(self._answers)
+        left = []
+        for number, (recipe, goal) in enumerate(jobs, len(self._trials)):
+            trial_id = self._id(number, recipe)
+            if number not in self._history.trials and trial_id not in seen:
+                left.append((recipe, goal))
+            seen.add(trial_id)
+        return left
+
+    def _answer(self, recipe: Recipe, goal: Goal) -> Trial:
         """The next trial: from the journal, from an earlier trial with the same id, or measured."""
         number = len(self._trials)
         trial_id = self._start(number, recipe)
@@ -142,11 +170,18 @@ class _Study:
 
     def _start(self, number: int, recipe: Recipe) -> str:
         """The trial's id; a start that is not in the journal yet is recorded."""
+        trial_id = self._id(number, recipe)
+        if number not in self._history.started:
+            self._journal.append("start", {"number": number, "id": trial_id, "recipe": recipe.to_json()})
+        return trial_id
+
+    def _id(self, number: int, recipe: Recipe) -> str:
+        """The trial's id, from the journal where it is there."""
         started = self._history.started.get(number)
         if started is None:
-            trial_id = self._identify(recipe)
-            self._journal.append("start", {"number": number, "id": trial_id, "recipe": recipe.to_json()})
-            return trial_id
+            if number not in self._ids:
+                self._ids[number] = self._identify(recipe)
+            return self._ids[number]
         if started.recipe != recipe:
             raise ArtifactError(
                 f"the journal {self._journal.path} tells of `{started.recipe}` as trial {number}, the search asks `{recipe}`: "
@@ -165,7 +200,7 @@ class _Study:
         try:
             trial = _complete(trial, self._objective(recipe, goal), goal)
         except Rejected as rejected:
-            trial = replace(trial, state=TrialState.REJECTED, reason=str(rejected))
+            trial = replace(trial, state=TrialState.REJECTED, reason=str(rejected), student_steps=rejected.student_steps)
         except Exception as error:  # whoever follows the study learns which trial it was; the error itself goes on
             self._progress(replace(trial, state=TrialState.FAILED, reason=f"{type(error).__name__}: {error}"))
             raise

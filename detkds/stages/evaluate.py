@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,12 @@ from torch import nn
 
 from detkds.detectors.batches import Samples, Source
 from detkds.detectors.data_config import read_config
-from detkds.detectors.predict import predict
+from detkds.detectors.predict import Detection, predict
 from detkds.detectors.train import load_detector
-from detkds.evaluation.coco import Evaluation
-from detkds.evaluation.coco import evaluate as coco_figures
+from detkds.evaluation.analysis import Analysis
 from detkds.stages import pair as pairs
+from detkds.stages.measure import Progress, measure
+from detkds.stages.measurement import KIND, Measurement, conclude, read, write
 from detkds.stages.plans import Result
 from detkds.stages.progress import say, told
 from detkds.stages.subset import part
@@ -24,13 +25,16 @@ from detkds.stages.train import CHECKPOINT, CONFIG, classes_of
 from detkds.stages.train import KIND as MODEL
 from detkds.storage.artifacts import publishing, verify
 
-KIND = "evaluation"
+__all__ = ["detections_of", "read", "run"]
+
 TEACHER = "teacher"
+COMPARED = (("distilled", "student"), ("distilled", TEACHER))
+"""Whose difference is tested: the gain, and what is left to the teacher."""
 
 
 @told
 def run(teacher_config: str, teacher_checkpoint: str, students: Mapping[str, Path], *, subset: Path, batch_size: int, out: Path) -> Result:
-    """Publish figures and detections of the teacher and of each student (name to model artifact) at `out`.
+    """Publish the analysis, detections and examples of the teacher and of each student (name to model artifact) at `out`.
 
     Raises:
         DetKDSError: a model or the data cannot be used; the message says which.
@@ -38,41 +42,24 @@ def run(teacher_config: str, teacher_checkpoint: str, students: Mapping[str, Pat
     data = part(subset, "test")
     source = Source(data.annotations, data.images)
     began = time.monotonic()
-    described: dict[str, str] = {}
-    meta: dict[str, Any] = {"detectors": described}
-    figures: dict[str, Evaluation] = {}
+    meta: dict[str, Any] = {}
+    measured: dict[str, Measurement] = {}
     with publishing(out, kind=KIND, meta=meta) as folder:
         for name in (TEACHER, *students):
             detector, config = _detector(name, teacher_config, teacher_checkpoint, students, source)
-            found = detections_of(detector, Samples(config, source, training=False), batch_size or 1)
-            described[name] = description(detector)
-            figures[name] = coco_figures(source.annotations, found)
-            (folder / f"detections_{name}.json").write_text(json.dumps(found))
-            say("evaluate", f"{name}: AP {100 * figures[name].figures['AP']:.1f} on {figures[name].images} images")
-        (folder / "evaluation.json").write_text(json.dumps({name: value.to_json() for name, value in figures.items()}, indent=1))
+            samples = Samples(config, source, training=False)
+            measured[name] = measure(detector, samples, batch_size=batch_size or 1, progress=_saying(name))
+        compare = [(a, b) for a, b in COMPARED if a in measured and b in measured]
+        analysis = conclude(samples.truth, measured, compare)
+        write(folder, analysis, measured, samples.truth, source.images)
         meta["seconds"] = round(time.monotonic() - began, 1)
-    metrics = {f"{name}_{figure}": value for name, result in figures.items() for figure, value in result.figures.items() if value == value}
-    return Result({f"{name}_AP": result.figures["AP"] for name, result in figures.items()}, metrics)
+    for name, detector_kind, figure in _headlines(analysis):
+        say("evaluate", f"{name}: {detector_kind} {100 * figure:.1f} on {analysis.images} images")
+    headlines = {f"{name}_AP": detector.kinds["bbox"].figures["AP"] for name, detector in analysis.detectors.items()}
+    return Result(headlines, dict(_metrics(analysis)))
 
 
-def read(artifact: Path) -> tuple[dict[str, Evaluation], dict[str, Any]]:
-    """Evaluations by name and the metadata (seconds, and what each detector is) of a published evaluation.
-
-    Raises:
-        ArtifactError: the artifact is not whole.
-    """
-    meta = verify(artifact, KIND).meta
-    stored = json.loads((artifact / "evaluation.json").read_text())
-    return {name: Evaluation.from_json(value) for name, value in stored.items()}, dict(meta)
-
-
-def description(detector: nn.Module) -> str:
-    """What a detector is, for people: RetinaNet, 1.1 million parameters."""
-    size = sum(parameter.numel() for parameter in detector.parameters()) / 1e6
-    return f"{type(detector).__name__}, {size:.1f} million parameters"
-
-
-def detections_of(detector: nn.Module, samples: Samples, batch_size: int) -> list[dict[str, Any]]:
+def detections_of(detector: nn.Module, samples: Samples, batch_size: int) -> list[Detection]:
     """COCO results of a detector on all images."""
     return [detection for found in predict(detector, samples, batch_size=batch_size) for detection in found.detections]
 
@@ -84,3 +71,44 @@ def _detector(name: str, config: str, checkpoint: str, students: Mapping[str, Pa
     verify(students[name], MODEL)
     own = read_config(str(students[name] / CONFIG))
     return load_detector(own, students[name] / CHECKPOINT, what=f"{name} checkpoint"), own
+
+
+def _saying(name: str) -> Progress:
+    """Says how far a detector is, ten times."""
+    told_tenths = 0
+
+    def progress(done: int, images: int) -> None:
+        nonlocal told_tenths
+        if 10 * done // images > told_tenths:
+            told_tenths = 10 * done // images
+            say("evaluate", f"{name}: {done}/{images} images")
+
+    return progress
+
+
+def _headlines(analysis: Analysis) -> Iterator[tuple[str, str, float]]:
+    words = {"bbox": "AP", "segm": "mask AP"}
+    for name, detector in analysis.detectors.items():
+        for kind, result in detector.kinds.items():
+            yield name, words[kind], result.figures["AP"]
+
+
+def _metrics(analysis: Analysis) -> Iterator[tuple[str, float]]:
+    """Flat figures for KFP's run comparison: distilled_AP, distilled_AP_low, distilled_segm_AP, distilled_vs_student_AP_p and so on."""
+    for name, detector in analysis.detectors.items():
+        for kind, result in detector.kinds.items():
+            stem = _stem(name, kind)
+            yield from _known({f"{stem}_{figure}": value for figure, value in result.figures.items()})
+            for figure, (low, high) in result.interval.figures.items():
+                yield from _known({f"{stem}_{figure}_low": low, f"{stem}_{figure}_high": high})
+    for test in analysis.comparisons:
+        stem = f"{_stem(f'{test.a}_vs_{test.b}', test.kind)}_{test.figure}"
+        yield from _known({stem: test.difference, f"{stem}_low": test.low, f"{stem}_high": test.high, f"{stem}_p": test.p})
+
+
+def _stem(name: str, kind: str) -> str:
+    return name if kind == "bbox" else f"{name}_{kind}"
+
+
+def _known(values: Mapping[str, float]) -> Iterator[tuple[str, float]]:
+    return ((name, value) for name, value in values.items() if math.isfinite(value))

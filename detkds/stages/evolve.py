@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from detkds.errors import ConfigError
@@ -10,37 +11,61 @@ from detkds.genome.presets import preset
 from detkds.search.baselines import RandomSearch
 from detkds.search.designer import SingleSearch
 from detkds.search.evolution import Evolution
+from detkds.search.mcts import MonteCarloTreeSearch
 from detkds.search.settings import SearchSettings
 from detkds.search.space import SearchSpace
+from detkds.search.tpe import TreeParzenSearch
 from detkds.stages.plans import Pair, Result, Schedule, SearchPlan
 from detkds.stages.progress import say, told
 from detkds.stages.proxy import Proxy
-from detkds.stages.studies import Finished, conduct, publish
+from detkds.stages.studies import Finished, conduct, left_out, publish
+from detkds.stages.task import Task
+from detkds.stages.workers import hired
 
-ALGORITHMS: dict[str, type[SingleSearch]] = {"evolution": Evolution, "random": RandomSearch}
+ALGORITHMS: dict[str, type[SingleSearch]] = {
+    "evolution": Evolution,
+    "random": RandomSearch,
+    "mcts": MonteCarloTreeSearch,
+    "tpe": TreeParzenSearch,
+}
 
 
 @told
-def run(knowledge: str, pair: Pair, plan: SearchPlan, schedule: Schedule, *, searched: str, subset: Path, out: Path) -> Result:
+def run(
+    knowledge: str,
+    pair: Pair,
+    plan: SearchPlan,
+    schedule: Schedule,
+    *,
+    searched: str,
+    subset: Path,
+    out: Path,
+    work: str = "",
+    workers: int = 0,
+) -> Result:
     """Publish the journal of the search and the best genome of one knowledge at `out`.
 
-    A search that was killed goes on from its journal, with the same result. A knowledge that is not `searched` (comma-separated), or that
-    this pair of detectors cannot share, gives an empty study with the reason.
+    A search that was killed goes on from its journal, which lies at `work` (see Workplace), with the same result. A knowledge that is not
+    `searched` (comma-separated), or that this pair of detectors cannot share, gives an empty study with the reason. `workers` is how many
+    candidates are measured at a time, see `hired`; the journal is the same for any number.
 
     Raises:
         DetKDSError: data, detectors or plan cannot be used; the message says which.
     """
     wanted = Knowledge(knowledge)
-    task = f"evolve {wanted}"
+    title = f"evolve {wanted}"
     if wanted not in searched.split(","):
-        return publish(Finished(task, str(wanted), (), reason="not searched in this run"), out)
-    proxy = Proxy(pair, schedule, subset, early_stop=plan.early_stop)
-    if reason := proxy.unsupported(wanted):
-        say(task, f"left out: {reason}")
-        return publish(Finished(task, str(wanted), (), reason=reason), out)
-    designer = _designer(wanted, plan, schedule.seed)
+        return publish(Finished(title, str(wanted), (), reason="not searched in this run"), out)
+    build = partial(Proxy, pair, schedule, subset, early_stop=plan.early_stop, work=work)
+    proxy = build()
     settings = {"knowledge": wanted, "plan": plan, **proxy.identity}
-    finished = conduct(task, str(wanted), designer, proxy, settings, expected=candidates(plan))
+    task = Task(str(wanted), candidates(plan), tuple(searched.split(",")))
+    if reason := proxy.unsupported(wanted):
+        say(title, f"left out: {reason}")
+        return publish(left_out(title, task, reason, settings, work), out)
+    searcher = designer(wanted, plan, schedule.seed)
+    with hired(workers, build) as crew:
+        finished = conduct(title, task, searcher, proxy, settings, work=work, workers=crew)
     return publish(finished, out)
 
 
@@ -49,7 +74,12 @@ def candidates(plan: SearchPlan) -> int:
     return 1 + plan.population + 2 * plan.iterations
 
 
-def _designer(knowledge: Knowledge, plan: SearchPlan, seed: int) -> SingleSearch:
+def designer(knowledge: Knowledge, plan: SearchPlan, seed: int) -> SingleSearch:
+    """What asks the candidates of one knowledge.
+
+    Raises:
+        ConfigError: no such algorithm or space.
+    """
     if plan.algorithm not in ALGORITHMS:
         raise ConfigError(f"unknown search algorithm {plan.algorithm!r}: choose from {', '.join(ALGORITHMS)}.")
     settings = SearchSettings(plan.population, plan.iterations, plan.sample_ratio, plan.top_k)

@@ -8,15 +8,18 @@ from typing import Any
 
 from detkds.detectors.batches import Source
 from detkds.detectors.objective import ProxyObjective
+from detkds.errors import ArtifactError
 from detkds.genome import Knowledge, Recipe
 from detkds.search.objective import Goal, Outcome
 from detkds.stages import pair as pairs
 from detkds.stages.plans import Pair, Schedule
 from detkds.stages.subset import part
 from detkds.stages.train import classes_of
-from detkds.stages.workplace import digest, local, workplace
+from detkds.stages.workplace import Workplace, digest, local
 from detkds.storage.artifacts import verify, write_atomic
 from detkds.storage.manifest import file_sha256
+
+OUTCOME = "outcome.json"
 
 
 class Proxy:
@@ -27,9 +30,12 @@ class Proxy:
         schedule: of a candidate's training.
         subset: artifact of the subset stage.
         early_stop: stop a validation whose outcome is settled.
+        loss_filter: see ProxyObjective.
+        work: see Workplace.
     """
 
-    def __init__(self, pair: Pair, schedule: Schedule, subset: Path, *, early_stop: bool) -> None:
+    def __init__(self, pair: Pair, schedule: Schedule, subset: Path, *, early_stop: bool, loss_filter: bool = True, work: str = "") -> None:
+        self._work = work
         train, val = (part(subset, name) for name in ("search_train", "search_val"))
         source = Source(train.annotations, train.images)
         classes = classes_of(source)
@@ -47,6 +53,7 @@ class Proxy:
                 "student": digest([config.to_dict(), pair.student_checkpoint and file_sha256(local(pair.student_checkpoint))]),
             },
             early_stop=early_stop,
+            loss_filter=loss_filter,
         )
 
     @property
@@ -75,11 +82,23 @@ class Proxy:
         return Outcome(score.score, score.student_steps, score.partial, score.details)
 
     def _without_distillation(self, recipe: Recipe) -> Outcome:
-        """Candidate 0, which every study of a run measures alike: once on this machine."""
-        known = workplace("candidate-zero", identity=self.identity) / "outcome.json"
+        """Candidate 0, which every study of a run measures alike: once a place of work, unless several begin in the same moment."""
+        place = Workplace("candidate-zero", {"identity": self.identity}, self._work)
+        known = place.fetch(OUTCOME, check=_read)
         if known.exists():
-            return Outcome(**json.loads(known.read_text()))
+            return _read(known)
         outcome = self._measure(recipe, Goal())
         stored = {"score": outcome.score, "student_steps": outcome.student_steps, "details": dict(outcome.details)}
-        write_atomic(known, json.dumps(stored))
+        write_atomic(known, json.dumps({**stored, "sha256": digest(stored)}) + "\n")
+        place.put(OUTCOME)
         return outcome
+
+
+def _read(path: Path) -> Outcome:
+    try:
+        stored = json.loads(path.read_bytes())
+        if stored.pop("sha256") == digest(stored):
+            return Outcome(**stored)
+    except (ValueError, LookupError, TypeError, AttributeError):
+        pass
+    raise ArtifactError(f"{path} was altered: it has not the content of the sha256 it carries; delete it, it is measured again.")

@@ -1,45 +1,61 @@
-"""Stage 6, report: one page about the run, and its results under fixed keys of the store."""
+"""Stage 6, report: one page about the run, and its results under fixed keys of the store. Needs no torch."""
 
 from __future__ import annotations
 
 import json
-import os
-import platform
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from detkds import results as published
+from detkds.errors import ArtifactError, GenomeError
 from detkds.genome import Recipe
-from detkds.genome.formula import formula
-from detkds.report.data import Detector, ReportData, Role, StageCost, Study, TrialPoint
+from detkds.report.data import ReportData, StageCost
+from detkds.report.evaluation import Evaluation
 from detkds.report.markdown import markdown
 from detkds.report.page import render
 from detkds.report.results import results as as_results
+from detkds.report.study import Study, TrialPoint
 from detkds.search.history import History
-from detkds.stages import evaluate, studies
+from detkds.stages import measurement, studies
 from detkds.stages.plans import Result
 from detkds.stages.progress import say, told
-from detkds.stages.train import KIND as MODEL
-from detkds.stages.train import recipe_of
+from detkds.stages.provenance import provenance
+from detkds.stages.task import TIMINGS
 from detkds.storage.artifacts import publishing, verify
+from detkds.storage.manifest import MANIFEST
 
-ROLES = {"teacher": Role.TEACHER, "student": Role.BASELINE, "distilled": Role.DISTILLED}
-PACKAGES = ("detkds", "torch", "onedl-mmdetection", "onedl-mmengine", "onedl-mmcv", "pycocotools", "numpy")
-STUDENT_FILES = ("student.pth", "student.py", "student.json", "recipe.json")
+MODEL = "model"
+STUDENT_FILES = ("student.pth", "student.safetensors", "student.py", "student.json", "recipe.json")
 
 
 @told
-def run(run_name: str, results: str, *, subset: Path, studies: Sequence[Path], model: Path, evaluation: Path) -> Result:
+def run(
+    run_name: str,
+    results: str,
+    *,
+    subset: Path,
+    studies: Sequence[Path],
+    model: Path,
+    evaluation: Path,
+    baseline: Path | None = None,
+    teacher: str = "",
+) -> Result:
     """Publish student, recipe, page and figures below `results`, a folder or an s3:// address, and return the page.
+
+    Args:
+        run_name: the run's name.
+        results: where runs are published.
+        subset, model, evaluation: artifacts; `model` is that of the distilled student.
+        studies: artifacts of the searches, a random one beside an evolution too.
+        baseline: model artifact of the student without distillation, for what its training took.
+        teacher: address of the teacher's checkpoint, for what its training took where this project trained it.
 
     Raises:
         DetKDSError: an artifact is not whole, or the store refuses.
     """
-    data = collect(run_name, subset=subset, studies=studies, model=model, evaluation=evaluation)
+    data = collect(run_name, subset=subset, studies=studies, model=model, evaluation=evaluation, baseline=baseline, teacher=teacher)
     page, summary = render(data), markdown(data)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "results"
@@ -54,42 +70,87 @@ def publish_folder(folder: Path, data: ReportData, page: str, summary: str, mode
     with publishing(folder, kind=published.KIND, meta={"run": data.run}) as inside:
         (inside / "report.html").write_text(page)
         (inside / "report.md").write_text(summary)
-        (inside / "results.json").write_text(json.dumps(as_results(data), indent=1))
+        (inside / "results.json").write_text(json.dumps(as_results(data), indent=1, allow_nan=False))
         (inside / "recipe.txt").write_text(f"{data.recipe}\n")
         for name in STUDENT_FILES:
             shutil.copy(model / name, inside / name)
 
 
-def collect(run_name: str, *, subset: Path, studies: Sequence[Path], model: Path, evaluation: Path) -> ReportData:
-    """What the report tells, from the artifacts of a run."""
-    figures, measured = evaluate.read(evaluation)
-    trained = verify(model, MODEL)
-    recipe = recipe_of(model)
-    told_studies, costs = _studies(studies)
-    costs += [StageCost("train", trained.meta["seconds"], trained.meta["student_steps"]), StageCost("evaluate", measured["seconds"])]
+def collect(
+    run_name: str,
+    *,
+    subset: Path,
+    studies: Sequence[Path],
+    model: Path,
+    evaluation: Path,
+    baseline: Path | None = None,
+    teacher: str = "",
+) -> ReportData:
+    """What the report tells, from the artifacts of a run; see `run`."""
+    measured = verify(evaluation, measurement.KIND)
+    found, histories, searched = _studies(studies)
+    known = {
+        "train teacher": _training(Path(teacher).parent if teacher else None),
+        "train student without distillation": _training(baseline),
+        "train distilled student": _training(model),
+        "evaluate": (measured.meta["seconds"], None),
+    }
     return ReportData(
         run=run_name,
-        detectors=tuple(Detector(ROLES[name], measured["detectors"][name], scores) for name, scores in figures.items()),
-        studies=told_studies,
-        recipe=recipe,
-        formulas={genome.knowledge: formula(genome, recipe.semantics) for genome in recipe.active},
-        costs=tuple(costs),
-        provenance=_provenance(recipe, {"subset": subset, "model": model, "evaluation": evaluation}, trained.meta),
+        evaluation=_evaluation(evaluation),
+        studies=found,
+        recipe=_recipe(model),
+        costs=(*searched, *(StageCost(stage, *cost) for stage, cost in known.items() if cost)),
+        provenance=provenance(histories, {"subset": subset, "model": model, "evaluation": evaluation}),
     )
 
 
-def _studies(artifacts: Sequence[Path]) -> tuple[tuple[Study, ...], list[StageCost]]:
-    told_studies, costs = [], []
+def _evaluation(artifact: Path) -> Evaluation:
+    """The evaluation with the pictures of its examples.
+
+    Raises:
+        ArtifactError: it has another form than this report reads.
+    """
+    path = artifact / measurement.FILE
+    try:
+        found = Evaluation.read(json.loads(path.read_text()))
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise ArtifactError(f"{path} cannot be reported: {type(error).__name__} {str(error)[:120]}; evaluate again.") from None
+    pictures = [example.file for example in found.examples if (artifact / example.file).is_file()]
+    inside = [name for name in pictures if (artifact / name).resolve().is_relative_to(artifact.resolve())]
+    return found.with_pictures({name: (artifact / name).read_bytes() for name in inside})
+
+
+def _recipe(model: Path) -> Recipe:
+    try:
+        return Recipe.from_json(json.loads((model / "recipe.json").read_text()))
+    except (OSError, ValueError, GenomeError) as error:
+        raise ArtifactError(f"artifact {model} holds no recipe that can be read: {error}") from None
+
+
+def _training(artifact: Path | None) -> tuple[float, int] | None:
+    """Seconds and steps of a training of this project; None where it was none, or lies elsewhere."""
+    if artifact is None or not (artifact / MANIFEST).is_file():
+        return None
+    meta = verify(artifact, MODEL).meta
+    return meta["seconds"], meta["student_steps"]
+
+
+def _studies(artifacts: Sequence[Path]) -> tuple[tuple[Study, ...], list[History], list[StageCost]]:
+    found, histories, costs = [], [], []
     for artifact in artifacts:
         summary, history, seconds = studies.read(artifact)
         if history is not None:
-            told_studies.append(Study(summary["name"], _points(history, _timings(artifact))))
-            costs.append(StageCost(_stage(summary["name"]), seconds, summary["student_steps"]))
-    return tuple(told_studies), costs
+            plan = history.settings.get("plan") or {}
+            name, algorithm = summary["name"], str(plan.get("algorithm", "evolution"))
+            found.append(Study(name, _points(history, _timings(artifact)), algorithm))
+            histories.append(history)
+            costs.append(StageCost(_stage(name, algorithm), seconds, summary["student_steps"]))
+    return tuple(found), histories, costs
 
 
-def _stage(study: str) -> str:
-    return study if study == "weights" else f"evolve {study}"
+def _stage(study: str, algorithm: str) -> str:
+    return study if study == "weights" else f"{'evolve' if algorithm == 'evolution' else algorithm} {study}"
 
 
 def _points(history: History, seconds: Mapping[int, float]) -> tuple[TrialPoint, ...]:
@@ -100,16 +161,7 @@ def _points(history: History, seconds: Mapping[int, float]) -> tuple[TrialPoint,
 
 
 def _timings(artifact: Path) -> dict[int, float]:
-    path = artifact / studies.TIMINGS
+    path = artifact / TIMINGS
     lines = path.read_text().splitlines() if path.exists() else []
     entries = [json.loads(line) for line in lines]
     return {int(entry["number"]): float(entry["seconds"]) for entry in entries}
-
-
-def _provenance(recipe: Recipe, artifacts: Mapping[str, Path], meta: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-    return {
-        "run": {"semantics": recipe.semantics, "recipe digest": recipe.digest, "seed": str(meta["seed"]), "epochs": str(meta["epochs"])},
-        "artifacts (sha256)": {name: verify(path).digest for name, path in artifacts.items()},
-        "packages": {name: version(name) for name in PACKAGES},
-        "machine": {"python": platform.python_version(), "system": platform.platform(), "processors": str(os.cpu_count())},
-    }

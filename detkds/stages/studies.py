@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from detkds.errors import ArtifactError
 from detkds.genome import Recipe
 from detkds.search.designer import Designer
 from detkds.search.history import History
@@ -19,12 +21,18 @@ from detkds.search.study import run as run_study
 from detkds.search.trial import Trial, TrialState
 from detkds.stages.plans import Result
 from detkds.stages.progress import say
-from detkds.stages.proxy import Proxy
-from detkds.stages.workplace import plain, workplace
-from detkds.storage.artifacts import publishing, verify
+from detkds.stages.task import FILE, Task
+from detkds.stages.task import JOURNAL as JOURNAL
+from detkds.stages.task import TIMINGS as TIMINGS
+from detkds.stages.workplace import Workplace, plain
+from detkds.storage.artifacts import publishing, verify, write_atomic
+
+if TYPE_CHECKING:
+    from detkds.stages.proxy import Proxy  # it needs torch, a study does not
+    from detkds.stages.workers import Workers
 
 KIND = "study"
-JOURNAL, TIMINGS, SUMMARY, RECIPE = "journal.jsonl", "timings.jsonl", "study.json", "recipe.json"
+SUMMARY, RECIPE = "study.json", "recipe.json"
 
 
 @dataclass(frozen=True)
@@ -60,23 +68,74 @@ class Finished:
 
 
 def conduct(
-    task: str,
-    name: str,
+    title: str,
+    task: Task,
     designer: Designer,
     proxy: Proxy,
     settings: Mapping[str, Any],
     *,
-    expected: int,
     known: Mapping[str, Trial] | None = None,
+    work: str = "",
+    workers: Workers | None = None,
 ) -> Finished:
-    """Run a study to its end from wherever its journal stands, one progress line a trial."""
+    """Run a study to its end from wherever its journal stands, one progress line a trial.
+
+    Args:
+        title: of the progress lines.
+        task: what those who watch are told.
+        designer, proxy, known: see `search.run`.
+        settings: what defines the study.
+        work: see Workplace; the journal goes there with every record.
+        workers: measure instead of `proxy`, several candidates at a time, which changes nothing in the journal.
+
+    Raises:
+        StudyHeldError: another process conducts this study.
+        DetKDSError: see `search.run`.
+    """
     written = plain(settings)
-    folder = workplace(task.replace(" ", "-"), **written)
     began = time.monotonic()
-    with Journal(folder / JOURNAL, written) as journal:
-        result = run_study(designer, proxy, journal, identify=proxy.identify, known=known, progress=_narrator(task, expected, began))
-    _say_counts(task, result)
-    return Finished(task, name, result.trials, folder, seconds=round(time.monotonic() - began, 1))
+    with Workplace(title.replace(" ", "-"), written, work) as place:
+        task = tell(place, task)
+        place.fetch(TIMINGS)
+        journal_file = place.fetch(JOURNAL, check=History.read)
+        narrate = _narrator(title, task.expected, began)
+
+        def progress(trial: Trial) -> None:
+            place.put(JOURNAL, TIMINGS)
+            narrate(trial)
+
+        with Journal(journal_file, written) as journal:
+            result = run_study(
+                designer,
+                workers or proxy,
+                journal,
+                identify=proxy.identify,
+                known=known,
+                progress=progress,
+                ahead=workers.ahead if workers else None,
+            )
+        tell(place, replace(task, finished=True))
+    _say_counts(title, result)
+    return Finished(title, task.name, result.trials, place.folder, seconds=round(time.monotonic() - began, 1))
+
+
+def left_out(title: str, task: Task, reason: str, settings: Mapping[str, Any], work: str) -> Finished:
+    """A study that is not conducted, and why; those who watch are told."""
+    tell(Workplace(title.replace(" ", "-"), plain(settings), work), replace(task, finished=True, reason=reason))
+    return Finished(title, task.name, (), reason=reason)
+
+
+def tell(place: Workplace, task: Task) -> Task:
+    """Write what those who watch are told; returns it with the names of the runs that it is part of."""
+    file = place.fetch(FILE)
+    before = None
+    if file.exists():
+        with contextlib.suppress(ArtifactError):  # nothing depends on it: a damaged one is written anew
+            before = Task.loads(file.read_bytes(), file)
+    task = task.joined(before)
+    write_atomic(file, task.dumps())
+    place.put(FILE)
+    return task
 
 
 def publish(finished: Finished, out: Path, recipe: Recipe | None = None) -> Result:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from detkds.errors import ArtifactError
@@ -14,32 +15,47 @@ from detkds.search.weights import WeightSearch
 from detkds.stages.plans import Pair, Result, Schedule, WeightsPlan
 from detkds.stages.progress import say, told
 from detkds.stages.proxy import Proxy
-from detkds.stages.studies import Finished, conduct, publish, read
+from detkds.stages.studies import Finished, conduct, left_out, publish, read
+from detkds.stages.task import WEIGHTS, Task
 from detkds.stages.train import recipe_of
-from detkds.storage.artifacts import publishing
+from detkds.stages.workers import hired
+from detkds.storage.artifacts import publishing, verify
 
-TASK = "weights"
 POOL_RATIO, TOP_K = 0.9, 5
 """r and k of Alg. 1; the paper gives none of their own to the weights."""
 
 
 @told
-def run(studies: Sequence[Path], pair: Pair, plan: WeightsPlan, schedule: Schedule, *, subset: Path, out: Path, recipe_out: Path) -> Result:
+def run(
+    studies: Sequence[Path],
+    pair: Pair,
+    plan: WeightsPlan,
+    schedule: Schedule,
+    *,
+    subset: Path,
+    out: Path,
+    recipe_out: Path,
+    work: str = "",
+    workers: int = 0,
+) -> Result:
     """Publish the search over weights at `out` and the best recipe of all at `recipe_out`, which may be no distillation.
 
-    Trials of the five studies answer where the same recipe comes up again.
+    Trials of the five studies answer where the same recipe comes up again. A search that was killed goes on from its journal, which lies
+    at `work` (see Workplace), with the same result. `workers` is how many candidates are measured at a time, see `hired`; beyond the
+    first population Alg. 1 asks one after the other.
 
     Raises:
         DetKDSError: data, detectors or plan cannot be used; the message says which.
     """
     genomes, known, semantics = _found(studies)
     if not genomes:
-        say(TASK, "no loss was found that could be trained; the recipe is no distillation")
-        finished = Finished(TASK, TASK, (), reason="no knowledge has a candidate with a score")
+        say(WEIGHTS, "no loss was found that could be trained; the recipe is no distillation")
+        inputs = {"studies": [verify(study).digest for study in studies], "plan": plan}
+        finished = left_out(WEIGHTS, Task(WEIGHTS), "no knowledge has a candidate with a score", inputs, work)
         recipe = Recipe(semantics=semantics)
     else:
-        proxy = Proxy(pair, schedule, subset, early_stop=plan.early_stop)
-        finished = _search(genomes, semantics, plan, schedule, proxy, known)
+        build = partial(Proxy, pair, schedule, subset, early_stop=plan.early_stop, work=work)
+        finished = _search(genomes, semantics, plan, schedule, build, known, work, workers)
         best = best_of(finished.trials)
         recipe = Recipe(best.recipe.active, semantics) if best else Recipe(semantics=semantics)
     with publishing(recipe_out, kind="recipe", meta={}) as folder:
@@ -54,13 +70,23 @@ def candidates(plan: WeightsPlan, genomes: int) -> int:
 
 
 def _search(
-    genomes: Sequence[Genome], semantics: str, plan: WeightsPlan, schedule: Schedule, proxy: Proxy, known: dict[str, Trial]
+    genomes: Sequence[Genome],
+    semantics: str,
+    plan: WeightsPlan,
+    schedule: Schedule,
+    build: Callable[[], Proxy],
+    known: dict[str, Trial],
+    work: str,
+    workers: int,
 ) -> Finished:
     settings = SearchSettings(plan.population, plan.iterations, POOL_RATIO, min(TOP_K, plan.population))
     space = SearchSpace.preset("paper", semantics)
     designer = WeightSearch(genomes, space, settings, schedule.seed)
+    proxy = build()
     identity = {"genomes": [str(genome) for genome in genomes], "plan": plan, **proxy.identity}
-    return conduct(TASK, TASK, designer, proxy, identity, expected=candidates(plan, len(genomes)), known=known)
+    task = Task(WEIGHTS, candidates(plan, len(genomes)))
+    with hired(workers, build) as crew:
+        return conduct(WEIGHTS, task, designer, proxy, identity, known=known, work=work, workers=crew)
 
 
 def _found(studies: Sequence[Path]) -> tuple[list[Genome], dict[str, Trial], str]:

@@ -5,11 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
+from detkds import __version__
 from detkds.storage.fetch import fetch
+from detkds.storage.lease import Lease
+from detkds.storage.mirror import Mirror
+from detkds.storage.uri import is_s3, open_store
+
+LEASE = "lease.json"
 
 
 def home() -> Path:
@@ -22,11 +30,82 @@ def local(address: str) -> Path:
     return fetch(address, home() / "cache")
 
 
-def workplace(stage: str, **inputs: Any) -> Path:
-    """A folder that is the same for the same inputs, so that a stage that was killed goes on where it stopped."""
-    folder = home() / "work" / f"{stage}-{digest(inputs)[:16]}"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+class Workplace:
+    """A folder that is the same for the same inputs, so that a stage that was killed goes on where it stopped.
+
+    Where `work` is an s3:// address, the files that a stage names have a mirror there, under the same key. A pod that starts with an empty
+    folder fetches them and goes on. `with` holds the place: of two pods one works, and the other ends with exit code 75.
+
+    Args:
+        stage: first part of the folder's name.
+        inputs: everything that decides what comes out; plain values and dataclasses.
+        work: where unfinished work lies: an s3:// address, a folder, or empty for `work` below `home()`.
+
+    Attributes:
+        folder: local; it exists.
+
+    Raises:
+        StudyHeldError: (by `with`) another process works here.
+        StoreError: the store cannot be reached or refuses; what was done is in `folder`.
+    """
+
+    def __init__(self, stage: str, inputs: Mapping[str, Any], work: str = "") -> None:
+        key = f"{stage}-{digest({'version': __version__, **inputs})[:16]}"
+        mirrored = is_s3(work)
+        self.folder = (Path(work) if work and not mirrored else home() / "work") / key
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._mirror: Mirror | None = None
+        self._lease: Lease | None = None
+        self._held: Lease | None = None
+        if mirrored:
+            store = open_store(work)
+            store.ensure_bucket()
+            self._mirror = Mirror(store, key, self.folder)
+            self._lease = Lease(store, f"{key}/{LEASE}")
+
+    def __enter__(self) -> Workplace:
+        if self._lease is not None:
+            self._held = self._lease.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._held is not None:
+            self._held.__exit__(kind, error, trace)
+
+    def fetch(self, name: str, check: Callable[[Path], object] | None = None) -> Path:
+        """The path of a small file, brought from the mirror where that has more lines of it; `check` refuses a damaged one."""
+        if self._mirror is not None:
+            self._mirror.fetch(name, check)
+        return self.folder / name
+
+    def put(self, *names: str) -> None:
+        """Bring small files to the mirror where they changed."""
+        if self._mirror is not None:
+            self._confirm()
+            for name in names:
+                self._mirror.put(name)
+
+    def fetch_checkpoint(self, name: str) -> Path:
+        """The path of a large file, brought from the mirror where another pod went further."""
+        if self._mirror is not None:
+            self._mirror.fetch_large(name)
+        return self.folder / name
+
+    def put_checkpoint(self, name: str) -> None:
+        """Bring a large file to the mirror where it changed."""
+        if self._mirror is not None:
+            self._confirm()
+            self._mirror.put_large(name)
+
+    def retire(self, name: str) -> None:
+        """A large file is not needed any more. Here it is deleted at once; its copy in the mirror is kept a week, see `Mirror.retire`."""
+        (self.folder / name).unlink(missing_ok=True)
+        if self._mirror is not None:
+            self._mirror.retire(name)
+
+    def _confirm(self) -> None:
+        if self._held is not None:
+            self._held.confirm()
 
 
 def digest(value: Any) -> str:

@@ -82,8 +82,10 @@ def write_atomic(path: Path, data: bytes | str, *, mode: int = 0o666) -> None:
 
 
 @contextmanager
-def writing(path: Path, *, mode: int = 0o666) -> Iterator[BinaryIO]:
+def writing(path: Path, *, mode: int = 0o666, lasting: bool = True) -> Iterator[BinaryIO]:
     """An open binary file whose content appears at `path` when the block ends without an exception. The folder is made if missing.
+
+    Without `lasting` it may be lost when the power fails, which suits what is checked before each use and can be fetched again.
 
     Raises:
         StoreError: the disk is full; the file that was there is intact.
@@ -94,12 +96,14 @@ def writing(path: Path, *, mode: int = 0o666) -> Iterator[BinaryIO]:
         try:
             with os.fdopen(os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode), "wb") as handle:
                 yield handle
-                handle.flush()
-                os.fsync(handle.fileno())
+                if lasting:
+                    handle.flush()
+                    os.fsync(handle.fileno())
             os.replace(draft, path)
         finally:
             draft.unlink(missing_ok=True)
-        _fsync(path.parent)
+        if lasting:
+            _fsync(path.parent)
 
 
 @contextmanager

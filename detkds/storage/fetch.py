@@ -1,4 +1,4 @@
-"""Bring what an address names to this machine, once."""
+"""Bring the file that an address names to this machine, once."""
 
 from __future__ import annotations
 
@@ -7,22 +7,19 @@ from pathlib import Path
 
 from detkds.errors import ArtifactError, ConfigError
 from detkds.storage.artifacts import locked, publishing, verify
-from detkds.storage.keys import join
-from detkds.storage.manifest import MANIFEST, Manifest
-from detkds.storage.store import Store, StoredObject, in_parallel
+from detkds.storage.manifest import MANIFEST
 from detkds.storage.uri import is_s3, open_store, split
 
 
 def fetch(uri: str, cache: Path) -> Path:
-    """The local path of what `uri` names: a file, or a folder with its files.
+    """The local path of what `uri` names: a local file or folder as it is, or the copy of a file in a bucket.
 
-    A local path is returned as it is. An s3:// address is downloaded below `cache` and verified; a second fetch of the same content
-    reads the cached copy, verifies it, and asks the store only whether it is still the same. A folder stored by DetKDS is known by
-    its manifest, a single object or a folder copied there by other tools by the store's tags and sizes.
+    An object is downloaded below `cache`; a second fetch of the same content reads the cached copy, verifies it, and asks the store only
+    whether it is still the same, by its tag and size.
 
     Raises:
         ConfigError: an address of another scheme, or of a whole bucket.
-        ArtifactError: nothing is there, or it is damaged.
+        ArtifactError: nothing is there, a folder is, or the object changed meanwhile.
         StoreError: the store cannot be reached or refuses.
     """
     if not is_s3(uri):
@@ -31,54 +28,31 @@ def fetch(uri: str, cache: Path) -> Path:
         return Path(uri)
     bucket, key = split(uri)
     if not key:
-        raise ConfigError(f"{uri} is a whole bucket; name a file or folder in it, as in {uri.rstrip('/')}/models/student.pth.")
+        raise ConfigError(f"{uri} is a whole bucket; name a file in it, as in {uri.rstrip('/')}/models/student.pth.")
     store = open_store(f"s3://{bucket}")
-    manifest = store.manifest(key)
-    if manifest is not None:
-        return _artifact(store, key, cache / manifest.digest[:32], manifest)
-    single = store.stat(key)
-    if single is not None:
-        name = key.rpartition("/")[2]
-        return _objects(store, uri, {name: single}, cache) / name
-    objects = {entry.key.removeprefix(f"{key}/"): entry for entry in store.list(key)}
-    if not objects:
-        raise ArtifactError(f"{uri} does not exist; correct the address, or put the file or folder there.")
-    return _objects(store, uri, objects, cache)
-
-
-def _artifact(store: Store, key: str, place: Path, manifest: Manifest) -> Path:
-    with locked(place.with_suffix(".lock")):
-        if not _intact(place, manifest.digest):
-            store.get_folder(key, place)
-    return place
-
-
-def _objects(store: Store, uri: str, objects: dict[str, StoredObject], cache: Path) -> Path:
-    """Objects without a manifest, kept as an artifact of their own so that the copy is verified from then on."""
-    tags = [f"{name}\0{entry.size}\0{entry.etag}" for name, entry in sorted(objects.items())]
-    place = cache / hashlib.sha256("\n".join([uri, *tags]).encode()).hexdigest()[:32]
+    found = store.stat(key)
+    if found is None:
+        what = "is a folder; name a file in it" if store.list(key) else "does not exist; correct the address, or put the file there"
+        raise ArtifactError(f"{uri} {what}.")
+    place = cache / hashlib.sha256(f"{uri}\0{found.size}\0{found.etag}".encode()).hexdigest()[:32]
+    name = key.rpartition("/")[2]
     with locked(place.with_suffix(".lock")):
         if not _intact(place):
             with publishing(place, kind="fetched", meta={"uri": uri}) as folder:
-                in_parallel(lambda name: _copy(store, objects[name], folder / join(name), uri), objects)
-    return place
+                store.get_file(key, folder / name)
+                if (size := (folder / name).stat().st_size) != found.size:
+                    raise ArtifactError(f"{uri} must have {found.size} bytes, got {size}; it changed meanwhile, fetch again.")
+    return place / name
 
 
-def _copy(store: Store, entry: StoredObject, path: Path, uri: str) -> None:
-    store.get_file(entry.key, path)
-    if path.stat().st_size != entry.size:
-        sizes = f"must have {entry.size} bytes, got {path.stat().st_size}"
-        raise ArtifactError(f"{uri}: object {entry.key} {sizes}; it changed meanwhile, fetch again.")
-
-
-def _intact(place: Path, digest: str | None = None) -> bool:
+def _intact(place: Path) -> bool:
     if not (place / MANIFEST).is_file():
         return False
     try:
-        found = verify(place)
+        verify(place)
     except ArtifactError:
         return False  # a damaged copy is fetched anew
-    return digest is None or found.digest == digest
+    return True
 
 
 def fingerprint(uri: str) -> str:
@@ -93,7 +67,7 @@ def fingerprint(uri: str) -> str:
     manifest = store.manifest(key)
     if manifest is not None:
         return manifest.digest
-    single = store.stat(key)
+    single = store.stat(key) if key else None
     objects = [single] if single is not None else store.list(key)
     if not objects:
         raise ArtifactError(f"{uri} does not exist; correct the address, or put the file or folder there.")

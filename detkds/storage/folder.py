@@ -8,7 +8,7 @@ from pathlib import Path
 from detkds.errors import ArtifactError, StoreError
 from detkds.storage.artifacts import UNFINISHED, writing
 from detkds.storage.keys import safe_key
-from detkds.storage.store import Store, StoredObject
+from detkds.storage.store import Store, StoredObject, too_large
 
 
 class FolderStore(Store):
@@ -30,8 +30,11 @@ class FolderStore(Store):
         with writing(self._place(key)) as target:
             target.write(data)
 
-    def get_bytes(self, key: str) -> bytes:
-        return self._present(key).read_bytes()
+    def get_bytes(self, key: str, limit: int | None = None) -> bytes:
+        path = self._present(key)
+        if limit is not None and path.stat().st_size > limit:
+            raise too_large(self.uri(key), limit)
+        return path.read_bytes()
 
     def put_file(self, path: Path, key: str) -> None:
         with path.open("rb") as source, writing(self._place(key)) as target:
@@ -46,7 +49,7 @@ class FolderStore(Store):
         if not place.is_file():
             return None
         found = place.stat()
-        return StoredObject(key, found.st_size, f"{found.st_size:x}-{found.st_mtime_ns:x}")
+        return StoredObject(key, found.st_size, f"{found.st_size:x}-{found.st_mtime_ns:x}", found.st_mtime)
 
     def list(self, prefix: str = "") -> list[StoredObject]:
         below = self._place(prefix) if prefix else self._existing_root()

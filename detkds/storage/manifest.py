@@ -101,8 +101,16 @@ class Manifest:
             raise ArtifactError(f"{artifact}: file {name!r} with sha256 {short(self.files[name].sha256)} is missing; {_DAMAGED}.")
         for name in sorted(present.keys() - self.files.keys()):
             raise ArtifactError(f"{artifact}: file {name!r} is not in its {MANIFEST}; remove the file, or produce the artifact again.")
-        for name, entry in sorted(self.files.items()):
-            _compare(entry, present[name], f"{artifact}: file {name!r}")
+        for name in sorted(self.files):
+            self.check_file(name, present[name], artifact)
+
+    def check_file(self, name: str, path: Path, artifact: str) -> None:
+        """Compare one file with this manifest's entry `name`; `artifact` names the whole in messages.
+
+        Raises:
+            ArtifactError: it is of another size or sha256.
+        """
+        _compare(self.files[name], path, f"{artifact}: file {name!r}")
 
 
 def scan(folder: Path) -> dict[str, Path]:

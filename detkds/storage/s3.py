@@ -6,7 +6,6 @@ import io
 import logging
 import os
 import re
-import ssl
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -17,28 +16,21 @@ from xml.etree.ElementTree import ParseError
 import certifi
 import urllib3
 from minio import Minio
+from minio.datatypes import Object
 from minio.error import InvalidResponseError, S3Error, ServerError
-from urllib3.exceptions import HTTPError, MaxRetryError, NewConnectionError, SSLError, TimeoutError
+from urllib3.exceptions import HTTPError, MaxRetryError, SSLError
 
 from detkds.errors import ArtifactError, ConfigError, StoreError
 from detkds.storage.artifacts import writing
 from detkds.storage.keys import join, safe_key
+from detkds.storage.s3_faults import is_final, reason, remedy, tls_fault
 from detkds.storage.s3_settings import S3Settings
-from detkds.storage.store import WORKERS, Store, StoredObject
+from detkds.storage.store import PART_BYTES, WORKERS, Store, StoredObject, too_large
 
 T = TypeVar("T")
 
-_PART_BYTES = 16 << 20
 _BLOCK_BYTES = 1 << 20
 _BUCKET = re.compile(r"(?!\d+\.\d+\.\d+\.\d+$)(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-_REMEDIES = {
-    "NoSuchBucket": "create the bucket, or correct its name",
-    "AccessDenied": "check DETKDS_S3_ACCESS_KEY, DETKDS_S3_SECRET_KEY and the key's rights on the bucket",
-    "InvalidAccessKeyId": "check DETKDS_S3_ACCESS_KEY",
-    "SignatureDoesNotMatch": "check DETKDS_S3_SECRET_KEY",
-    "RequestTimeTooSkewed": "set this machine's clock",
-}
-
 _log = logging.getLogger(__name__)
 
 
@@ -60,13 +52,14 @@ class S3Store(Store):
         self._settings = settings
         self._bucket = bucket
         self._prefix = safe_key(prefix) if prefix else ""
+        self._http = _connections(settings)
         self._client = Minio(
             settings.host,
             access_key=settings.access_key,
             secret_key=settings.secret_key,
             secure=settings.secure,
             region=settings.region,
-            http_client=_connections(settings),
+            http_client=self._http,
         )
 
     def __repr__(self) -> str:
@@ -90,14 +83,33 @@ class S3Store(Store):
         name = self._name(key)
         self._attempt("writing", key, lambda: self._client.put_object(self._bucket, name, io.BytesIO(data), len(data)))
 
-    def get_bytes(self, key: str) -> bytes:
-        target = io.BytesIO()
-        self._attempt("reading", key, lambda: self._receive(self._name(key), target))
+    def exchange(self, data: bytes, key: str, expected: str | None) -> str | None:
+        name = self._name(key)
+        condition = {"If-None-Match": "*"} if expected is None else {"If-Match": f'"{expected}"'}
+
+        def put() -> str | None:
+            # put_object of the client takes no conditions, so it only signs the request.
+            address = self._client.get_presigned_url("PUT", self._bucket, name)
+            response = self._http.request("PUT", address, body=data, headers=condition)
+            if response.status == 501:  # a store without conditional writes
+                return super(S3Store, self).exchange(data, key, expected)
+            if response.status in (409, 412) or (response.status == 404 and expected):
+                return None
+            if response.status != 200:
+                raise S3Error.fromxml(response)
+            return str(response.headers["ETag"]).strip('"')
+
+        return self._attempt("writing", key, put)
+
+    def get_bytes(self, key: str, limit: int | None = None) -> bytes:
+        name, target = self._name(key), io.BytesIO()
+        if not self._attempt("reading", key, lambda: self._receive(name, target, limit)):
+            raise too_large(self.uri(key), limit or 0)
         return target.getvalue()
 
     def put_file(self, path: Path, key: str) -> None:
         name = self._name(key)
-        self._attempt("writing", key, lambda: self._client.fput_object(self._bucket, name, str(path), part_size=_PART_BYTES))
+        self._attempt("writing", key, lambda: self._client.fput_object(self._bucket, name, str(path), part_size=PART_BYTES))
 
     def get_file(self, key: str, path: Path) -> None:
         name = self._name(key)
@@ -114,7 +126,7 @@ class S3Store(Store):
                 if error.code != "NoSuchKey":
                     raise
                 return None
-            return StoredObject(key, int(found.size or 0), str(found.etag))
+            return _stored(key, found)
 
         found = self._attempt("looking for", key, look)
         if found is None:
@@ -127,9 +139,7 @@ class S3Store(Store):
         found = self._attempt("listing", prefix, lambda: list(self._client.list_objects(self._bucket, prefix=below, recursive=True)))
         own = len(self._prefix) + 1 if self._prefix else 0
         objects = [(entry.object_name[own:], entry) for entry in found if not entry.object_name.endswith("/")]
-        return sorted(
-            (StoredObject(safe_key(key), int(entry.size or 0), str(entry.etag)) for key, entry in objects), key=lambda entry: entry.key
-        )
+        return sorted((_stored(safe_key(key), entry) for key, entry in objects), key=lambda entry: entry.key)
 
     def delete(self, key: str) -> None:
         name = self._name(key)
@@ -142,13 +152,17 @@ class S3Store(Store):
         if not self._attempt("looking for the bucket", "", lambda: self._client.bucket_exists(self._bucket)):
             raise self._refusal("looking for the bucket", "", "NoSuchBucket")
 
-    def _receive(self, name: str, target: BinaryIO) -> None:
+    def _receive(self, name: str, target: BinaryIO, limit: int | None = None) -> bool:
+        """Write an object into `target`; False, and not all of it, where it has more than `limit` bytes."""
         target.seek(0)
         target.truncate()
         with closing(self._client.get_object(self._bucket, name)) as response:
             for block in response.stream(_BLOCK_BYTES):
                 target.write(block)
+                if limit is not None and target.tell() > limit:
+                    return False
             response.release_conn()
+        return True
 
     def _attempt(self, verb: str, key: str, call: Callable[[], T]) -> T:
         """Call until it succeeds, is refused, or `deadline_s` has passed since its first failure."""
@@ -182,20 +196,19 @@ class S3Store(Store):
             code = "".join(letter for letter in str(error.code) if letter.isalnum())[:40]
             if code == "NoSuchKey":
                 raise ArtifactError(f"{self.uri(key)} does not exist; correct the name, or run the stage that makes it.") from None
-            if error.response.status < 500 and error.response.status not in (408, 429):
+            if is_final(error.response.status, code):
                 raise self._refusal(verb, key, code) from None
             return f"the server answers {code}"
         cause = error.reason if isinstance(error, MaxRetryError) else error
         if isinstance(cause, SSLError):
             raise StoreError(
-                f"object store {self._settings.url}: TLS fails ({_tls_fault(cause)}); "
+                f"object store {self._settings.url}: TLS fails ({tls_fault(cause)}); "
                 "check http or https in DETKDS_S3_ENDPOINT, or name the certificate's authority in SSL_CERT_FILE."
             ) from None
-        return _reason(cause)
+        return reason(cause)
 
     def _refusal(self, verb: str, key: str, code: str) -> StoreError:
-        remedy = _REMEDIES.get(code, "see the store's log")
-        return StoreError(f"object store {self._settings.url} refuses {verb} {self.uri(key)}: {code}; {remedy}.")
+        return StoreError(f"object store {self._settings.url} refuses {verb} {self.uri(key)}: {code}; {remedy(code)}.")
 
 
 def _connections(settings: S3Settings) -> urllib3.PoolManager:
@@ -209,16 +222,6 @@ def _connections(settings: S3Settings) -> urllib3.PoolManager:
     )
 
 
-def _reason(error: BaseException | None) -> str:
-    if isinstance(error, TimeoutError) and not isinstance(error, NewConnectionError):
-        return "no answer in time"
-    while error is not None:
-        if isinstance(error, OSError) and error.strerror:
-            return error.strerror.lower()
-        error = error.__cause__ or error.__context__
-    return "the connection broke or the answer was not S3"
-
-
-def _tls_fault(error: SSLError) -> str:
-    cause = error.args[0] if error.args and isinstance(error.args[0], ssl.SSLError) else None
-    return str(getattr(cause, "verify_message", "") or getattr(cause, "reason", "") or "no handshake")
+def _stored(key: str, found: Object) -> StoredObject:
+    modified = found.last_modified.timestamp() if found.last_modified else 0.0
+    return StoredObject(key, int(found.size or 0), str(found.etag), modified)

@@ -4,29 +4,33 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from detkds.errors import ArtifactError
 from detkds.storage.artifacts import building, verify, write_atomic
 from detkds.storage.keys import join
-from detkds.storage.manifest import MANIFEST, Manifest
+from detkds.storage.manifest import MANIFEST, MAX_MANIFEST_BYTES, Manifest
 
 WORKERS = 8
 """Transfers in flight at once: small files wait on the answer, not on the line."""
-
-T = TypeVar("T")
+PART_BYTES = 16 << 20
+"""Larger files are stored in parts of this size."""
+AHEAD = 4 * WORKERS
+"""Transfers that are prepared, so that a hundred thousand files take no more memory than these."""
 
 
 @dataclass(frozen=True)
 class StoredObject:
-    """One stored object: its key in the store, its size in bytes and a tag that changes with its content."""
+    """One stored object: its key in the store, its size in bytes, a tag that changes with its content, when it was stored in Unix time."""
 
     key: str
     size: int
     etag: str
+    modified: float = field(default=0.0, compare=False)
 
 
 class Store(ABC):
@@ -48,8 +52,8 @@ class Store(ABC):
         """Store bytes wholly or not at all, replacing what was there."""
 
     @abstractmethod
-    def get_bytes(self, key: str) -> bytes:
-        """The object's bytes."""
+    def get_bytes(self, key: str, limit: int | None = None) -> bytes:
+        """The object's bytes; one of more than `limit` bytes is an ArtifactError before it is in memory."""
 
     @abstractmethod
     def put_file(self, path: Path, key: str) -> None:
@@ -71,6 +75,19 @@ class Store(ABC):
     def delete(self, key: str) -> None:
         """Remove an object; one that is not there is no error."""
 
+    def exchange(self, data: bytes, key: str, expected: str | None) -> str | None:
+        """Store bytes where the object's tag is still `expected` (None: where there is no object).
+
+        Returns:
+            The new tag; None where the object is another, and nothing was stored. Look and write are one step only where the store can.
+        """
+        found = self.stat(key)
+        if (found and found.etag) != expected:
+            return None
+        self.put_bytes(data, key)
+        stored = self.stat(key)
+        return stored.etag if stored else None
+
     def exists(self, key: str) -> bool:
         """Whether there is an object at `key`."""
         return self.stat(key) is not None
@@ -78,7 +95,7 @@ class Store(ABC):
     def manifest(self, key: str) -> Manifest | None:
         """The checked manifest of the artifact at `key`, None where there is none."""
         at = join(key, MANIFEST)
-        return Manifest.from_text(self.get_bytes(at), f"artifact {self.uri(key)}") if self.exists(at) else None
+        return Manifest.from_text(self.get_bytes(at, MAX_MANIFEST_BYTES), f"artifact {self.uri(key)}") if self.exists(at) else None
 
     def put_folder(self, folder: Path, key: str) -> Manifest:
         """Store a published artifact below `key`; its manifest is written last and is the commit.
@@ -137,13 +154,29 @@ class Store(ABC):
         return all(sizes.get(join(key, name)) == entry.size for name, entry in manifest.files.items())
 
 
-def in_parallel(work: Callable[[str], T], names: Iterable[str]) -> None:
-    """Do `work` for every name on a few threads; the first error ends it and is raised, work not yet begun is dropped."""
+def in_parallel(work: Callable[[str], object], names: Iterable[str], done: Callable[[str], object] = lambda name: None) -> None:
+    """Do `work` for every name on a few threads; the first error ends it and is raised, work not yet begun is dropped.
+
+    Args:
+        work: called with a name, in any order.
+        names: read as they are needed.
+        done: called with each name whose work is done, one at a time.
+    """
+    left, waiting = iter(names), dict[Future[object], str]()
     with ThreadPoolExecutor(WORKERS, thread_name_prefix="detkds-store") as pool:
-        jobs = [pool.submit(work, name) for name in names]
         try:
-            for job in as_completed(jobs):
-                job.result()
+            while True:
+                waiting |= {pool.submit(work, name): name for name in islice(left, AHEAD - len(waiting))}
+                if not waiting:
+                    return
+                for job in wait(waiting, return_when=FIRST_COMPLETED).done:
+                    job.result()
+                    done(waiting.pop(job))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def too_large(uri: str, limit: int) -> ArtifactError:
+    """The error for an object of more bytes than it may have."""
+    return ArtifactError(f"{uri} must have at most {limit} bytes, but has more; it is damaged: produce or store it again.")

@@ -13,13 +13,13 @@ from detkds.errors import ConfigError, DatasetError, DetKDSError
 from detkds.stages.plans import SearchPlan, WeightsPlan
 
 
-def check(path: Path, *, trust: bool, console: Console) -> None:
+def check(path: Path, *, trust: bool, console: Console, pair: str = "") -> None:
     """Check a run.yaml and all it names on this machine; ask no store and train nothing.
 
     Raises:
         ConfigError, DatasetError: everything that is wrong, one line a fault.
     """
-    config = run_config.load(path)
+    config = run_config.load(path, pair)
     classes = _check_data(config, console)
     _check_pair(config, classes, trust, console)
     console.print(_cost(config))

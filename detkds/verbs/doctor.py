@@ -107,17 +107,17 @@ def _teacher(config: RunConfig, home: Path, trust: bool, console: Console) -> st
     from detkds.detectors.batches import Samples, Source
     from detkds.evaluation.coco import evaluate
     from detkds.stages import pair as pairs
+    from detkds.stages.data_set import data_set
     from detkds.stages.evaluate import detections_of
     from detkds.stages.train import classes_of
-    from detkds.stages.workplace import local
 
     if not config.teacher.checkpoint:
         return "has no checkpoint yet; `detkds run` trains it"
     with launch.store(home, console) as environment:
         launch.use(home, environment)
-        root = local(config.data.root)
-        few = _first_images(root / config.data.test.annotations, home / "doctor.json")
-        source = Source(few, root / config.data.test.images)
+        place, test = data_set(config.data.root), config.data.test
+        few, names = _first_images(place.annotations(test.annotations), home / "doctor.json")
+        source = Source(few, place.images(test.images, names))
         address, classes = launch.config_address(config.teacher, home, trust), classes_of(source)
         detector = pairs.teacher(address, config.teacher.checkpoint, classes)
         samples = Samples(pairs.detector_config(address, classes, pretrained=True), source, training=False)
@@ -130,10 +130,11 @@ def _teacher(config: RunConfig, home: Path, trust: bool, console: Console) -> st
     return f"loads and reaches AP {100 * ap:.1f} on {len(samples)} test images"
 
 
-def _first_images(annotations: Path, path: Path) -> Path:
+def _first_images(annotations: Path, path: Path) -> tuple[Path, list[str]]:
+    """Write the first images of an annotation file, with their objects, to `path`; returns it and their file names."""
     data = json.loads(annotations.read_text())
     images = data["images"][:IMAGES]
     ids = {image["id"] for image in images}
     kept = [annotation for annotation in data["annotations"] if annotation["image_id"] in ids]
     path.write_text(json.dumps({**data, "images": images, "annotations": kept}))
-    return path
+    return path, [image["file_name"] for image in images]

@@ -22,17 +22,21 @@ def prepared(path: Path, home: Path, trust: bool, console: Console) -> Iterator[
     home = home.resolve()
     with launch.store(home, console) as environment:
         launch.use(home, environment)
+        launch.use_gpus(config.resources.gpus)
         address = f"s3://{config.store.bucket}/runs"
         yield launch.prepare(config, home=home, trust=trust, results=address, show=launch.shown(console))
 
 
-def subset(values: dict[str, Any], out: Path) -> None:
+def subset(values: dict[str, Any], out: Path, nested: Sequence[float] = ()) -> None:
     """Stage 1."""
+    from detkds.data.sampling.counting import Counting
     from detkds.stages import subset as stage
 
     names = ("dataset", "train_annotations", "train_images", "test_annotations", "test_images")
     source = Source(*(values[name] for name in names))
-    stage.run(source, fraction=values["subset_fraction"], val_fraction=values["search_val_fraction"], seed=values["seed"], out=out)
+    counting = Counting(values["subset_sizes"], values["subset_crowd"], values["subset_empty"])
+    shares = {"fraction": values["subset_fraction"], "val_fraction": values["search_val_fraction"]}
+    stage.run(source, **shares, seed=values["seed"], out=out, nested=nested, counting=counting)
 
 
 def evolve(values: dict[str, Any], knowledge: str, subset: Path, out: Path) -> None:
@@ -40,8 +44,8 @@ def evolve(values: dict[str, Any], knowledge: str, subset: Path, out: Path) -> N
     from detkds.stages import evolve as stage
 
     plan = SearchPlan(**{name: values[name] for name in SearchPlan.__slots__})
-    proxy = _schedule(values, values["proxy_epochs"])
-    stage.run(knowledge, _pair(values), plan, proxy, searched=values["searched"], subset=subset, out=out)
+    proxy = schedule(values, values["proxy_epochs"])
+    stage.run(knowledge, pair(values), plan, proxy, searched=values["searched"], subset=subset, out=out)
 
 
 def weights(values: dict[str, Any], studies: Sequence[Path], subset: Path, out: Path) -> None:
@@ -49,8 +53,8 @@ def weights(values: dict[str, Any], studies: Sequence[Path], subset: Path, out: 
     from detkds.stages import weights as stage
 
     plan = WeightsPlan(values["weights_population"], values["weights_iterations"], values["early_stop"])
-    proxy = _schedule(values, values["proxy_epochs"])
-    stage.run(studies, _pair(values), plan, proxy, subset=subset, out=out, recipe_out=out.with_name(f"{out.name}-recipe"))
+    proxy = schedule(values, values["proxy_epochs"])
+    stage.run(studies, pair(values), plan, proxy, subset=subset, out=out, recipe_out=out.with_name(f"{out.name}-recipe"))
 
 
 def train(values: dict[str, Any], recipe: str, subset: Path, out: Path) -> None:
@@ -58,7 +62,7 @@ def train(values: dict[str, Any], recipe: str, subset: Path, out: Path) -> None:
     from detkds.stages import train as stage
 
     losses = stage.recipe_of(Path(recipe)) if recipe and Path(recipe).is_dir() else stage.parse_recipe(recipe, values["semantics"])
-    stage.run(_pair(values), _schedule(values, values["epochs"]), losses, subset=subset, out=out)
+    stage.run(pair(values), schedule(values, values["epochs"]), losses, subset=subset, out=out)
 
 
 def evaluate(values: dict[str, Any], baseline: Path, distilled: Path, subset: Path, out: Path) -> None:
@@ -77,9 +81,11 @@ def report(values: dict[str, Any], studies: Sequence[Path], subset: Path, model:
     stage.run(values["run_name"], str(out), subset=subset, studies=studies, model=model, evaluation=evaluation)
 
 
-def _pair(values: dict[str, Any]) -> Pair:
+def pair(values: dict[str, Any]) -> Pair:
+    """Teacher and student."""
     return Pair(**{name: values[name] for name in Pair.__slots__})
 
 
-def _schedule(values: dict[str, Any], epochs: int) -> Schedule:
+def schedule(values: dict[str, Any], epochs: int) -> Schedule:
+    """How students are trained for so many epochs."""
     return Schedule(epochs, *(values[name] for name in ("batch_size", "learning_rate", "amp", "seed")))

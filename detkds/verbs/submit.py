@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,24 @@ from detkds.config import RunConfig, is_remote
 from detkds.errors import ConfigError
 from detkds.kubeflow.package import VOLUMES, compiled, parameter_defaults, with_resources
 from detkds.kubeflow.remote import Cluster, Endpoint, Outcome, Pace
+from detkds.lint import ImagePolicy, Package, examine
 from detkds.storage.s3_settings import ENDPOINT
 from detkds.storage.uri import open_store
 
-DIGEST = re.compile(r"^[^@\s]+@sha256:[0-9a-f]{64}$")
+
+@dataclass(frozen=True)
+class Images:
+    """The containers of a run.
+
+    Args:
+        tasks: of the tasks with a GPU.
+        light: of the tasks without a detector; empty: the same.
+        any_name: accept images that are named by a tag instead of a digest.
+    """
+
+    tasks: str
+    light: str = ""
+    any_name: bool = False
 
 
 def submit(
@@ -28,10 +42,10 @@ def submit(
     endpoint: Endpoint,
     *,
     home: Path,
-    image: str,
-    any_image: bool,
+    images: Images,
     recipe: str,
     experiment: str,
+    service_account: str,
     trust: bool,
     pace: Pace,
     wait: bool,
@@ -44,14 +58,16 @@ def submit(
         ClusterError: the API cannot be reached or refuses.
     """
     config = run_config.load(path)
-    _check(path, config, image, any_image)
-    parameters = _parameters(config, home.resolve(), trust, console) | {"image": image}
+    _check(path, config, images)
+    parameters = _parameters(config, home.resolve(), trust, console)
+    parameters |= {"work": f"s3://{config.store.bucket}/work", "image": images.tasks, "light_image": images.light or images.tasks}
     pipeline = "transfer" if recipe else "search"
-    package = with_resources(compiled(pipeline), config.resources, config.claims())
+    package = with_resources(compiled(pipeline), config.resources, config.claims(), train_nodes=config.train.nodes)
     known = parameter_defaults(package)
     values = {name: value for name, value in {**parameters, "recipe": recipe}.items() if name in known}
+    _examine(path, package, values, images)
     cluster = Cluster(endpoint)
-    run = cluster.create(package, values, name=config.name, experiment=experiment)
+    run = cluster.create(package, values, name=config.name, experiment=experiment, service_account=service_account)
     console.print(f"run {run}: {cluster.page(run)}", markup=False, soft_wrap=True)
     if not wait:
         return Outcome.SUCCEEDED
@@ -71,7 +87,7 @@ def follow(run: str, cluster: Cluster, *, pace: Pace, console: Console, results:
     return outcome
 
 
-def _check(path: Path, config: RunConfig, image: str, any_image: bool) -> None:
+def _check(path: Path, config: RunConfig, images: Images) -> None:
     """What only a cluster asks of a run.
 
     Raises:
@@ -82,15 +98,21 @@ def _check(path: Path, config: RunConfig, image: str, any_image: bool) -> None:
         faults.append(f"data.root is the folder {config.data.root}, which no pod can read; put it into the store: detkds data push")
     if config.teacher.train:
         faults.append("teacher.train is for this machine; train it once with detkds run, and name its file as teacher.checkpoint")
-    if config.resources.gpus > 1:
-        faults.append(f"resources.gpus is {config.resources.gpus}, but a task trains on one GPU so far; set it to 1")
-    if not any_image and not DIGEST.match(image):
-        faults.append(
-            f"image {image!r} must be named by digest (NAME@sha256:...), because Kubeflow's cache takes a rebuilt tag for the old one; "
-            "see images/digests.txt, or accept any with --any-image"
-        )
+    if not images.tasks:
+        faults.append("no image is named: give --image or DETKDS_IMAGE; `make images` builds one and build/images.json names it")
     if faults:
         raise ConfigError("\n".join(f"{path}: {fault}" for fault in faults))
+
+
+def _examine(path: Path, package: str, values: Mapping[str, Any], images: Images) -> None:
+    """Hold the package against the rules of a cluster, so that a run does not fail there after hours of waiting.
+
+    Raises:
+        ConfigError: one line a fault.
+    """
+    findings = examine(Package.parse(package), values, ImagePolicy(digest=not images.any_name))
+    if findings:
+        raise ConfigError("\n".join(f"{path}: {finding}" for finding in findings))
 
 
 def _parameters(config: RunConfig, home: Path, trust: bool, console: Console) -> dict[str, Any]:
@@ -104,6 +126,7 @@ def _parameters(config: RunConfig, home: Path, trust: bool, console: Console) ->
     version = launch.data_version(config, checkpoint) if asked else ""
     values = launch.parameters(config, teacher, checkpoint, student, f"s3://{config.store.bucket}/runs", version=version)
     values["student_checkpoint"] = _in_store(config, config.student.checkpoint or "")
+    values["work"] = f"s3://{config.store.bucket}/work"
     return {name: _mounted(value) for name, value in values.items()}
 
 

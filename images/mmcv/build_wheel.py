@@ -44,7 +44,8 @@ def cache_folder(mmcv_version: str, sha256: str) -> Path:
     """The folder of the wheel for this source and these versions, on this kind of machine."""
     root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     python = f"cp{sys.version_info.major}{sys.version_info.minor}"
-    device = "cuda" if os.environ.get("FORCE_CUDA") == "1" else "cpu"
+    architectures = re.sub(r"[^0-9A-Za-z.+]+", "_", os.environ.get("TORCH_CUDA_ARCH_LIST", ""))
+    device = f"cuda{architectures}" if os.environ.get("FORCE_CUDA") == "1" else "cpu"
     key = [PACKAGE, mmcv_version, sha256[:8], f"torch{version('torch')}", python, platform.machine(), device]
     return root / "detkds" / "wheels" / "-".join(key)
 
@@ -79,7 +80,8 @@ def arrange(source: Path) -> None:
 
 def build(source: Path, folder: Path) -> Path:
     """Compile the operators and pack the wheel into `folder`."""
-    environment = {**os.environ, "MMCV_WITH_OPS": "1", "CFLAGS": "-O2 -g0", "MAX_JOBS": str(os.cpu_count() or 1)}
+    jobs = os.environ.get("MAX_JOBS") or str(os.cpu_count() or 1)
+    environment = {**os.environ, "MMCV_WITH_OPS": "1", "CFLAGS": "-O2 -g0", "MAX_JOBS": jobs}
     options = ["--no-deps", "--no-build-isolation", "--no-cache-dir", "--wheel-dir", str(folder)]
     run([sys.executable, "-m", "pip", "wheel", "--quiet", str(source), *options], source, environment)
     (wheel,) = folder.glob("*.whl")

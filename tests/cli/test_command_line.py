@@ -79,12 +79,6 @@ def test_check_accepts_the_examples(name: str) -> None:
     assert f"examples/{name}: good" in result.stdout
 
 
-def test_a_plan_for_several_gpus_is_refused_when_run() -> None:
-    result = detkds("run", "examples/coco.yaml")
-    assert result.returncode == 2
-    assert "resources.gpus is 8, but a task trains on one GPU" in result.stderr
-
-
 def test_check_reads_the_blood_cells(shared_data: Path) -> None:
     result = detkds("check", "examples/bccd.yaml")
     assert result.returncode == 0, result.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,28 @@ class StoreContract:
         assert before == [store.stat("k")]
         store.put_bytes(b"two", "k")
         assert store.list() != before
+
+    def test_exchange_stores_only_over_what_was_seen(self, store: Store) -> None:
+        first = store.exchange(b"one", "k", None)
+        assert first is not None
+        assert store.exchange(b"two", "k", None) is None
+        assert store.exchange(b"two", "k", f"{first}0") is None
+        assert store.get_bytes("k") == b"one"
+        second = store.exchange(b"two, longer", "k", first)
+        found = store.stat("k")
+        assert found is not None
+        assert found.etag == second != first
+        assert store.exchange(b"three", "k", first) is None
+        assert store.get_bytes("k") == b"two, longer"
+        store.delete("k")
+        assert store.exchange(b"four", "k", second) is None
+        assert not store.exists("k")
+
+    def test_objects_know_when_they_were_stored(self, store: Store) -> None:
+        store.put_bytes(b"x", "k")
+        for found in (store.stat("k"), *store.list()):
+            assert found is not None
+            assert abs(found.modified - time.time()) < 3600
 
     def test_delete(self, store: Store) -> None:
         store.put_bytes(b"x", "k")

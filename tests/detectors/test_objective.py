@@ -71,11 +71,11 @@ def test_candidates_share_batches_and_draws(objective: ProxyObjective, monkeypat
     seen: dict[str, list[tuple[float, float]]] = {}
     advance = module.Training._advance
 
-    def watch(self: Any, batch: Any) -> dict[str, float]:
-        losses = advance(self, batch)
+    def watch(self: Any, model: Any, batch: Any, stop: Any) -> Any:
+        ended = advance(self, model, batch, stop)
         pixels = float(sum(image.float().sum() for image in batch["inputs"]))
         seen.setdefault(self.distiller.recipe.digest, []).append((pixels, torch.initial_seed()))
-        return losses
+        return ended
 
     monkeypatch.setattr(module.Training, "_advance", watch)
     objective(Recipe(), Goal())

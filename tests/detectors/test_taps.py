@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 import torch
+from shrink import shrink
 from torch import nn
 
+from detkds.detectors import adapt, build_detector, load_config
 from detkds.detectors.taps import NeckShape, neck_shape, tap
 from detkds.errors import ConfigError
 
@@ -36,6 +38,19 @@ def test_a_two_stage_detector_leaves_its_sampled_proposals(tiny: Callable[..., n
     assert deltas.shape == (len(tapped.rois), 12)
     assert tapped.rois.shape[1] == 5
     assert set(tapped.rois[:, 0].tolist()) == {0.0, 1.0}
+
+
+def test_a_detr_leaves_the_answers_of_its_decoder_layers(batch: dict[str, Any]) -> None:
+    config = shrink(load_config("dino/dino-4scale_r50_8xb2-12e_coco", trust=False))
+    detector = build_detector(adapt(config, ("ring", "bar", "dot")).config, seed=0)
+    with tap(detector) as tapped:
+        detector(**detector.data_preprocessor(batch, True), mode="loss")
+    assert [level.shape[-1] for level in tapped.levels] == [12, 6, 3, 2]
+    scores, boxes = tapped.outputs
+    assert (scores.shape[:2], scores.shape[3]) == ((2, 2), 3)  # layers, images, classes
+    assert scores.shape[2] > 12  # queries to be denoised come first
+    assert boxes.shape == (*scores.shape[:3], 4)
+    assert tapped.rois is None
 
 
 def test_no_hook_stays_behind(tiny: Callable[..., nn.Module], batch: dict[str, Any]) -> None:

@@ -2,42 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import random
 from pathlib import Path
 from typing import Any
 
 import pytest
+from small_worlds import IMAGES, coco_example, world
 
 from detkds.errors import ArtifactError
 from detkds.evaluation import bounds, evaluate
-
-IMAGES, CLASSES = 6, 2
-
-
-def box(draw: random.Random) -> list[float]:
-    return [draw.randrange(0, 60), draw.randrange(0, 60), draw.randrange(0, 40), draw.randrange(1, 40)]
-
-
-def world(seed: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Six images of crowded, degenerate and overlapping boxes, and a detector that is right now and then."""
-    draw = random.Random(seed)
-    annotations = [
-        {"id": i, "image_id": draw.randrange(IMAGES), "category_id": draw.randrange(CLASSES), "bbox": box(draw), "iscrowd": int(i % 7 == 0)}
-        for i in range(14)
-    ]
-    truth = {
-        "images": [{"id": i, "width": 100, "height": 100} for i in range(IMAGES)],
-        "categories": [{"id": i, "name": str(i)} for i in range(CLASSES)],
-        "annotations": annotations,
-    }
-    hits = [{**draw.choice(annotations), "score": draw.choice((0.2, 0.5, 0.9))} for _ in range(12)]
-    misses = [
-        {"image_id": draw.randrange(IMAGES), "category_id": draw.randrange(CLASSES), "bbox": box(draw), "score": draw.random()}
-        for _ in range(8)
-    ]
-    keys = ("image_id", "category_id", "bbox", "score")
-    return truth, [{key: detection[key] for key in keys} for detection in (*hits, *misses)]
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -90,9 +62,7 @@ def test_detections_of_unseen_images_are_refused() -> None:
 
 @pytest.mark.parametrize("kind", ["bbox", "segm"])
 def test_ends_of_the_range_on_real_ground_truth(shared_data: Path, kind: Any) -> None:
-    folder = shared_data / "cocoapi_results"
-    truth = json.loads((folder / "instances_val2014_100.json").read_text())
-    detections = json.loads((folder / f"instances_val2014_fake{kind}100_results.json").read_text())
+    truth, detections = coco_example(shared_data, kind)
     assert bounds(truth, [], [], kind=kind) == (0.0, pytest.approx(1))
     final = evaluate(truth, detections, kind=kind).figures["AP"]
     assert bounds(truth, detections, {image["id"] for image in truth["images"]}, kind=kind) == pytest.approx((final, final))

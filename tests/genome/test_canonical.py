@@ -15,7 +15,8 @@ FORMS = [
 
 @pytest.mark.parametrize("semantics", ["paper", "released"])
 def test_a_canonical_form_is_its_own_and_keeps_knowledge(semantics: str) -> None:
-    assert len(FORMS) == 3 * 4 * 7 * 6 * 7 + 9 * 7 + 5 * 5
+    # attentions 4 and 6 ours, of fgbg and instance one more; scales 7; norms 6 and softmax; distances 7
+    assert len(FORMS) == (10 + 11 + 11) * 7 * 7 * 7 + 10 * 8 + 5 * 6
     for form in FORMS:
         folded = canonical(form, semantics)
         assert canonical(folded, semantics) == folded
@@ -61,6 +62,16 @@ def test_folding_scales_the_weight_by_a_factor_of_the_form() -> None:
         ("logits: reshape_C | l1", "logits: none | l1"),
         ("logits: reshape_N | kl", "logits: reshape_N | kl"),
         ("localization: pow2 | giou", "localization: pow2 | giou"),
+        # weights of positions, where the distance does not look at them; an average by scores is no correlation
+        ("global: score > scale_2 > none | kl", "global: none > scale_2 > none | kl"),
+        ("global: score > none > norm_HW | pearson", "global: none > none > none | pearson"),
+        ("global: score > none > norm_HW | l2", "global: score > none > norm_HW | l2"),
+        ("fgbg: even > none > norm_N | ssim bg 4", "fgbg: none > none > norm_N | ssim bg 4"),
+        ("fgbg: even > local_2 > none | l2", "fgbg: even > none > none | l2"),
+        ("global: tatt > none > norm_HW | l2 x 5", "global: tatt > none > none | pearson x 10"),
+        ("logits: score | cor", "logits: none | cor"),
+        ("logits: reshape_N | bce", "logits: none | bce"),
+        ("localization: sigmoid | kl", "localization: none | kl"),
     ],
 )
 def test_a_rule(text: str, folded: str) -> None:

@@ -17,7 +17,8 @@ from detkds.genome import SLOTS, Genome, Knowledge
 def genomes(draw: st.DrawFn) -> Genome:
     knowledge = draw(st.sampled_from(Knowledge))
     *transforms, distance = (draw(st.sampled_from(words)) for words in SLOTS[knowledge].values())
-    return Genome(knowledge, tuple(transforms), distance, draw(st.floats(0, 1000)))
+    background = draw(st.floats(0, 1000)) if knowledge is Knowledge.FGBG else 0.5
+    return Genome(knowledge, tuple(transforms), distance, draw(st.floats(0, 1000)), background)
 
 
 @settings(deadline=None)
@@ -33,6 +34,28 @@ def test_text_form() -> None:
     assert str(Genome(Knowledge.LOGITS, ("none",), "cor", 0.1)) == "logits: none | cor x 0.1"
 
 
+def test_fgbg_may_weigh_its_background() -> None:
+    genome = Genome.parse("fgbg: even > none > none | l2 x 2 bg 4")
+    assert (genome.weight, genome.background) == (2, 4)
+    assert str(genome) == "fgbg: even > none > none | l2 x 2 bg 4"
+    assert genome.to_json()["background"] == 4
+    assert Genome.parse("fgbg: none > none > none | l2 bg 0.1").background == 0.1
+    usual = Genome.parse("fgbg: none > none > none | l2 bg 0.5")
+    assert usual == Genome.parse("fgbg: none > none > none | l2")
+    assert str(usual).endswith("l2 x 1")
+    assert "background" not in usual.to_json()
+    assert genome.with_weight(3).with_slot("distance", "l1").background == 4
+
+
+def test_words_say_what_they_need() -> None:
+    assert not Genome.parse("global: tatt > none > none | l2").needs_responses
+    assert Genome.parse("global: score > none > none | l2").needs_responses
+    assert Genome.parse("instance: general > none > none | l2").needs_responses
+    assert Genome.parse("logits: none | l2").needs_responses
+    assert Genome.parse("global: generate > none > none | l2").needs_generator
+    assert not Genome.parse("logits: none | l2").needs_generator
+
+
 def test_spaces_are_free_and_a_missing_weight_is_one() -> None:
     assert Genome.parse("  fgbg:none>none >norm_C|l2 ") == Genome(Knowledge.FGBG, ("none", "none", "norm_C"), "l2", 1.0)
 
@@ -45,13 +68,16 @@ def test_spaces_are_free_and_a_missing_weight_is_one() -> None:
         ("global: none > scale2 > none | l2", "unknown global scale 'scale2': did you mean scale_2?"),
         ("global: none > none > norm_bach | l2", "unknown global norm 'norm_bach': did you mean norm_batch?"),
         ("logits: none | person x 2", "unknown logits distance 'person': did you mean pearson?"),
-        ("localization: none | l1", "unknown localization distance 'l1': choose from iou, ciou, eiou, giou, diou."),
+        ("localization: none | huber", "unknown localization distance 'huber': choose from iou, ciou, eiou, giou, diou, kl."),
         ("global: none > none | l2", "a global genome has 3 transform slot(s) (attention > scale > norm), got 2: none > none;"),
         ("logits: none > none | l2", "a logits genome has 1 transform slot(s) (transform), got 2"),
         ("global: none > none > none | l2 x much", "'much' is no weight"),
         ("global: none > none > none | l2 x -1", "a weight lies between 0 and 1000, got -1"),
         ("global: none > none > none | l2 x 1001", "a weight lies between 0 and 1000, got 1001"),
         ("global: none > none > none | l2 x nan", "a weight lies between 0 and 1000, got nan"),
+        ("fgbg: none > none > none | l2 x 1 bg much", "'much' is no weight"),
+        ("fgbg: none > none > none | l2 bg -1", "the weight of background lies between 0 and 1000, got -1"),
+        ("global: none > none > none | l2 bg 2", "only fgbg genomes weigh background, got bg 2 in a global genome; leave bg out."),
         ("global: none > none > none", "is no genome: the form is"),
         ("none > none > none | l2", "is no genome: the form is"),
         ("", "is no genome: the form is"),

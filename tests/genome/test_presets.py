@@ -6,7 +6,7 @@ import pytest
 
 from detkds.errors import GenomeError
 from detkds.genome import Knowledge, Recipe
-from detkds.genome.presets import names, preset, source
+from detkds.genome.presets import ABSENT, left_out, names, preset, source
 
 
 @pytest.mark.parametrize("name", names())
@@ -42,7 +42,19 @@ def test_pkd_is_the_squared_error_of_standardised_channels() -> None:
     assert str(preset("pkd")) == "global: none > none > norm_batch | l2 x 1"
 
 
-@pytest.mark.parametrize("call", [preset, source])
+def test_presets_say_what_they_leave_out() -> None:
+    assert "GcBlock" in left_out("fgd")
+    assert left_out("fitnets") == left_out("mgd") == ""
+
+
+@pytest.mark.parametrize(("name", "reason"), [("diffkd", "diffusion model"), ("MasKD", "learned on the teacher")])
+def test_a_method_that_no_genome_expresses_is_refused_with_the_reason(name: str, reason: str) -> None:
+    assert name.lower() in ABSENT
+    with pytest.raises(GenomeError, match=f"no preset {name}: .*{reason}.*choose from fitnets"):
+        preset(name)
+
+
+@pytest.mark.parametrize("call", [preset, source, left_out])
 def test_an_unknown_name_is_answered_with_the_nearest(call: object) -> None:
     with pytest.raises(GenomeError, match="did you mean detkds-one-stage"):
         call("detkds-onestage")  # type: ignore[operator]

@@ -48,6 +48,25 @@ def test_one_genome_a_knowledge() -> None:
         Recipe((GLOBAL, GLOBAL.with_weight(1)))
 
 
+def test_maps_of_attention_stand_beside_the_features() -> None:
+    text = "global: jatt > none > none | l2 x 2\nglobal: cmap > none > none | l2 x 3\nglobal: smap > none > none | l2 x 4"
+    recipe = Recipe.parse(text)
+    assert str(recipe) == text
+    assert Recipe(recipe.genomes[::-1]) == recipe
+    assert Recipe.from_json(json.loads(recipe.dumps())) == recipe
+    assert recipe.weights == {Knowledge.GLOBAL: 2}
+    with pytest.raises(GenomeError, match="one genome a knowledge, got 2 for global smap"):
+        Recipe((*recipe.genomes, recipe.genomes[2].with_weight(1)))
+
+
+def test_a_recipe_needs_what_its_active_genomes_need() -> None:
+    recipe = Recipe.parse("global: score > none > none | l2\nfgbg: generate > none > none | l2")
+    assert recipe.needs_responses
+    assert recipe.needs_generator
+    assert not recipe.with_weights((0, 1)).needs_responses
+    assert not recipe.with_weights((1, 0)).needs_generator
+
+
 def test_the_released_semantics_lacks_three_distances() -> None:
     for distance in ("kl", "cosine", "ssim"):
         with pytest.raises(GenomeError, match=f"semantics released has no distance {distance}"):

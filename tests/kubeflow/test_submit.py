@@ -179,13 +179,24 @@ def test_what_no_pod_can_read_is_refused_before_anything_is_sent(detkds: Submit,
         (tmp_path / "annotations" / f"{name}.json").write_text("{}")
         (tmp_path / name).mkdir()
     path = tmp_path / "run.yaml"
-    path.write_text(RUN.format(root=".").replace("queue: gpu", "gpus: 2"))
+    path.write_text(RUN.format(root="."))
     with serving(FakeApi([DONE])) as api:
-        result = detkds("submit", "run.yaml", "--endpoint", api.url, "--image", "detkds:latest")
+        result = detkds("submit", "run.yaml", "--endpoint", api.url, "--any-image")
     assert result.returncode == 2
-    for words in ("data.root is the folder", "resources.gpus is 2", "image 'detkds:latest' must be named by digest"):
+    for words in ("data.root is the folder", "no image is named: give --image"):
         assert words in result.stderr
     assert api.asked == []
+
+
+def test_an_image_named_by_a_tag_is_refused_unless_it_is_wanted(submit: Submit) -> None:
+    with serving(FakeApi([DONE])) as api:
+        refused = submit(api, "--image", "registry.example/detkds:0.1.0")
+        assert api.asked == []
+        wanted = submit(api, "--image", "registry.example/detkds:0.1.0", "--any-image", "--service-account", "detkds-runner")
+    assert refused.returncode == 2
+    assert "digest" in refused.stderr
+    assert wanted.returncode == 0, wanted.stderr
+    assert api.runs[0]["service_account"] == "detkds-runner"
 
 
 def test_the_stock_client_submits_the_compiled_pipeline(tmp_path: Path) -> None:

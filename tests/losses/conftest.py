@@ -9,9 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from detkds.genome import Genome
 from detkds.losses import Response, Views
 
 STRIDES = (8, 16)
+BINS = 5
 SIZES = ((13, 10), (7, 5))
 """Odd heights and widths, so that every scale has a rest."""
 BOXES = (
@@ -39,13 +41,36 @@ def gradients() -> Callable[[Tensor, Views], list[Tensor]]:
 
 
 @pytest.fixture(scope="session")
+def leaves_of() -> Callable[[Views], list[Tensor]]:
+    """What of the views takes a gradient."""
+    return student_tensors
+
+
+@pytest.fixture(scope="session")
+def says_nothing() -> Callable[[Genome, str], bool]:
+    """Whether a genome leaves nothing to compare, under a semantics."""
+    return empty_handed
+
+
+@pytest.fixture(scope="session")
 def imitate() -> Callable[[Views], Views]:
     """Turns views into those of a student that has the teacher's values."""
 
     def copy(views: Views) -> Views:
-        return replace(views, student_levels=views.teacher_levels, student_response=views.teacher_response)
+        levels = views.teacher_levels
+        return replace(views, student_levels=levels, generated=levels, student_response=views.teacher_response)
 
     return copy
+
+
+def empty_handed(genome: Genome, semantics: str) -> bool:
+    """Words that leave nothing to compare: a map of one channel has no direction over channels, one value a channel no shape over
+    positions."""
+    slots = genome.slots
+    attention, norm, distance = (slots.get(slot) for slot in ("attention", "norm", "distance"))
+    over_channels = norm == "norm_C" or distance == "cosine" or (semantics == "released" and distance == "pearson")
+    over_positions = semantics == "paper" and (norm in ("norm_HW", "norm_minmax") or distance in ("kl", "pearson"))
+    return (attention == "smap" and over_channels) or (attention == "cmap" and over_positions)
 
 
 def random_views(
@@ -60,7 +85,7 @@ def random_views(
     requires_grad: bool = False,
     seed: int = 0,
 ) -> Views:
-    """Student and teacher drawn from normal distributions; the student's side takes gradients on request."""
+    """Student and teacher drawn from normal distributions; the student's side takes gradients on request. Five bins a side."""
     generator = torch.Generator().manual_seed(seed)
     height, width = (sizes[0][0] * strides[0], sizes[0][1] * strides[0])
     if boxes is None:
@@ -69,7 +94,10 @@ def random_views(
         tuple((torch.randn(samples, channels, h, w, generator=generator) * spread).to(dtype) for h, w in sizes) for spread in (0.8, 1.0)
     ]
     responses = [_response(samples, classes, sizes, strides, dtype, generator) for _ in range(2)]
-    views = Views(levels[0], levels[1], tuple(strides), tuple(boxes), (height, width), responses[0], responses[1])
+    bins = [tuple(torch.randn(samples, 4 * BINS, h, w, generator=generator).to(dtype) for h, w in sizes) for _ in range(2)]
+    generated = tuple(torch.randn(level.shape, generator=generator).to(dtype) for level in levels[0])
+    heads = [replace(response, bins=of_side) for response, of_side in zip(responses, bins, strict=True)]
+    views = Views(*levels, tuple(strides), tuple(boxes), (height, width), *heads, generated=generated)
     if requires_grad:
         for tensor in student_tensors(views):
             tensor.requires_grad_()
@@ -92,6 +120,8 @@ def _response(
 
 
 def student_tensors(views: Views) -> list[Tensor]:
-    """What takes a gradient: neck levels, scores, boxes."""
-    assert views.student_response is not None
-    return [*views.student_levels, *views.student_response.scores, *views.student_response.boxes]
+    """What takes a gradient: neck levels, scores, boxes, bins, generated levels."""
+    response = views.student_response
+    assert response is not None
+    assert response.bins is not None
+    return [*views.student_levels, *response.scores, *response.boxes, *response.bins, *views.generated]

@@ -38,6 +38,14 @@ def with_student_level(views: Views, value: float) -> Views:
         "logits: none | cor x 10",
         "logits: softmax_C | kl x 0.1",
         "localization: pow2 | iou",
+        "global: tatt > none > none | l2\nglobal: smap > none > softmax | l1\nglobal: cmap > none > softmax | l1",
+        "global: jatt > scale_2 > none | l2",
+        "fgbg: even > none > none | l2 bg 4",
+        "fgbg: score > local_2 > norm_C | l1",
+        "instance: general > none > none | l2",
+        "instance: generate > none > none | l2",
+        "logits: score | bce",
+        "localization: none | kl",
     ],
 )
 def test_workable_recipes_pass(text: str, make_views: MakeViews):
@@ -68,6 +76,20 @@ def test_zero_gradient(make_views: MakeViews):
     assert reason("fgbg: none > none > none | l1", make_views(boxes=(torch.zeros(0, 4), torch.zeros(0, 4)))) == "zero-gradient"
 
 
+def test_unsupported_where_the_pair_lacks_what_a_word_reads(make_views: MakeViews):
+    views = make_views()
+    student = views.student_response
+    assert student is not None
+    proposals = student.apply(lambda tensor: tensor.flatten(2).transpose(0, 2).flatten(1)[:, :, None, None][:7])
+    two_stage = replace(views, student_response=proposals, teacher_response=proposals)
+    assert reason("global: score > none > none | l2", two_stage) == "unsupported"
+    assert reason("instance: general > none > none | l2", two_stage) == "unsupported"
+    assert reason("global: generate > none > none | l2", replace(views, generated=())) == "unsupported"
+    assert reason("localization: none | kl", replace(views, student_response=replace(student, bins=None))) == "unsupported"
+    other = tuple(bins[:, :16] for bins in student.bins or ())
+    assert reason("localization: none | kl", replace(views, student_response=replace(student, bins=other))) == "unsupported"
+
+
 def test_ascending_where_the_teacher_itself_has_the_higher_loss(make_views: MakeViews):
     # The published mask hides other places of the teacher than of the student: a student of small values is nearer to the
     # half-hidden teacher than the teacher is.
@@ -96,6 +118,9 @@ def test_the_probe_leaves_the_views_alone(make_views: MakeViews):
         ("global: none > none > norm_HW | l2 x 1", "global: none > none > none | pearson x 1", 2.0),
         ("global: none > local_2 > none | l1 x 1", "global: none > none > none | l1 x 1", 1.0),
         ("logits: reshape_N | l1 x 1", "logits: reshape_C | l1 x 4", 0.25),
+        ("global: score > none > none | kl x 3", "global: none > none > none | kl x 1", 3.0),
+        ("fgbg: even > none > none | ssim bg 2", "fgbg: none > none > none | ssim bg 2", 1.0),
+        ("localization: pow2 | kl", "localization: none | kl", 1.0),
     ],
 )
 def test_signatures_of_equal_losses_differ_by_the_factor(text: str, other: str, factor: float, make_views: MakeViews):
@@ -111,6 +136,10 @@ def test_signatures_of_equal_losses_differ_by_the_factor(text: str, other: str, 
         "global: none > scale_2 > none | l2",
         "global: none > none > none | smooth_l1",
         "logits: none | l2",
+        "global: tatt > none > none | l2",
+        "global: jatt > none > none | l2",
+        "global: score > none > none | l2",
+        "global: generate > none > none | l2",
         "global: none > none > none | l2\nlogits: none | l2",
     ],
 )

@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from detkds.genome import SLOTS, Genome, Knowledge, Recipe
+from detkds.genome import Genome, Knowledge, Recipe
+from detkds.genome.vocabulary import PAPER_SLOTS
 from detkds.losses import RecipeLoss, Views
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks" / "losses"
@@ -24,8 +25,8 @@ def reference(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def genomes(knowledge: Knowledge) -> list[Genome]:
-    """Every word beside every distance, with the other slots filled."""
-    slots = SLOTS[knowledge]
+    """Every word of the paper beside every distance, with the other slots filled."""
+    slots = PAPER_SLOTS[knowledge]
     filled = {"attention": "satt", "scale": "local_2", "norm": "norm_C", "transform": "none"}
     found = []
     for distance in slots["distance"]:

@@ -101,6 +101,23 @@ def test_views_without_what_a_genome_compares_are_refused(make_views: MakeViews)
         RecipeLoss(Recipe((Genome.parse("logits: none | l1"),)))(without_heads, 0)
 
 
+def test_words_that_the_pair_does_not_serve_are_refused(make_views: MakeViews):
+    views = make_views()
+    student = views.student_response
+    assert student is not None
+    headless = replace(views, student_response=None, generated=())
+    for text, message in {
+        "global: score > none > none | l2": "score reads scores at each cell of the neck's levels",
+        "instance: general > none > none | l2": "general reads scores at each cell",
+        "fgbg: generate > none > none | l2": "generate compares levels made by a trained adapter",
+    }.items():
+        with pytest.raises(ConfigError, match=message):
+            RecipeLoss(Recipe.parse(text))(headless, 0)
+    without_bins = replace(views, student_response=replace(student, bins=None))
+    with pytest.raises(ConfigError, match="localization kl compares bins of distances"):
+        RecipeLoss(Recipe.parse("localization: none | kl"))(without_bins, 0)
+
+
 def test_misaligned_views_are_refused():
     a, b = torch.zeros(1, 2, 4, 4), torch.zeros(1, 2, 4, 5)
     with pytest.raises(ConfigError, match=r"neck levels .* equal shapes, got \[\(1, 2, 4, 4\)\] and \[\(1, 2, 4, 5\)\]"):

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 # Left out on purpose: docs/adr/0001.
-ABSENT = {"opencv-python", "imagecorruptions-imaug"}
+ABSENT = {"opencv-python", "imagecorruptions-imaug", "appdirs", "pandas", "seaborn"}
 
 
 @pytest.fixture(scope="module")

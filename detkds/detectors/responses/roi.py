@@ -8,28 +8,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from detkds.detectors.responses.answers import Answers, Family, best, response
+from detkds.detectors.taps import Tapped
 from detkds.losses.views import Response
 
 ROI_HEADS = frozenset({"StandardRoIHead", "DynamicRoIHead", "PISARoIHead", "CascadeRoIHead"})
 BOX_HEADS = frozenset({"BBoxHead", "ConvFCBBoxHead", "Shared2FCBBoxHead", "Shared4Conv1FCBBoxHead"})
 
 
-class RoI:
-    """Reads the box heads of a student and a teacher on the proposals that the student trains on in this step.
-
-    Scores are the softmax over classes without the background's column. A proposal's box is that of the class that the teacher finds best,
-    on both sides, so that like is compared with like; a class-agnostic head has but one box. A cascade teacher refines the proposals stage
-    by stage, its logits averaged over the stages and its box the last stage's, as in its own prediction.
-
-    Args:
-        student: a detector that `reads` accepts, with a single stage.
-        teacher: the same, or a cascade.
-    """
-
-    name = "two-stage"
-
-    def __init__(self, student: Any, teacher: Any) -> None:
-        self.student, self.teacher = student.roi_head, teacher.roi_head
+class RoI(Family):
+    """Two-stage detectors, with one box head or a cascade of them; a mask head beside it is not looked at."""
 
     @staticmethod
     def reads(detector: nn.Module) -> bool:
@@ -37,28 +25,55 @@ class RoI:
         roi_head: Any = getattr(detector, "roi_head", None)
         return type(roi_head).__name__ in ROI_HEADS and all(map(_reads_head, _stages(roi_head)))
 
-    @staticmethod
-    def mismatch(student: Any, teacher: Any) -> str | None:
-        """Why the responses of two detectors of this family cannot be compared, or None."""
-        return "a cascade student trains each stage on other proposals" if isinstance(student.roi_head.bbox_head, nn.ModuleList) else None
+    def answers(self, tapped: Tapped, samples: Any) -> list[Answers]:
+        """The surest of the proposals that the student trained on, each with the box of its own best class."""
+        assert tapped.outputs is not None
+        assert tapped.rois is not None
+        scores = tapped.outputs[0].float().softmax(1)[:, :-1]
+        boxes = box_of(self.detector.roi_head.bbox_head, tapped.rois, tapped.outputs[1], scores.detach().argmax(1))
+        images = tapped.rois[:, 0]
+        return [best(Answers(scores[images == index], boxes[images == index])) for index in range(len(samples))]
 
-    def __call__(self, outputs: Any, rois: Tensor | None, levels: Sequence[Tensor]) -> tuple[Response, Response]:
-        """The student's and the teacher's response, one level of shape (R, …, 1, 1); the teacher's without gradient.
+    def asked(self, levels: Sequence[Tensor], samples: Any, about: Sequence[Answers]) -> list[tuple[Tensor, Answers]]:
+        """Scores and refined box of each of the student's boxes, taken as proposals."""
+        places = torch.cat([answers.boxes for answers in about])
+        numbers = torch.cat([torch.full((len(answers.boxes), 1), float(index)).to(places) for index, answers in enumerate(about)])
+        rois = torch.cat([numbers, _inside(places, levels[0], _extractor(self.detector.roi_head, 0).featmap_strides[0])], 1)
+        scores, boxes, _ = run_stages(self.detector.roi_head, levels, rois)
+        counts = [len(answers.boxes) for answers in about]
+        images = zip(torch.split(scores, counts), torch.split(boxes, counts), strict=True)
+        return [(torch.arange(len(image[0]), device=boxes.device), Answers(*image)) for image in images]
 
-        Args:
-            outputs: scores (R, K + 1) and deltas (R, 4 K or 4) of the student's box head in this step.
-            rois: (R, 5) the proposals they belong to.
-            levels: the teacher's neck levels.
-        """
+
+class Proposals:
+    """Reads the box heads of a two-stage student and teacher on the proposals that the student trains on in this step.
+
+    Scores are the softmax over classes without the background's column. A proposal's box is that of the class that the teacher finds best,
+    on both sides, so that like is compared with like; a class-agnostic head has but one box. A cascade teacher refines the proposals stage
+    by stage, its logits averaged over the stages and its box the last stage's, as in its own prediction.
+
+    Args:
+        student: a detector of the family RoI, with a single stage.
+        teacher: the same, or a cascade.
+    """
+
+    def __init__(self, student: Any, teacher: Any) -> None:
+        self.student, self.teacher = student.roi_head, teacher.roi_head
+
+    def __call__(self, tapped: Tapped, levels: Sequence[Tensor], samples: Any) -> tuple[Response, Response]:
+        """The student's and the teacher's response, one level of shape (R, …, 1, 1); the teacher's without gradient."""
+        outputs, rois = tapped.outputs, tapped.rois
+        assert outputs is not None
         assert rois is not None
         with torch.no_grad():
             scores, boxes, labels = run_stages(self.teacher, levels, rois)
-        ours = outputs[0].float().softmax(1)[:, :-1]
-        return _response(ours, box_of(self.student.bbox_head, rois, outputs[1], labels), rois), _response(scores, boxes, rois)
+        ours = Answers(outputs[0].float().softmax(1)[:, :-1], box_of(self.student.bbox_head, rois, outputs[1], labels))
+        return response(ours, rois[:, 1:]), response(Answers(scores, boxes), rois[:, 1:])
 
 
-def _reads_head(head: Any) -> bool:
-    return type(head).__name__ in BOX_HEADS and head.with_cls and head.with_reg and not head.custom_cls_channels
+def is_cascade(detector: Any) -> bool:
+    """Whether a two-stage detector refines its proposals stage by stage."""
+    return isinstance(detector.roi_head.bbox_head, nn.ModuleList)
 
 
 def run_stages(roi_head: Any, levels: Sequence[Tensor], rois: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -73,7 +88,7 @@ def run_stages(roi_head: Any, levels: Sequence[Tensor], rois: Tensor) -> tuple[T
         labels = mean[:, :-1].argmax(1)
         boxes = box_of(head, rois, result["bbox_pred"], labels)
         if stage < len(heads) - 1:
-            rois = torch.cat([rois[:, :1], _inside(boxes, levels[0], roi_head.bbox_roi_extractor[stage].featmap_strides[0])], 1)
+            rois = torch.cat([rois[:, :1], _inside(boxes, levels[0], _extractor(roi_head, stage).featmap_strides[0])], 1)
     return mean.softmax(1)[:, :-1], boxes, labels
 
 
@@ -86,17 +101,20 @@ def box_of(head: Any, rois: Tensor, deltas: Tensor, labels: Tensor) -> Tensor:
 
 
 def _inside(boxes: Tensor, level: Tensor, stride: int) -> Tensor:
-    """Boxes clipped to the padded batch, whose size is the level's times its stride."""
+    """Boxes clipped to the padded batch, whose size is the level's times its stride, with corners in order: pooling takes no others."""
     height, width = (size * stride for size in level.shape[-2:])
-    return torch.stack([corner.clamp(0, limit) for corner, limit in zip(boxes.unbind(1), (width, height, width, height), strict=True)], 1)
+    left, top, right, bottom = (side.clamp(0, limit) for side, limit in zip(boxes.unbind(1), (width, height, width, height), strict=True))
+    return torch.stack([left, top, torch.maximum(left, right), torch.maximum(top, bottom)], 1)
+
+
+def _reads_head(head: Any) -> bool:
+    return type(head).__name__ in BOX_HEADS and head.with_cls and head.with_reg and not head.custom_cls_channels
 
 
 def _stages(roi_head: Any) -> list[Any]:
     return list(roi_head.bbox_head) if isinstance(roi_head.bbox_head, nn.ModuleList) else [roi_head.bbox_head]
 
 
-def _response(scores: Tensor, boxes: Tensor, rois: Tensor) -> Response:
-    """With the proposals' centres as cell centres and their sizes, at least a pixel, as units."""
-    corners = rois[:, 1:].float()
-    centres, sizes = (corners[:, :2] + corners[:, 2:]) / 2, (corners[:, 2:] - corners[:, :2]).clamp(min=1)
-    return Response(*((value[:, :, None, None],) for value in (scores, boxes, centres, sizes)))
+def _extractor(roi_head: Any, stage: int) -> Any:
+    extractors = roi_head.bbox_roi_extractor
+    return extractors[stage] if isinstance(extractors, nn.ModuleList) else extractors

@@ -1,4 +1,4 @@
-"""The attention slot: satt, catt, mask (Eq. 4, 9, 10)."""
+"""The attention slot: satt, catt, mask (Eq. 4, 9, 10); smap, cmap; and tatt, jatt, which look at whole levels."""
 
 from __future__ import annotations
 
@@ -21,19 +21,33 @@ Attention = Callable[[Tensor, Tensor, Generator], tuple[Tensor, Tensor]]
 def spatial_attention(f_NCHW: Tensor, power: float = 1.0) -> Tensor:
     """(HW · softmax_HW(mean_C |f| / τ))^power: (N, 1, H, W), positive, for power 1 of mean 1 over positions."""
     height, width = f_NCHW.shape[2:]
-    energy = f_NCHW.abs().mean(1, keepdim=True).flatten(2) / TAU
-    return _raised_softmax(energy, -1, height * width, power).view(-1, 1, height, width)
+    return _raised_softmax(spatial_map(f_NCHW).flatten(2) / TAU, -1, height * width, power).view(-1, 1, height, width)
 
 
 def channel_attention(f_NCHW: Tensor, power: float = 1.0) -> Tensor:
     """(C · softmax_C(mean_HW |f| / τ))^power (Eq. 9): (N, C, 1, 1), positive, for power 1 of mean 1 over channels."""
-    energy = f_NCHW.abs().mean((2, 3), keepdim=True) / TAU
-    return _raised_softmax(energy, 1, f_NCHW.shape[1], power)
+    return _raised_softmax(channel_map(f_NCHW) / TAU, 1, f_NCHW.shape[1], power)
+
+
+def spatial_map(f_NCHW: Tensor) -> Tensor:
+    """mean_C |f|: (N, 1, H, W), the attention of AT (Zagoruyko & Komodakis, 2017)."""
+    return f_NCHW.abs().mean(1, keepdim=True)
+
+
+def channel_map(f_NCHW: Tensor) -> Tensor:
+    """mean_HW |f|: (N, C, 1, 1)."""
+    return f_NCHW.abs().mean((2, 3), keepdim=True)
 
 
 def _raised_softmax(energy: Tensor, dim: int, total: int, power: float) -> Tensor:
     """(total · softmax)^power, as an exponential: a root of a share that underflowed to 0 would have an infinite gradient."""
     return torch.exp(power * (energy.log_softmax(dim) + math.log(total)))
+
+
+def softmax(f_NCHW: Tensor) -> Tensor:
+    """CHW · softmax(f / τ) over channels and positions together: positive, mean 1. Of smap or cmap it is FGD's attention mask."""
+    flat = f_NCHW.reshape(len(f_NCHW), -1) / TAU
+    return (flat.softmax(1) * flat.shape[1]).view(f_NCHW.shape)
 
 
 def random_mask(f_NCHW: Tensor, generator: Generator) -> Tensor:
@@ -64,6 +78,16 @@ def mask(student: Tensor, teacher: Tensor, generator: Generator) -> tuple[Tensor
     return student * shared, teacher * shared
 
 
+def smap(student: Tensor, teacher: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+    """The spatial attention itself instead of the features: (N, 1, H, W)."""
+    return spatial_map(student), spatial_map(teacher)
+
+
+def cmap(student: Tensor, teacher: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+    """The channel attention itself instead of the features, at every position: (N, C, H, W)."""
+    return channel_map(student).expand_as(student), channel_map(teacher).expand_as(teacher)
+
+
 def satt_root(student: Tensor, teacher: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
     """f · sqrt(A), the published code's spatial attention."""
     return student * spatial_attention(student, 0.5), teacher * spatial_attention(teacher, 0.5)
@@ -79,8 +103,29 @@ def mask_apart(student: Tensor, teacher: Tensor, generator: Generator) -> tuple[
     return student * random_mask(student, generator), teacher * random_mask(teacher, generator)
 
 
+def teacher_attention(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
+    """f · sqrt(A_S A_C), both of the teacher, on either side, so that a squared difference weighs A_S A_C (FGD)."""
+    factor = spatial_attention(teacher, 0.5) * channel_attention(teacher, 0.5)
+    return student * factor, teacher * factor
+
+
+def joint_attention(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
+    """f · sqrt(A_S A_C), A = softmax of both sides' maps added, without gradient (FKD)."""
+    ours = student.detach()
+    height, width = ours.shape[2:]
+    spatial = (spatial_map(ours) + spatial_map(teacher)).flatten(2) / TAU
+    channels = (channel_map(ours) + channel_map(teacher)) / TAU
+    of_positions = _raised_softmax(spatial, -1, height * width, 0.5).view(-1, 1, height, width)
+    factor = of_positions * _raised_softmax(channels, 1, ours.shape[1], 0.5)
+    return student * factor, teacher * factor
+
+
+_MAPS: dict[str, Attention] = {"smap": smap, "cmap": cmap}
 ATTENTIONS: dict[str, dict[str, Attention]] = {
-    "paper": {"none": no_attention, "satt": satt, "catt": catt, "mask": mask},
-    "released": {"none": no_attention, "satt": satt_root, "catt": catt_root, "mask": mask_apart},
+    "paper": {"none": no_attention, "satt": satt, "catt": catt, "mask": mask, **_MAPS},
+    "released": {"none": no_attention, "satt": satt_root, "catt": catt_root, "mask": mask_apart, **_MAPS},
 }
-"""Semantics to word to operation."""
+"""Semantics to word to operation, on what a region or crop leaves of a level; a word that is not here does nothing there."""
+
+FOCUS: dict[str, Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]] = {"tatt": teacher_attention, "jatt": joint_attention}
+"""Word to operation on whole levels, before regions or crops are taken; both semantics."""

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from detkds.losses.standardise import EPS, standardise, standardise_channels, standardise_positions, unit
+from detkds.losses.transforms.attention import softmax
 
 Norm = Callable[[Tensor], Tensor]
 """(N, C, H, W) float32 -> the same shape."""
@@ -71,10 +72,11 @@ def minmax_whole(f_NCHW: Tensor) -> Tensor:
 NORMS: dict[str, dict[str, Norm]] = {
     "paper": {
         "none": no_norm, "norm_HW": norm_HW, "norm_C": norm_C, "norm_N": norm_N, "norm_minmax": norm_minmax, "norm_batch": norm_batch,
+        "softmax": softmax,
     },
     "released": {
         "none": no_norm, "norm_HW": length_HW, "norm_C": length_C, "norm_N": length_N,
-        "norm_minmax": minmax_whole, "norm_batch": norm_batch,
+        "norm_minmax": minmax_whole, "norm_batch": norm_batch, "softmax": softmax,
     },
 }  # fmt: skip
 """Semantics to word to operation."""

@@ -43,11 +43,11 @@ def sigmoid(sides: Tensor) -> Tensor:
 
 def _logits(semantics: str) -> dict[str, ResponseTransform]:
     shared = {word: NORMS[semantics][word] for word in ("none", "norm_N", "norm_C", "norm_minmax", "norm_batch")}
-    return {**shared, "reshape_N": reshape_N, "reshape_C": reshape_C, "softmax_N": softmax_N, "softmax_C": softmax_C}
+    return {**shared, "score": no_norm, "reshape_N": reshape_N, "reshape_C": reshape_C, "softmax_N": softmax_N, "softmax_C": softmax_C}
 
 
 LOGITS_TRANSFORMS: dict[str, dict[str, ResponseTransform]] = {semantics: _logits(semantics) for semantics in NORMS}
-"""Semantics to word to operation on scores (N, K, H, W)."""
+"""Semantics to word to operation on scores (N, K, H, W); score weighs the cells and leaves the scores."""
 
 LOCALIZATION_TRANSFORMS: dict[str, ResponseTransform] = {
     "none": no_norm, "softmax_N": softmax_N, "softmax_C": softmax_C, "pow2": pow2, "sigmoid": sigmoid,

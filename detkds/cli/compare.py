@@ -1,0 +1,96 @@
+"""Experiments: recipes against each other, the paper's ablations, and whether the proxy can be trusted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from detkds.cli.app import app
+from detkds.cli.options import DEFAULT_HOME, Home, RunFile, Trust, console
+
+Seeds = Annotated[int, typer.Option(help="Trainings of each recipe: the run's seed and those after it.", min=1, max=100)]
+Epochs = Annotated[int, typer.Option(help="Of every training; default: train.epochs of the run.", min=0, show_default=False)]
+Jobs = Annotated[int, typer.Option(help="Trainings at a time; default: one a GPU, or one on the CPU.", min=0, show_default=False)]
+
+
+@app.command()
+def compare(
+    run_yaml: RunFile,
+    recipe: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="none, inherit, a preset, `PRESET x 5`, genome text, a file with a recipe, or a run's name; may be given several times.",
+            metavar="[NAME=]RECIPE",
+        ),
+    ] = None,
+    recipes_from: Annotated[Path | None, typer.Option(help="File with a recipe a line.")] = None,
+    seeds: Seeds = 3,
+    epochs: Epochs = 0,
+    jobs: Jobs = 0,
+    out: Annotated[Path | None, typer.Option(help="Where the table goes; default: compare/NAME below --home.")] = None,
+    home: Home = DEFAULT_HOME,
+    trust_config: Trust = False,
+) -> None:
+    """Train the same student under several recipes and seeds, and print means, spreads and paired differences. Killed, it goes on."""
+    from detkds.verbs.compare import Effort
+    from detkds.verbs.compare import compare as hold
+    from detkds.verbs.entrants import read_list
+
+    recipes = [*(recipe or ()), *(read_list(recipes_from) if recipes_from else ())]
+    hold(run_yaml, recipes, Effort(seeds, epochs, jobs), home=home, trust=trust_config, console=console, out=out)
+
+
+@app.command()
+def ablate(
+    run_yaml: RunFile,
+    kind: Annotated[str, typer.Argument(help="single-losses, algorithms or iterations.", metavar="WHAT")],
+    recipe: Annotated[str, typer.Option(help="single-losses: take the losses of this recipe instead of searching them.")] = "",
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="algorithms: evolution, mcts, random, tpe, no-divide or no-filter; may be given several times; default: all."),
+    ] = None,
+    iterations: Annotated[
+        list[int] | None, typer.Option(help="iterations: values of T; default: half, three quarters and all of the run's.", min=0)
+    ] = None,
+    seeds: Seeds = 3,
+    epochs: Epochs = 0,
+    jobs: Jobs = 0,
+    out: Annotated[Path | None, typer.Option(help="Where tables go; default: ablate/NAME-WHAT below --home.")] = None,
+    home: Home = DEFAULT_HOME,
+    trust_config: Trust = False,
+) -> None:
+    """The paper's ablations: each loss alone (Table 11), the search algorithms at equal steps (Table 12), iterations (Table 13)."""
+    from detkds.verbs.ablate import ablate as search
+    from detkds.verbs.compare import Effort
+
+    search(
+        run_yaml,
+        kind,
+        Effort(seeds, epochs, jobs),
+        recipe=recipe,
+        only=only or (),
+        iterations=iterations or (),
+        home=home,
+        trust=trust_config,
+        console=console,
+        out=out,
+    )
+
+
+@app.command()
+def fidelity(
+    run_yaml: RunFile,
+    genomes: Annotated[int, typer.Option(help="How many random genomes, 3 or more.", min=3)] = 20,
+    epochs: Epochs = 0,
+    jobs: Jobs = 0,
+    out: Annotated[Path | None, typer.Option(help="Where the pairs go; default: fidelity/NAME below --home.")] = None,
+    home: Home = DEFAULT_HOME,
+    trust_config: Trust = False,
+) -> None:
+    """Correlation of the proxy's scores with full trainings over random genomes, with intervals (Figure 5)."""
+    from detkds.verbs.compare import Effort
+    from detkds.verbs.fidelity import fidelity as correlate
+
+    correlate(run_yaml, genomes, Effort(1, epochs, jobs), home=home, trust=trust_config, console=console, out=out)

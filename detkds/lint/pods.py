@@ -1,0 +1,95 @@
+"""The rules for the pod of a task: device, memory, time, identity."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+
+from detkds.lint.package import Task
+
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
+SHM = "/dev/shm"
+ARGO_WINDOW_S = 3600
+"""The window in which KFP retries where none is set, counted from the first attempt's start."""
+
+
+def quantity(text: str) -> float:
+    """A quantity of Kubernetes as a number: "8Gi" is 8·2³⁰; 0 for what is no quantity, such as a placeholder."""
+    found = re.fullmatch(r"([0-9.]+)([KMGT]i?)?", text)
+    return float(found[1]) * _UNITS[found[2] or ""] if found else 0.0
+
+
+def _resources(task: Task) -> Iterator[str]:
+    """A pod without requests lands anywhere, one without a memory limit takes its node along; both field sets serve older backends."""
+    missing = [name for name in ("resourceCpuRequest", "resourceMemoryRequest", "resourceMemoryLimit") if not task.resources.get(name)]
+    if missing:
+        yield f"a task must ask for CPU and memory, {', '.join(missing)} is missing; see pipelines/resources.py."
+    request, limit = (str(task.resources.get(f"resourceMemory{end}", "")) for end in ("Request", "Limit"))
+    if limit and quantity(request) > quantity(limit):
+        yield f"the memory asked for may not be above its limit, got {request} and {limit}; the API server refuses such a pod."
+    accelerator = task.resources.get("accelerator", {})
+    if task.on_gpu and not (accelerator.get("resourceType") and accelerator.get("resourceCount")):
+        yield "the accelerator must have resourceType and resourceCount, or newer backends drop it; compile with kfp 2.17."
+
+
+def _shared_memory(task: Task) -> Iterator[str]:
+    """A container has 64 MiB of /dev/shm: data loaders die of a bus error (kubeflow/pipelines#9893)."""
+    mounts = [mount for mount in task.settings.get("emptyDirMounts", []) if mount.get("mountPath") == SHM]
+    if task.on_gpu and not any(mount.get("medium") == "Memory" for mount in mounts):
+        yield f"a task with a GPU must mount memory at {SHM}; use kubernetes.empty_dir_mount(medium='Memory')."
+    limit = quantity(str(task.resources.get("resourceMemoryLimit", "")))
+    for mount in mounts:
+        size = quantity(str(mount.get("sizeLimit", "")))
+        if not size:
+            yield f"{SHM} must have a size limit; without one it may take the node's memory."
+        elif limit and size >= limit:
+            yield f"{SHM} counts against the memory limit and must be smaller, got {mount['sizeLimit']} of {limit / 2**30:.0f} GiB."
+
+
+def _tolerations(task: Task) -> Iterator[str]:
+    """Nodes with GPUs are tainted in most clusters: without a toleration the pod waits for ever."""
+    keys = {toleration.get("key") for toleration in task.settings.get("tolerations", [])}
+    if task.on_gpu and str(task.resources["accelerator"].get("resourceType")) not in keys:
+        yield "a task with a GPU must tolerate the taint of its nodes; use kubernetes.add_toleration."
+
+
+def _timeout(task: Task) -> Iterator[str]:
+    """A pod that hangs keeps its GPU until somebody looks."""
+    if not _deadline_s(task):
+        yield "a task must have a deadline; use kubernetes.set_timeout."
+
+
+def _retry(task: Task) -> Iterator[str]:
+    """Argo counts the window from the first attempt's start and ends retries with it: it must hold every attempt at its longest."""
+    policy = task.spec.get("retryPolicy", {})
+    retries = int(policy.get("maxRetryCount", 0))
+    if not retries:
+        yield "a task must be retried, nodes fail; use set_retry."
+        return
+    window = float(str(policy.get("backoffMaxDuration", f"{ARGO_WINDOW_S}s")).removesuffix("s"))
+    attempts = f"{retries + 1} attempts of {_deadline_s(task)} s"
+    if window <= max((retries + 1) * _deadline_s(task), ARGO_WINDOW_S):
+        yield f"the retry window must be longer than {attempts}, got {window:.0f} s; raise backoff_max_duration."
+    if float(policy.get("backoffFactor", 1)) % 1:
+        yield f"the backoff factor must be a whole number, got {policy['backoffFactor']}."
+
+
+def _deadline_s(task: Task) -> int:
+    return int(task.settings.get("activeDeadlineSeconds", 0))
+
+
+def _identity(task: Task) -> Iterator[str]:
+    """The restricted Pod Security Standard; what the DSL cannot set (capabilities, seccomp, escalation) the backend of 2.17 sets."""
+    context = task.settings.get("securityContext", {})
+    if context.get("runAsNonRoot") is not True or int(context.get("runAsUser", 0)) < 1:
+        yield "a task must run as a numeric user that is not root; use kubernetes.set_security_context."
+
+
+PODS: Mapping[str, Callable[[Task], Iterator[str]]] = {
+    "resources": _resources,
+    "shared-memory": _shared_memory,
+    "toleration": _tolerations,
+    "timeout": _timeout,
+    "retry": _retry,
+    "identity": _identity,
+}

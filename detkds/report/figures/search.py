@@ -1,0 +1,94 @@
+"""Search curves (Figure 4)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from detkds.report import tables
+from detkds.report.figures.figure import Figure, Key
+from detkds.report.figures.plot import Plot, linear
+from detkds.report.study import RANDOM, Study
+from detkds.report.text import change, percent
+
+MAX_POINTS = 600
+"""More candidates than this are thinned evenly in the picture; the best-so-far line keeps all its steps."""
+
+
+def search_curve(study: Study, rival: Study | None = None) -> Figure | None:
+    """Every candidate of a study, the best so far, the best so far of a random search, and candidate 0; in percent AP.
+
+    Candidates far below the others stand as triangles on the lower edge, so that they do not flatten the rest.
+
+    Returns:
+        None where no candidate has a score.
+    """
+    scores = [100 * trial.score for trial in study.trials if trial.score is not None and trial.scored]
+    if not scores:
+        return None
+    lowest = _lowest_shown(scores, study.without_distillation)
+    rivals = rival.best_so_far() if rival else []
+    highest = max(scores + [100 * score for _, score in rivals])
+    last = max(1, study.last, rival.last if rival else 0)
+    room = 0.08 * (highest - lowest or 1)
+    x = linear(-0.02 * last, 1.02 * last, "candidate", grid=False)
+    plot = Plot(f"Search curve of {len(study.trials)} candidates", x, linear(lowest - 2 * room, highest + room, "search-val AP, %"))
+    _candidates(plot, study, lowest)
+    if study.without_distillation is not None:
+        plot.line([(plot.x.low, 100 * study.without_distillation), (plot.x.high, 100 * study.without_distillation)], "student")
+    _progress(plot, rivals, last, "random")
+    _progress(plot, study.best_so_far(), last, "random" if study.algorithm == RANDOM else "distilled")
+    return Figure(_finding(study), plot, _caption(study, rival), tables.trials(study), _legend(study, rival))
+
+
+def _candidates(plot: Plot, study: Study, lowest: float) -> None:
+    trials = study.trials[:: math.ceil(len(study.trials) / MAX_POINTS)]
+    found = [(trial.number, 100 * trial.score, trial.partial) for trial in trials if trial.number and trial.score is not None]
+    plot.dots([(number, score) for number, score, partial in found if not partial and score >= lowest], "muted")
+    plot.dots([(number, score) for number, score, partial in found if partial and score >= lowest], "muted hollow")
+    room = (plot.y.high - plot.y.low) / 30
+    floor = plot.y.low + room
+    plot.dots([(number, floor) for number, score, _ in found if score < lowest], "muted", "triangle")
+    plot.dots([(trial.number, floor) for trial in trials if trial.state.lower() in tables.search.UNDONE], "rejected", "cross")
+
+
+def _progress(plot: Plot, best: Sequence[tuple[int, float]], last: int, look: str) -> None:
+    if best:
+        plot.steps([*((float(number), 100 * score) for number, score in best), (float(last), 100 * best[-1][1])], look)
+
+
+def _lowest_shown(scores: Sequence[float], without_distillation: float | None) -> float:
+    """The lower end of the scores that are drawn in place: three times as far below the best as the middle one, or candidate 0."""
+    best, middle = max(scores), sorted(scores)[len(scores) // 2]
+    bound = min(best - 3 * (best - middle), best if without_distillation is None else 100 * without_distillation)
+    return max(bound, min(scores))
+
+
+def _finding(study: Study) -> str:
+    if study.best is None:
+        return f"{study.name}: no candidate has a score"
+    if study.gain is None:
+        return f"{study.name}: best {percent(study.best.score)}"
+    step = change(study.best.score, study.without_distillation)
+    return f"{study.name}: {step} points" if study.gain > 0 else f"{study.name}: no gain ({step})"
+
+
+def _caption(study: Study, rival: Study | None) -> str:
+    if study.best is None:
+        return "No candidate has a score."
+    text = f"Best {percent(study.best.score)}, candidate {study.best.number} of {study.last}."
+    return text if rival is None or rival.best is None else f"{text} Random search: {percent(rival.best.score)}."
+
+
+def _legend(study: Study, rival: Study | None) -> tuple[Key, ...]:
+    """Only what is drawn."""
+    undone = any(trial.state.lower() in tables.search.UNDONE for trial in study.trials)
+    entries = (
+        (True, Key("random" if study.algorithm == RANDOM else "distilled", "line", "best so far")),
+        (rival is not None, Key("random", "line", "best so far, random search")),
+        (study.without_distillation is not None, Key("student", "line", "no distillation")),
+        (any(not trial.partial for trial in study.scored), Key("muted", "dot", "candidate")),
+        (any(trial.partial for trial in study.scored), Key("muted hollow", "dot", "stopped early, a bound")),
+        (undone, Key("rejected", "cross", "rejected or failed")),
+    )
+    return tuple(key for there, key in entries if there)

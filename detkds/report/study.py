@@ -1,0 +1,168 @@
+"""A search as the report shows it: its candidates, and what follows from them."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from detkds.errors import GenomeError
+from detkds.genome import SLOTS, Knowledge, Recipe
+from detkds.genome.genome import format_weight
+from detkds.report.reading import flag, integer, number, sequence, text
+
+WEIGHTS = "weights"
+"""The name of the search over weights; the others bear the name of a knowledge."""
+RANDOM = "random"
+
+
+@dataclass(frozen=True)
+class TrialPoint:
+    """One candidate of a study.
+
+    Args:
+        number: place in the journal; 0 is training without distillation.
+        candidate: the genome, or the recipe with a line a genome.
+        score: search-val AP in [0, 1]; None unless complete.
+        state: complete, rejected, failed or running.
+        reason: of a rejected or failed candidate, `kind: detail`.
+        seconds: wall-clock time, None where unknown.
+        partial: validation was stopped early, so the score is a bound.
+    """
+
+    number: int
+    candidate: str
+    score: float | None
+    state: str
+    reason: str | None = None
+    seconds: float | None = None
+    partial: bool = False
+
+    @classmethod
+    def read(cls, data: Any) -> TrialPoint:
+        """From results.json."""
+        return cls(
+            integer(data["number"]),
+            text(data["candidate"]),
+            None if data["score"] is None else number(data["score"]),
+            text(data["state"]),
+            None if data["reason"] is None else text(data["reason"]),
+            None if data["seconds"] is None else number(data["seconds"]),
+            flag(data["partial"]),
+        )
+
+    @property
+    def scored(self) -> bool:
+        """True where the score is a finite number."""
+        return self.score is not None and math.isfinite(self.score)
+
+    @property
+    def kind(self) -> str:
+        """The reason's first word: nan, too-large, … or the state where no reason was given."""
+        return (self.reason or self.state).partition(":")[0].strip().lower()
+
+    @cached_property
+    def recipe(self) -> Recipe | None:
+        """The candidate as losses; None where its text is none."""
+        try:
+            return Recipe.parse(self.candidate)
+        except GenomeError:
+            return None
+
+
+@dataclass(frozen=True)
+class Study:
+    """The search of one knowledge, or of the weights.
+
+    Args:
+        name: a knowledge, or "weights".
+        trials: all candidates in the journal's order.
+        algorithm: evolution, random, …
+    """
+
+    name: str
+    trials: tuple[TrialPoint, ...]
+    algorithm: str = "evolution"
+
+    @classmethod
+    def read(cls, data: Any) -> Study:
+        """From results.json."""
+        return cls(text(data["name"]), tuple(map(TrialPoint.read, sequence(data["trials"]))), text(data["algorithm"]))
+
+    @property
+    def last(self) -> int:
+        """The highest number of a candidate; 0 without candidates."""
+        return max((trial.number for trial in self.trials), default=0)
+
+    @cached_property
+    def without_distillation(self) -> float | None:
+        """The score of candidate 0."""
+        return next((trial.score for trial in self.trials if trial.number == 0 and trial.scored), None)
+
+    @cached_property
+    def best(self) -> TrialPoint | None:
+        """The candidate with the highest score, candidate 0 left out, the earlier one of equals. A score that is a bound counts as it
+        stands: the search stops a validation only below or beyond what it still cares for."""
+        return max(self.scored, key=lambda trial: (trial.score, -trial.number), default=None)
+
+    @property
+    def gain(self) -> float | None:
+        """The best candidate's score minus candidate 0's."""
+        if self.best is None or self.best.score is None or self.without_distillation is None:
+            return None
+        return self.best.score - self.without_distillation
+
+    @property
+    def scored(self) -> list[TrialPoint]:
+        """The candidates with a score, candidate 0 left out."""
+        return [trial for trial in self.trials if trial.number > 0 and trial.scored]
+
+    def best_so_far(self) -> list[tuple[int, float]]:
+        """(number, score) of each candidate that was better than all before it."""
+        steps: list[tuple[int, float]] = []
+        for trial in self.scored:
+            if trial.score is not None and (not steps or trial.score > steps[-1][1]):
+                steps.append((trial.number, trial.score))
+        return steps
+
+    @cached_property
+    def states(self) -> Counter[str]:
+        """How many candidates ended how."""
+        return Counter(trial.state.lower() for trial in self.trials)
+
+    @cached_property
+    def slots(self) -> tuple[str, ...]:
+        """What a candidate decides: the slots of the knowledge's genomes, or the knowledges whose weights are searched."""
+        if self.name == WEIGHTS:
+            there = {genome.knowledge for trial in self.trials if trial.recipe for genome in trial.recipe.genomes}
+            return tuple(str(knowledge) for knowledge in Knowledge if knowledge in there)
+        return tuple(SLOTS[Knowledge(self.name)]) if self.name in set(Knowledge) else ()
+
+    @cached_property
+    def choices(self) -> list[tuple[TrialPoint, tuple[str, ...]]]:
+        """Each candidate that differs from those before it, with its word in every slot; weights as text. In a search of a knowledge only
+        the losses of that knowledge count."""
+        found: dict[tuple[str, ...], TrialPoint] = {}
+        for trial in self.trials:
+            words = self._words(trial)
+            if words and (words not in found or not found[words].scored):
+                found[words] = trial
+        return [(trial, words) for words, trial in found.items()]
+
+    def _words(self, trial: TrialPoint) -> tuple[str, ...]:
+        if trial.recipe is None or not trial.recipe.active:
+            return ()
+        if self.name == WEIGHTS:
+            weights = trial.recipe.weights
+            return tuple(format_weight(weights.get(Knowledge(name), 0.0)) for name in self.slots)
+        genome = trial.recipe.genomes[0]
+        return tuple(genome.slots.values()) if genome.knowledge == self.name else ()
+
+
+def top(candidates: Sequence[tuple[TrialPoint, tuple[str, ...]]]) -> list[tuple[TrialPoint, tuple[str, ...]]]:
+    """The good ones: the best fifth of those with a score, at least three, the best first; none where there are fewer than six."""
+    scored = sorted((pair for pair in candidates if pair[0].scored), key=lambda pair: (-(pair[0].score or 0.0), pair[0].number))
+    return scored[: max(3, len(scored) // 5)] if len(scored) >= 6 else []

@@ -1,0 +1,51 @@
+"""Which words the good candidates use: op by slot, the share in the top against the share in all (the guidance under Table 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from detkds.genome import SLOTS, Knowledge
+from detkds.report.study import WEIGHTS, Study, top
+from detkds.report.tables.table import Column, Table
+from detkds.report.text import share
+
+
+def ops(searches: Sequence[Study]) -> list[Table]:
+    """A table for each set of slots: feature knowledge, logits, localization, and the weights; studies with too few scores left out."""
+    families: dict[str, list[Study]] = {}
+    for study in searches:
+        if top(study.choices):
+            family = "features" if study.name in set(Knowledge) and Knowledge(study.name).is_feature else study.name
+            families.setdefault(family, []).append(study)
+    return [_weights(members[0]) if family == WEIGHTS else _words(members) for family, members in families.items()]
+
+
+def _words(members: Sequence[Study]) -> Table:
+    """Words by slot, two columns a study."""
+    rows: list[tuple[str, ...]] = []
+    groups: dict[int, str] = {}
+    for place, (slot, vocabulary) in enumerate(SLOTS[Knowledge(members[0].name)].items()):
+        used = {words[place] for study in members for _, words in study.choices}
+        groups[len(rows)] = slot
+        rows += [(word, *(cell for study in members for cell in _cells(study, place, word))) for word in vocabulary if word in used]
+    heads = [head for study in members for head in _heads(study.name, study)]
+    return Table((Column("op"), *heads), tuple(rows), groups)
+
+
+def _weights(study: Study) -> Table:
+    """Weights by knowledge."""
+    used = sorted({word for _, words in study.choices for word in words}, key=float)
+    slots = range(len(study.slots))
+    rows = [(weight, *(cell for place in slots for cell in _cells(study, place, weight))) for weight in used]
+    heads = [head for name in study.slots for head in _heads(name, study)]
+    return Table((Column("weight"), *heads), tuple(rows))
+
+
+def _heads(name: str, study: Study) -> tuple[Column, Column]:
+    return Column(f"{name}: top {len(top(study.choices))}", "heat"), Column(f"all {len(study.choices)}", "number")
+
+
+def _cells(study: Study, place: int, word: str) -> tuple[str, str]:
+    best = top(study.choices)
+    used = [sum(words[place] == word for _, words in group) for group in (best, study.choices)]
+    return share(used[0], len(best)), share(used[1], len(study.choices))

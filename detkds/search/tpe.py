@@ -1,0 +1,100 @@
+"""Optuna's tree-structured Parzen estimator (Bergstra et al., 2011) behind ask and tell."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from detkds.errors import ConfigError
+from detkds.genome import Genome, Knowledge, Recipe
+from detkds.search.designer import SingleSearch
+from detkds.search.objective import Goal
+from detkds.search.settings import SearchSettings
+from detkds.search.space import SearchSpace
+from detkds.search.trial import Trial
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+    from optuna.study import Study
+    from optuna.trial import FrozenTrial
+
+INSTALL = "pip install 'detkds[optuna]'"
+_WEIGHT = "weight"
+
+
+class TreeParzenSearch(SingleSearch):
+    """Optuna's TPESampler with its defaults: words are categories, the weight is a place in the row of weights.
+
+    A sampler of Optuna keeps a generator that cannot be stored, so none outlives a step: each ask makes a sampler, seeded from
+    (seed, knowledge, step) as every designer here, and tells it all trials before. So a replayed search goes on exactly. Rejected
+    candidates are told as pruned without a value, which TPE ranks below all others.
+
+    It starts from the same initial population as Evolution with this seed and asks as many candidates, but one at a time. A genome that
+    was asked before is drawn again. Scores shape the estimator, so none may be a bound: the goal is always open.
+
+    Args: as SingleSearch.
+
+    Raises:
+        ConfigError: also where optuna is not installed.
+    """
+
+    def __init__(
+        self, space: SearchSpace, knowledge: Knowledge, settings: SearchSettings, seed: int, warm_start: Sequence[Genome] = ()
+    ) -> None:
+        super().__init__(space, knowledge, settings, seed, warm_start)
+        try:
+            import optuna
+        except ModuleNotFoundError:
+            raise ConfigError(f"search.algorithm tpe needs the package optuna, which is not installed: {INSTALL}") from None
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._told: list[Trial] = []
+
+    def goal(self) -> Goal:
+        """Open: every score is measured in full."""
+        return Goal()
+
+    def _propose(self, step: int, rng: random.Random) -> list[Recipe]:
+        if step == 0:
+            return self._initial(rng)
+        if step > 2 * self._settings.iterations:
+            return []
+        study, distributions = self._study(rng.getrandbits(32)), self._distributions()
+        return self._fresh(lambda: self._recipe(self._genome(study.ask(distributions).params))) or self._random(rng)
+
+    def _learn(self, step: int, trials: Sequence[Trial]) -> None:
+        self._told += trials
+
+    def _study(self, seed: int) -> Study:
+        import optuna
+
+        sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=1)  # the initial population was the random start
+        study = optuna.create_study(sampler=sampler, direction="maximize")
+        study.add_trials(list(self._frozen()))
+        return study
+
+    def _frozen(self) -> Iterator[FrozenTrial]:
+        """What was told, but for warm starts that lie outside the space."""
+        from optuna.trial import TrialState, create_trial
+
+        distributions = self._distributions()
+        for trial in self._told:
+            genome = trial.recipe.genomes[0]
+            if self._offers(genome):
+                params = {**genome.slots, _WEIGHT: self._space.weights.index(genome.weight)}
+                state = TrialState.PRUNED if trial.score is None else TrialState.COMPLETE
+                yield create_trial(state=state, value=trial.score, params=params, distributions=distributions)
+
+    def _offers(self, genome: Genome) -> bool:
+        words = self._space.slots[self._knowledge]
+        return genome.weight in self._space.weights and all(word in words[slot] for slot, word in genome.slots.items())
+
+    def _distributions(self) -> dict[str, BaseDistribution]:
+        from optuna.distributions import CategoricalDistribution, IntDistribution
+
+        words = {slot: CategoricalDistribution(words) for slot, words in self._space.slots[self._knowledge].items()}
+        return {**words, _WEIGHT: IntDistribution(0, len(self._space.weights) - 1)}
+
+    def _genome(self, params: dict[str, object]) -> Genome:
+        *transforms, distance = (str(params[slot]) for slot in self._space.slots[self._knowledge])
+        return Genome(self._knowledge, tuple(transforms), distance, self._space.weights[int(str(params[_WEIGHT]))])

@@ -1,0 +1,68 @@
+"""Check compiled pipelines against KFP's own protocol buffers and against the rules of detkds.lint.
+
+usage: python -m pipelines.lint [--digest] [FILE ...]      (without a file: the pipelines of detkds/compiled)
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from google.protobuf import json_format
+from kfp.kubernetes import kubernetes_executor_config_pb2
+from kfp.pipeline_spec import pipeline_spec_pb2
+
+from detkds.errors import ConfigError
+from detkds.lint import Finding, ImagePolicy, Package, examine
+from pipelines.compile import COMPILED
+
+
+def lint(text: str, *, digest: bool = False) -> list[Finding]:
+    """Every broken rule of a compiled pipeline; where KFP cannot read it, only that.
+
+    Args:
+        text: the package as YAML.
+        digest: whether images must be named by digest.
+
+    Raises:
+        ConfigError: the text is no package.
+    """
+    package = Package.parse(text)
+    return list(_unknown_fields(package)) or examine(package, images=ImagePolicy(digest))
+
+
+def _unknown_fields(package: Package) -> Iterator[Finding]:
+    """What the API server would refuse: fields and values that its messages do not have."""
+    messages = {"pipeline": (package.pipeline, pipeline_spec_pb2.PipelineSpec())}
+    for label, settings in package.platform.items():
+        messages[f"executor {label}"] = (settings, kubernetes_executor_config_pb2.KubernetesExecutorConfig())
+    for where, (document, message) in messages.items():
+        try:
+            json_format.ParseDict(document, message)
+        except json_format.ParseError as error:
+            yield Finding("schema", where, str(error))
+
+
+def main(given: list[str] | None = None) -> int:
+    """Print one line a finding; returns 1 where there is one, 2 where a file is no package."""
+    parser = argparse.ArgumentParser(description="Check compiled pipelines.")
+    parser.add_argument("files", nargs="*", type=Path)
+    parser.add_argument("--digest", action="store_true", help="demand images named by digest")
+    options = parser.parse_args(given)
+    found = 0
+    for path in options.files or sorted(COMPILED.glob("*.yaml")):
+        try:
+            findings = lint(path.read_text(), digest=options.digest)
+        except (OSError, ConfigError) as error:
+            print(f"{path}: {error}", file=sys.stderr)
+            return 2
+        for finding in findings:
+            print(f"{path}: {finding}", file=sys.stderr)
+        found += len(findings)
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,78 @@
+"""`detkds data load` against a real store: what it brings, what it leaves, what it refuses."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from rich.console import Console
+
+from detkds.errors import ArtifactError, ConfigError
+from detkds.storage.store import Store
+from detkds.storage.uri import open_store
+from detkds.verbs.data_load import RECORD, data_load
+
+if TYPE_CHECKING:
+    from detkds.storage import EmbeddedServer
+
+FILES = {"annotations/train.json": b"{}", "train/a.jpg": b"aaaa", "train/b.jpg": b"bb"}
+SOURCE = "s3://loaded/sets/tiny"
+
+
+@pytest.fixture
+def store(s3_server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """A bucket with a data set and, beside it, another."""
+    for name, value in s3_server.environment().items():
+        monkeypatch.setenv(name, value)
+    store = open_store("s3://loaded")
+    store.ensure_bucket()
+    for name, content in FILES.items():
+        store.put_bytes(content, f"sets/tiny/{name}")
+    store.put_bytes(b"other", "sets/tiny-2/x.jpg")
+    yield store
+    for entry in store.list():
+        store.delete(entry.key)
+
+
+def loaded(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != RECORD}
+
+
+def load(folder: Path) -> str:
+    console = Console(file=io.StringIO(), width=200)
+    data_load(SOURCE, folder, console)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_every_file_arrives_and_only_once(store: Store, tmp_path: Path) -> None:
+    assert "3 files, 0 here, 3 to bring" in load(tmp_path / "data")
+    assert loaded(tmp_path / "data") == FILES
+    assert load(tmp_path / "data") == "3 files, 3 here, 0 to bring (0 MB)\n"
+
+
+def test_what_is_missing_torn_or_changed_is_brought_again(store: Store, tmp_path: Path) -> None:
+    load(tmp_path)
+    (tmp_path / "train" / "a.jpg").unlink()
+    (tmp_path / "train" / "b.jpg").write_bytes(b"b")
+    store.put_bytes(b"[]", "sets/tiny/annotations/train.json")  # of the same size
+    assert "0 here, 3 to bring" in load(tmp_path)
+    assert loaded(tmp_path) == {**FILES, "annotations/train.json": b"[]"}
+
+
+@pytest.mark.parametrize("record", ["{", "[]"])
+def test_a_broken_record_costs_only_time(store: Store, tmp_path: Path, record: str) -> None:
+    load(tmp_path)
+    (tmp_path / RECORD).write_text(record)
+    assert "0 here, 3 to bring" in load(tmp_path)
+    assert loaded(tmp_path) == FILES
+
+
+def test_an_address_without_files_and_a_whole_bucket_are_refused(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="holds no file"):
+        data_load("s3://loaded/nosuch", tmp_path, Console(file=io.StringIO()))
+    with pytest.raises(ConfigError, match="is a whole bucket"):
+        data_load("s3://loaded/", tmp_path, Console(file=io.StringIO()))

@@ -1,0 +1,134 @@
+"""`detkds export`: what Optuna and a table reader find is what the journals say."""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from played import EXPECTED, FOUND, play
+from rich.console import Console
+
+from detkds.errors import ConfigError
+from detkds.genome import SLOTS, Genome, Knowledge, Recipe
+from detkds.search.trial import Trial, TrialState
+from detkds.stages.searches import Searches, StudyView
+from detkds.stages.task import WEIGHTS
+from detkds.storage import FolderStore
+from detkds.verbs.export import export
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DETKDS_HOME", str(folder))
+        play("demo", "")
+    return folder
+
+
+def studies(home: Path) -> dict[str, StudyView]:
+    return {study.task.name: study for study in Searches(FolderStore(home / "work")).studies("demo") if study.trials}
+
+
+def take(home: Path, *, optuna: Path | None = None, table: Path | None = None, force: bool = False) -> str:
+    out = io.StringIO()
+    export("demo", "", home, optuna=optuna, table=table, force=force, console=Console(file=out, width=200))
+    return out.getvalue()
+
+
+def loaded(db: Path, name: str) -> Any:
+    optuna = pytest.importorskip("optuna")
+    storage = optuna.storages.RDBStorage(f"sqlite:///{db}")
+    try:
+        return optuna.load_study(study_name=name, storage=storage), storage.get_all_trials(storage.get_study_id_from_name(name))
+    finally:
+        storage.engine.dispose()
+
+
+def test_every_study_is_a_study_of_optuna_with_the_same_trials(home: Path, tmp_path: Path) -> None:
+    pytest.importorskip("optuna")
+    db = tmp_path / "new" / "study.db"
+    said = take(home, optuna=db)
+    assert f"{db}  30 trials of 3 studies" in said  # 11 + 11 + 8
+    assert f"optuna-dashboard sqlite:///{db}" in said
+    states: set[str] = set()
+    for name, study in studies(home).items():
+        _, found = loaded(db, f"demo {name}")
+        assert len(found) == EXPECTED[name]
+        for trial, other in zip(study.trials, found, strict=True):
+            same(trial, other, study)
+            states.add(other.state.name)
+    assert states == {"COMPLETE", "PRUNED", "FAIL"}
+
+
+def same(trial: Trial, other: Any, study: StudyView) -> None:
+    wanted = {TrialState.COMPLETE: "PRUNED" if trial.partial else "COMPLETE", TrialState.REJECTED: "FAIL"}[trial.state]
+    assert (other.number, other.state.name) == (trial.number, wanted)
+    assert other.value == trial.score
+    assert Recipe.parse(other.user_attrs["candidate"]) == trial.recipe
+    assert other.user_attrs.get("reason") == trial.reason
+    assert other.user_attrs.get("answered_by") == trial.answered_by
+    assert other.user_attrs.get("seconds") == study.seconds.get(trial.number)
+    if trial.score is not None:
+        assert other.user_attrs["AP50"] == trial.details["AP50"]
+    if not trial.recipe.genomes:
+        assert other.params == {}
+    elif study.task.name == WEIGHTS:
+        assert other.params == {f"{genome.knowledge} weight": genome.weight for genome in trial.recipe.genomes}
+    else:
+        (genome,) = trial.recipe.genomes
+        assert other.params == {**genome.slots, "weight": genome.weight}
+        assert other.distributions["distance"].choices == SLOTS[Knowledge(study.task.name)]["distance"]
+
+
+def test_the_best_of_optuna_is_ours(home: Path, tmp_path: Path) -> None:
+    pytest.importorskip("optuna")
+    take(home, optuna=tmp_path / "study.db")
+    for name, study in studies(home).items():
+        made, _ = loaded(tmp_path / "study.db", f"demo {name}")
+        assert made.direction.name == "MAXIMIZE"
+        assert study.best is not None
+        assert (made.best_trial.number, made.best_value) == (study.best.number, study.best.score)
+
+
+def test_the_table(home: Path, tmp_path: Path) -> None:
+    take(home, table=tmp_path / "trials.csv")
+    with (tmp_path / "trials.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    trials = [(name, trial) for name, study in studies(home).items() for trial in study.trials]
+    assert len(rows) == len(trials) == 30
+    for row, (name, trial) in zip(rows, trials, strict=True):
+        assert (row["study"], int(row["number"]), row["state"]) == (name, trial.number, str(trial.state))
+        assert row["AP"] == ("" if trial.score is None else str(trial.score))
+        assert row["reason"] == (trial.reason or "")
+        texts = [text for text in row["candidate"].split("; ") if text != "no distillation"]
+        assert tuple(map(Genome.parse, texts)) == trial.recipe.genomes
+    assert len(FOUND) == 2
+
+
+def test_a_file_is_replaced_only_when_told(home: Path, tmp_path: Path) -> None:
+    table, db = tmp_path / "trials.csv", tmp_path / "study.db"
+    table.write_text("mine")
+    with pytest.raises(ConfigError, match=r"trials\.csv exists and is not replaced; name another file, or add --force\."):
+        take(home, table=table, optuna=db)
+    assert [path.name for path in tmp_path.iterdir()] == ["trials.csv"]
+    assert table.read_text() == "mine"
+    take(home, table=table, force=True)
+    assert table.read_text().startswith("study,number,state,AP,")
+    assert [path.name for path in tmp_path.iterdir()] == ["trials.csv"]
+
+
+def test_without_optuna_it_is_one_line_with_the_command(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(ConfigError, match=r"optuna, which is not installed: pip install 'detkds\[optuna\]'$"):
+        take(home, optuna=tmp_path / "study.db")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_to_write_is_a_usage_error(home: Path) -> None:
+    with pytest.raises(ConfigError, match=r"--optuna study\.db, --csv trials\.csv, or both"):
+        take(home)
