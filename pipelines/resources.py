@@ -104,7 +104,7 @@ def _common(task: dsl.PipelineTask, asked: Resources, image: str, name: str) -> 
     window_s = ((asked.retries + 1) * asked.timeout_h + 24) * HOUR_S
     task.set_retry(num_retries=asked.retries, backoff_duration="60s", backoff_factor=2, backoff_max_duration=f"{window_s}s")
     kubernetes.set_timeout(task, asked.timeout_h * HOUR_S)
-    # What the restricted Pod Security Standard wants beyond this, the backend of KFP 2.17 sets by itself: docs/adr/0021.
+    # What the restricted Pod Security Standard wants beyond this, the backend of KFP 2.17 sets by itself: docs/adr/0009.
     kubernetes.set_security_context(task, run_as_user=asked.user, run_as_group=asked.user, run_as_non_root=True)
     kubernetes.use_secret_as_env(task, asked.store_secret, STORE_KEYS)
     if asked.data_volume:

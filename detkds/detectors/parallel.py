@@ -2,7 +2,7 @@
 
 A batch that divides evenly is cut into equal shares, and gradients are averaged. One that does not, the last of an epoch, is computed
 whole by every process: the average of equal gradients is that gradient. So effective batch and schedule are those of one process.
-See docs/adr/0030 for what differs from one process, and what was tried on which machine.
+See docs/adr/0010 for what differs from one process, and what was tried on which machine.
 """
 
 from __future__ import annotations
