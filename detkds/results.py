@@ -147,10 +147,11 @@ def fetch(run: str, results: str, folder: Path) -> tuple[str, Path]:
 
 
 def show(run: str, *, results: str, home: Path, console: Console) -> None:
-    """Print what a run found: the AP table, the recipe, the page and how to fetch the student."""
+    """Print what a run found: the AP table, whether the gain is one, the recipe, the page and how to fetch the student."""
     name, place = fetch(run, results, home / "runs")
     content = json.loads((place / "results.json").read_text())
     console.print(ap_table(content))
+    console.print(content["verdict"], markup=False)
     console.print("recipe found", style="bold")
     console.print((place / "recipe.txt").read_text().strip(), markup=False)
     console.print()

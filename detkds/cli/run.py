@@ -71,6 +71,7 @@ def pull(
     only: Annotated[
         list[str] | None, typer.Option(help="Fetch this file alone, such as student.pth; may be repeated.", metavar="FILE")
     ] = None,
+    onnx: Annotated[bool, typer.Option("--onnx", help="Also write the student as FOLDER.onnx, for onnxruntime.")] = False,
     list_runs: Annotated[bool, typer.Option("--list", help="List the published runs and fetch nothing.")] = False,
     store: Annotated[str, typer.Option(help="Where runs are published.", envvar="DETKDS_STORE")] = "s3://detkds",
     home: Home = DEFAULT_HOME,
@@ -81,7 +82,7 @@ def pull(
     if list_runs:
         verb.list_runs(store, home, console)
     else:
-        verb.pull(run_name, store, to, only or (), home, console)
+        verb.pull(run_name, store, to, only or (), home, console, onnx=onnx)
 
 
 @app.command()

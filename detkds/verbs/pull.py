@@ -17,7 +17,7 @@ from detkds.storage.artifacts import verify
 from detkds.storage.manifest import FileEntry, file_sha256
 
 
-def pull(run: str, store: str, to: Path | None, only: Sequence[str], home: Path, console: Console) -> None:
+def pull(run: str, store: str, to: Path | None, only: Sequence[str], home: Path, console: Console, *, onnx: bool = False) -> None:
     """Fetch the results of a run, each file verified, and list them with sizes and sha256.
 
     Args:
@@ -27,11 +27,14 @@ def pull(run: str, store: str, to: Path | None, only: Sequence[str], home: Path,
         only: names of single files; none for all.
         home: of the embedded store.
         console: where the list goes.
+        onnx: also write the student as FOLDER.onnx beside the folder, checked against mmdet.
 
     Raises:
         ArtifactError: there is no such run, or a file is damaged; nothing is left of it then.
-        ConfigError: the folder holds something else.
+        ConfigError: the folder holds something else, or a student is to be exported of which only files were asked for.
     """
+    if onnx and only:
+        raise ConfigError("--onnx needs the whole student; leave out --only.")
     with _runs(store, home, console) as address:
         found = results.find(run, address)
         target = to or Path(found.name)
@@ -41,6 +44,10 @@ def pull(run: str, store: str, to: Path | None, only: Sequence[str], home: Path,
             listed = _all(found, target, console)
     for path, entry in listed.items():
         console.print(f"{entry.sha256}  {entry.size:>12,}  {path}", markup=False, soft_wrap=True)
+    if onnx:
+        from detkds.verbs.onnx import export_student
+
+        export_student(target, target.parent / f"{target.name}.onnx", console)
 
 
 def list_runs(store: str, home: Path, console: Console) -> None:

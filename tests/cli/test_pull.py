@@ -151,3 +151,8 @@ def test_a_name_that_leaves_its_place_is_refused(shelf: Shelf, run: str) -> None
     shelf.publish("one", b"a")
     with pytest.raises(ArtifactError, match="a stored name must be a relative path"):
         shelf.pull(run)
+
+
+def test_an_export_needs_the_whole_student(shelf: Shelf) -> None:
+    with pytest.raises(ConfigError, match="--onnx needs the whole student"):
+        pull("latest", shelf.address, None, ["student.pth"], shelf.folder / "home", Console(), onnx=True)
