@@ -128,3 +128,22 @@ def test_examples_in_the_store_are_good(name: str) -> None:
 
 def test_the_blood_cell_example_is_good(shared_data: Path) -> None:
     assert Path(load(EXAMPLES / "bccd.yaml").data.root) == (shared_data / "bccd").resolve()
+
+
+def test_a_pair_names_both_configs_and_the_file_the_rest(tmp_path: Path) -> None:
+    content = minimal() | {"pair": "retinanet-r34-x101"}
+    for role in ("teacher", "student"):
+        del content[role]["config"]
+    content["student"]["options"] = {"model.bbox_head.stacked_convs": 2}
+    config = load(write(tmp_path, content))
+    assert config.teacher.config == "retinanet/retinanet_x101-64x4d_fpn_ms-640-800-3x_coco"
+    assert config.student.config == "retinanet/retinanet_r18_fpn_1x_coco"
+    assert config.student.options == {"model.backbone.depth": 34, "model.bbox_head.stacked_convs": 2}
+    assert load(write(tmp_path, content), pair="gfl-r50-r101").student.config == "gfl/gfl_r50_fpn_1x_coco"
+
+
+def test_a_pair_beside_a_config_is_one_too_many(tmp_path: Path) -> None:
+    (line,) = faults(tmp_path, minimal() | {"pair": "gfl-r50-r101"})
+    assert line.endswith("teacher.config: the pair gfl-r50-r101 names it already; leave out one of the two")
+    (line,) = faults(tmp_path, minimal() | {"pair": "gfl-r50-r10"})
+    assert "did you mean gfl-r50-r101?" in line
