@@ -7,14 +7,13 @@ from collections.abc import Sequence
 
 from detkds.genome import Genome, Knowledge, Recipe
 from detkds.search.designer import SingleSearch
-from detkds.search.objective import Goal
-from detkds.search.population import Population
+from detkds.search.population import Breeding, Population
 from detkds.search.settings import SearchSettings
 from detkds.search.space import SearchSpace
 from detkds.search.trial import Trial, best_of
 
 
-class Evolution(SingleSearch):
+class Evolution(Breeding, SingleSearch):
     """Evolves the genome of one knowledge. Asks P candidates, then T times a child and a random genome.
 
     No canonical form is asked twice: a child or sample that was seen before is drawn again. Where a parent has no unseen
@@ -28,15 +27,6 @@ class Evolution(SingleSearch):
     ) -> None:
         super().__init__(space, knowledge, settings, seed, warm_start)
         self._population = Population(settings)
-
-    @property
-    def population(self) -> tuple[Trial, ...]:
-        """The present members, in the order in which they joined."""
-        return self._population.members
-
-    def goal(self) -> Goal:
-        """Floor: the k-th best score of the population; ceiling: the best."""
-        return self._population.goal()
 
     def _propose(self, step: int, rng: random.Random) -> list[Recipe]:
         if step == 0:

@@ -8,14 +8,13 @@ from collections.abc import Sequence
 from detkds.errors import ConfigError
 from detkds.genome import Knowledge, Recipe
 from detkds.search.designer import StepwiseDesigner
-from detkds.search.objective import Goal
-from detkds.search.population import Population
+from detkds.search.population import Breeding, Population
 from detkds.search.settings import SearchSettings
 from detkds.search.space import SearchSpace
 from detkds.search.trial import Trial, best_of
 
 
-class JointEvolution(StepwiseDesigner):
+class JointEvolution(Breeding, StepwiseDesigner):
     """Alg. 1, lines 1 to 12, where a candidate is a whole recipe: one genome of each knowledge, with its weight.
 
     A mutation changes one slot, or the weight, of one genome. A recipe's weights are searched here too, so no weight search follows.
@@ -36,15 +35,6 @@ class JointEvolution(StepwiseDesigner):
             raise ConfigError("a joint search needs one knowledge or more, got none.")
         self._space, self._knowledges, self._settings = space, tuple(knowledges), settings
         self._population = Population(settings)
-
-    @property
-    def population(self) -> tuple[Trial, ...]:
-        """The present members, in the order in which they joined."""
-        return self._population.members
-
-    def goal(self) -> Goal:
-        """Floor: the k-th best score of the population; ceiling: the best."""
-        return self._population.goal()
 
     def _propose(self, step: int, rng: random.Random) -> list[Recipe]:
         if step == 0:

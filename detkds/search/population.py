@@ -50,3 +50,18 @@ class Population:
 
 def _rank(trial: Trial) -> tuple[float, int]:
     return (-math.inf if trial.score is None else trial.score, trial.number)
+
+
+class Breeding:
+    """What every designer with a population tells of it."""
+
+    _population: Population
+
+    @property
+    def population(self) -> tuple[Trial, ...]:
+        """The present members, in the order in which they joined."""
+        return self._population.members
+
+    def goal(self) -> Goal:
+        """Floor: the k-th best score of the population; ceiling: the best."""
+        return self._population.goal()

@@ -8,14 +8,13 @@ from collections.abc import Sequence
 from detkds.errors import ConfigError
 from detkds.genome import Genome, Recipe
 from detkds.search.designer import StepwiseDesigner
-from detkds.search.objective import Goal
-from detkds.search.population import Population
+from detkds.search.population import Breeding, Population
 from detkds.search.settings import SearchSettings
 from detkds.search.space import SearchSpace
 from detkds.search.trial import Trial
 
 
-class WeightSearch(StepwiseDesigner):
+class WeightSearch(Breeding, StepwiseDesigner):
     """Evolves the weight vector of one to five genomes over the space's weights and 0, which prunes a knowledge.
 
     The first candidates are not random, so that the search cannot end below what is known already:
@@ -46,15 +45,6 @@ class WeightSearch(StepwiseDesigner):
             raise ConfigError(f"the weight search needs 1 to 5 genomes with weights above 0, got: {self._recipe}.")
         self._space, self._settings = space, settings
         self._population = Population(settings)
-
-    @property
-    def population(self) -> tuple[Trial, ...]:
-        """The present members, in the order in which they joined."""
-        return self._population.members
-
-    def goal(self) -> Goal:
-        """Floor: the k-th best score of the population; ceiling: the best."""
-        return self._population.goal()
 
     def _propose(self, step: int, rng: random.Random) -> list[Recipe]:
         if step == 0:
