@@ -16,6 +16,7 @@ from detkds import config as run_config
 from detkds.config import Detector, RunConfig, is_remote
 from detkds.errors import ConfigError
 from detkds.stages.plans import Pair, Schedule
+from detkds.stages.provenance import source_digest
 from detkds.stages.task import RUN
 from detkds.stages.workplace import digest
 from detkds.storage.artifacts import write_atomic
@@ -211,6 +212,4 @@ def _fingerprint(address: str) -> str:
 
 def code_digest() -> str:
     """Digest of this library and of what it computes with: another version answers nothing from the cache."""
-    root = Path(__file__).parent
-    sources = {str(path.relative_to(root)): path.read_text() for path in sorted(root.rglob("*.py"))}
-    return digest([sources, *(package_version(name) for name in ("torch", "onedl-mmdetection", "onedl-mmcv", "pycocotools"))])
+    return digest([source_digest(), *(package_version(name) for name in ("torch", "onedl-mmdetection", "onedl-mmcv", "pycocotools"))])

@@ -15,15 +15,7 @@ HOSTILE = ["", "/etc/passwd", "../up", "a/../b", "a/..", "./a", "a//b", "a/", "a
 
 
 class StoreContract:
-    """Subclasses give `store`, an empty store, and `absent`, one whose bucket or folder is missing."""
-
-    @pytest.fixture
-    def store(self, request: pytest.FixtureRequest) -> Store:
-        raise NotImplementedError
-
-    @pytest.fixture
-    def absent(self, request: pytest.FixtureRequest) -> Store:
-        raise NotImplementedError
+    """Subclasses have the fixtures `store`, an empty store, and `absent`, one whose bucket or folder is missing."""
 
     @pytest.fixture
     def artifact(self, tmp_path: Path) -> Path:
