@@ -10,13 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
+from small_world import make
 
-from detkds.data.synthetic import generate
-from detkds.stages import subset as subset_stage
-from detkds.stages.plans import Pair, Schedule, Source
-from detkds.stages.teacher import run as train_teacher
-
-CONFIGS = Path(__file__).resolve().parents[2] / "examples" / "configs"
 SEARCH = """
 import sys
 from pathlib import Path
@@ -31,23 +26,7 @@ evolve.run("global", Pair(teacher, checkpoint, student), plan, Schedule(1, 2), s
 
 @pytest.fixture(scope="module")
 def arguments(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    folder = tmp_path_factory.mktemp("world")
-    generate(folder / "data", teacher_images=4, train=12, test=2, size=(64, 64))
-    source = Source(str(folder / "data"), "annotations/train.json", "train", "annotations/test.json", "test")
-    subset_stage.run(source, fraction=0.5, val_fraction=0.5, seed=0, out=folder / "subset")
-    teacher, student = (str(CONFIGS / f"demo_{role}.yaml") for role in ("teacher", "student"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DETKDS_HOME", str(folder / "home"))
-        checkpoint = train_teacher(
-            Pair("", "", teacher, inherit=False),
-            Schedule(1, 2),
-            root=str(folder / "data"),
-            annotations="annotations/teacher.json",
-            images="teacher",
-            home=folder / "home",
-            show=print,
-        )
-    return [teacher, str(checkpoint), student, str(folder / "subset")]
+    return list(make(tmp_path_factory.mktemp("world")))
 
 
 def search(arguments: list[str], home: Path) -> subprocess.Popen[bytes]:

@@ -7,41 +7,20 @@ from typing import Any
 
 import pytest
 from cluster import Cluster, content
+from small_world import make
 
-from detkds.data.synthetic import generate
-from detkds.stages import subset as subset_stage
-from detkds.stages.plans import Pair, Schedule, Source
 from detkds.storage import verify
-
-CONFIGS = Path(__file__).resolve().parents[2] / "examples" / "configs"
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Values of the pipeline's parameters for a tiny pair on tiny pictures."""
-    from detkds.stages.teacher import run as train_teacher
-
-    folder = tmp_path_factory.mktemp("world")
-    generate(folder / "data", teacher_images=4, train=12, test=2, size=(64, 64))
-    source = Source(str(folder / "data"), "annotations/train.json", "train", "annotations/test.json", "test")
-    subset_stage.run(source, fraction=0.5, val_fraction=0.5, seed=0, out=folder / "subset")
-    teacher, student = (str(CONFIGS / f"demo_{role}.yaml") for role in ("teacher", "student"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DETKDS_HOME", str(folder / "home"))
-        checkpoint = train_teacher(
-            Pair("", "", teacher, inherit=False),
-            Schedule(1, 2),
-            root=str(folder / "data"),
-            annotations="annotations/teacher.json",
-            images="teacher",
-            home=folder / "home",
-            show=print,
-        )
+    teacher, checkpoint, student, subset = make(tmp_path_factory.mktemp("world"))
     return {
-        "teacher_config": teacher, "teacher_checkpoint": str(checkpoint), "student_config": student, "student_checkpoint": "",
+        "teacher_config": teacher, "teacher_checkpoint": checkpoint, "student_config": student, "student_checkpoint": "",
         "inherit": True, "searched": "global", "semantics": "paper", "space": "paper", "algorithm": "evolution", "population": 2,
         "iterations": 1, "sample_ratio": 0.9, "top_k": 1, "warm_start": "", "early_stop": True, "epochs": 1, "batch_size": 2,
-        "learning_rate": 0.0, "amp": False, "seed": 0, "subset": str(folder / "subset"),
+        "learning_rate": 0.0, "amp": False, "seed": 0, "subset": subset,
     }  # fmt: skip
 
 
