@@ -18,7 +18,7 @@ PACKAGES := $(VENV)/.packages-$(shell ($(PYTHON) -VV; cat $(LOCKS)) 2>&1 | sha25
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench e2e crash golden lock images manifests clean
+.PHONY: help install demo test check format bench e2e crash golden lock images rehearsal manifests clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,10 @@ lock: $(INSTALLED) ## pin the packages of images/*.in, with hashes
 # Options of images/build.py: make images OPTIONS="--repository registry.example.org/team --push"
 images: ## build the container images with docker, podman or buildah
 	@$(PYTHON) images/build.py $(OPTIONS)
+
+# Other images, or a GPU: make rehearsal OPTIONS="--image detkds:mine --flags '--gpus all'"
+rehearsal: ## the six stages in containers of the built images, without a cluster
+	@$(PYTHON) -m images.rehearsal $(OPTIONS)
 
 manifests: $(INSTALLED) ## build and check the manifests for Kubernetes
 	@$(BIN)/python -m manifests.check

@@ -130,6 +130,14 @@ def test_runs_reach_the_dns_kfp_the_store_and_https(full: Objects) -> None:
     ]
 
 
+def test_the_stores_claim_has_room_for_three_buckets(full: Objects) -> None:
+    (container,) = one(full, "Deployment", "detkds-store")["spec"]["template"]["spec"]["containers"]
+    (limit,) = [word.partition("=")[2] for word in container["args"] if word.startswith("-master.volumeSizeLimitMB=")]
+    claim = one(full, "PersistentVolumeClaim", "detkds-store")["spec"]["resources"]["requests"]["storage"]
+    # SeaweedFS makes seven volumes for a bucket: that of the runs, KFP's, and the store's own records
+    assert int(claim.removesuffix("Gi")) * 1024 / int(limit) >= 3 * 7
+
+
 def test_the_quota_counts_no_cpu_and_no_memory(full: Objects) -> None:
     hard = one(full, "ResourceQuota", "detkds")["spec"]["hard"]
     assert not [name for name in hard if "cpu" in name or "memory" in name]
