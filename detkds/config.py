@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from detkds.errors import ConfigError, GenomeError
 from detkds.genome import Knowledge
 from detkds.genome.presets import preset
+from detkds.pairs import pair as tested_pair
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -113,6 +114,7 @@ class Search(Section):
     crowd: Literal["ignore", "count", "exclude"] = "ignore"
     empty: Literal["share", "exclude"] = "share"
     proxy_epochs: Count = 1
+    repeats: Annotated[int, Field(ge=1, le=10)] = 1
 
     @field_validator("warm_start")
     @classmethod
@@ -155,6 +157,7 @@ class Resources(Section):
 
     gpus: Annotated[int, Field(ge=0)] = 1
     memory_gb: Count | None = None
+    cache_gb: Count | None = None
     node_selector: dict[str, str] = {}
     queue: str = ""
 
@@ -243,9 +246,7 @@ def with_pair(path: Path, raw: dict[str, Any], name: str) -> dict[str, Any]:
     Raises:
         ConfigError: no such pair, or the file names a config beside it.
     """
-    from detkds.detectors.pairs import pair as find  # mmdet takes seconds: only where a pair is named
-
-    found = find(name)
+    found = tested_pair(name)
     for role, side in (("teacher", found.teacher), ("student", found.student)):
         given = raw.get(role) or {}
         if not isinstance(given, dict) or "config" in given:

@@ -16,6 +16,7 @@ from detkds import config as run_config
 from detkds.config import Detector, RunConfig, is_remote
 from detkds.errors import ConfigError
 from detkds.stages.plans import Pair, Schedule
+from detkds.stages.progress import columns
 from detkds.stages.provenance import source_digest
 from detkds.stages.task import RUN
 from detkds.stages.workplace import digest
@@ -65,8 +66,8 @@ def shown(console: Console) -> Callable[[str], None]:
     """Print a progress line of a task, its name in colour."""
 
     def show(line: str) -> None:
-        task, _, text = line.partition("] ")
-        console.print(f"{task.removeprefix('['):<22}", style="cyan", end="")
+        task, text = columns(line)
+        console.print(task, style="cyan", end="")
         console.print(text, markup=False, soft_wrap=True)
 
     return show
@@ -81,7 +82,7 @@ def store(home: Path, console: Console) -> Iterator[Mapping[str, str]]:
     from detkds.storage.server import EmbeddedServer
 
     with EmbeddedServer(home / "s3") as server:
-        console.print(f"embedded object store at {server.endpoint}, data in {home / 's3'}", style="dim")
+        console.print(f"embedded object store at {server.endpoint}, data in {home / 's3'}", style="dim", soft_wrap=True)
         yield server.environment()
 
 
@@ -166,6 +167,7 @@ def parameters(
         "subset_crowd": search.crowd,
         "subset_empty": search.empty,
         "proxy_epochs": search.proxy_epochs,
+        "repeats": search.repeats,
         "epochs": train.epochs,
         "batch_size": train.batch_size or 0,
         "learning_rate": train.learning_rate or 0.0,

@@ -7,14 +7,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-from google.protobuf import json_format
-from kfp.kubernetes import kubernetes_executor_config_pb2
-from kfp.pipeline_spec import pipeline_spec_pb2
-
 from detkds.errors import ConfigError
+from detkds.kubeflow.schema import unknown
 from detkds.lint import Finding, ImagePolicy, Package, examine
 from pipelines.compile import COMPILED
 
@@ -30,19 +26,7 @@ def lint(text: str, *, digest: bool = False) -> list[Finding]:
         ConfigError: the text is no package.
     """
     package = Package.parse(text)
-    return list(_unknown_fields(package)) or examine(package, images=ImagePolicy(digest))
-
-
-def _unknown_fields(package: Package) -> Iterator[Finding]:
-    """What the API server would refuse: fields and values that its messages do not have."""
-    messages = {"pipeline": (package.pipeline, pipeline_spec_pb2.PipelineSpec())}
-    for label, settings in package.platform.items():
-        messages[f"executor {label}"] = (settings, kubernetes_executor_config_pb2.KubernetesExecutorConfig())
-    for where, (document, message) in messages.items():
-        try:
-            json_format.ParseDict(document, message)
-        except json_format.ParseError as error:
-            yield Finding("schema", where, str(error))
+    return unknown(package) or examine(package, images=ImagePolicy(digest))
 
 
 def main(given: list[str] | None = None) -> int:

@@ -13,7 +13,10 @@ from dataclasses import asdict, dataclass
 from kfp import dsl, kubernetes
 
 from detkds.kubeflow.package import STORE_KEYS as STORE_KEYS
-from detkds.kubeflow.package import VOLUMES
+from detkds.kubeflow.package import VOLUMES, disk_size
+from detkds.lint.pods import CACHE_ANNOTATION, HOME
+from detkds.stages.task import RUN
+from detkds.storage.image_cache import CACHE_GB, DEFAULT_GB
 
 HOUR_S = 3600
 ENVIRONMENT = "DETKDS_RESOURCES"
@@ -37,6 +40,7 @@ class Resources:
         light_cpu: CPUs that a task without a GPU asks for.
         light_memory: memory that it asks for.
         light_memory_limit: memory at which it is killed.
+        cache_gb: gigabytes of images that a task keeps on its node's disk; its folder there may take 10 more.
         timeout_h: hours after which an attempt is ended.
         retries: attempts after the first.
         user: numeric user and group of all tasks.
@@ -59,6 +63,7 @@ class Resources:
     light_cpu: str = "2"
     light_memory: str = "4G"
     light_memory_limit: str = "16G"
+    cache_gb: int = int(DEFAULT_GB)
     timeout_h: int = 72
     retries: int = 2
     user: int = 1000
@@ -107,6 +112,11 @@ def _common(task: dsl.PipelineTask, asked: Resources, image: str, name: str) -> 
     # What the restricted Pod Security Standard wants beyond this, the backend of KFP 2.17 sets by itself: docs/adr/0009.
     kubernetes.set_security_context(task, run_as_user=asked.user, run_as_group=asked.user, run_as_non_root=True)
     kubernetes.use_secret_as_env(task, asked.store_secret, STORE_KEYS)
+    # Variables from the pod's metadata: plain ones would be part of the key of KFP's cache, and would go over those of a laptop.
+    kubernetes.use_field_path_as_env(task, RUN, "metadata.labels['pipeline/runid']")
+    kubernetes.add_pod_annotation(task, CACHE_ANNOTATION, str(asked.cache_gb))
+    kubernetes.use_field_path_as_env(task, CACHE_GB, f"metadata.annotations['{CACHE_ANNOTATION}']")
+    kubernetes.empty_dir_mount(task, volume_name="detkds-home", mount_path=HOME, size_limit=disk_size(asked.cache_gb))
     if asked.data_volume:
         kubernetes.mount_pvc(task, asked.data_volume, f"{VOLUMES}/{asked.data_volume}")
     if asked.pull_secret:

@@ -48,6 +48,7 @@ def search(
     subset_crowd: str = "ignore",
     subset_empty: str = "share",
     proxy_epochs: int = 1,
+    repeats: int = 1,
     epochs: int = 24,
     batch_size: int = 0,
     learning_rate: float = 0.0,
@@ -85,7 +86,7 @@ def search(
         top_k: The parent is drawn from the k best of the pool.
         weights_population: Size of the population of weight vectors.
         weights_iterations: Iterations of the search over weights.
-        warm_start: Presets that join the first population, comma-separated.
+        warm_start: Presets that join the first population, comma-separated; `pkd x 20` multiplies the weights of one.
         early_stop: Stop a candidate's validation when its place is known.
         subset_fraction: Share of the training images that candidates are trained on.
         search_val_fraction: Share of the training images that candidates are scored on.
@@ -93,6 +94,7 @@ def search(
         subset_crowd: Crowd regions: ignore, count as objects, or exclude their images.
         subset_empty: Images without objects: share, they come in proportion, or exclude.
         proxy_epochs: Epochs of a candidate's training.
+        repeats: Trainings of a candidate that keeps up with the best, each with its own seed; its score is their mean.
         epochs: Epochs of the full training.
         batch_size: Images a step; 0: as the student's config says.
         learning_rate: Learning rate; 0: as the student's config says.
@@ -101,6 +103,7 @@ def search(
         work: s3:// address of unfinished work, from which a task that lost its pod goes on; a folder, or empty: on the pod only.
         gpus: GPUs of a searching or training task, as text: the backend knows no number here.
         train_nodes: Nodes of the full training; above 1 it is a TrainJob of Kubeflow Trainer, with `gpus` GPUs on each node.
+            Filled in by hand, its task holds as many itself until the job ends; `detkds submit` spares them.
         image: Container image of the tasks with a GPU, named by its digest.
         light_image: Container image of the tasks without a detector; the former does as well.
     """
@@ -143,6 +146,7 @@ def search(
             top_k=top_k,
             warm_start=warm_start,
             early_stop=early_stop,
+            repeats=repeats,
             epochs=proxy_epochs,
             **pair,
             **schedule,
@@ -154,7 +158,9 @@ def search(
             subset=data,
             population=weights_population,
             iterations=weights_iterations,
+            space=space,
             early_stop=early_stop,
+            repeats=repeats,
             epochs=proxy_epochs,
             **studies,
             **pair,

@@ -69,6 +69,7 @@ def transfer(
         work: s3:// address of unfinished work, from which a task that lost its pod goes on; a folder, or empty: on the pod only.
         gpus: GPUs of a searching or training task, as text: the backend knows no number here.
         train_nodes: Nodes of the full training; above 1 it is a TrainJob of Kubeflow Trainer, with `gpus` GPUs on each node.
+            Filled in by hand, its task holds as many itself until the job ends; `detkds submit` spares them.
         image: Container image of the tasks with a GPU, named by its digest.
         light_image: Container image of the tasks without a detector; the former does as well.
     """

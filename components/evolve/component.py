@@ -21,6 +21,7 @@ def evolve(
     top_k: int,
     warm_start: str,
     early_stop: bool,
+    repeats: int,
     epochs: int,
     batch_size: int,
     learning_rate: float,
@@ -46,7 +47,7 @@ def evolve(
     from detkds.stages.plans import Pair, Schedule, SearchPlan
 
     pair = Pair(teacher_config, teacher_checkpoint, student_config, student_checkpoint, inherit)
-    plan = SearchPlan(semantics, space, algorithm, population, iterations, sample_ratio, top_k, warm_start, early_stop)
+    plan = SearchPlan(semantics, space, algorithm, population, iterations, sample_ratio, top_k, warm_start, early_stop, repeats)
     proxy = Schedule(epochs, batch_size, learning_rate, amp, seed)
     result = stage.run(knowledge, pair, plan, proxy, searched=searched, subset=Path(subset.path), out=Path(study.path), work=work)
     study.metadata.update(result.metadata)

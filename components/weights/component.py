@@ -12,7 +12,9 @@ def weights(
     inherit: bool,
     population: int,
     iterations: int,
+    space: str,
     early_stop: bool,
+    repeats: int,
     epochs: int,
     batch_size: int,
     learning_rate: float,
@@ -42,7 +44,7 @@ def weights(
     from detkds.stages.plans import Pair, Schedule, WeightsPlan
 
     pair = Pair(teacher_config, teacher_checkpoint, student_config, student_checkpoint, inherit)
-    plan = WeightsPlan(population, iterations, early_stop)
+    plan = WeightsPlan(population, iterations, space, early_stop, repeats)
     proxy = Schedule(epochs, batch_size, learning_rate, amp, seed)
     studies = [Path(item.path) for item in (global_study, fgbg_study, instance_study, logits_study, localization_study)]
     result = stage.run(studies, pair, plan, proxy, subset=Path(subset.path), out=Path(study.path), recipe_out=Path(recipe.path), work=work)

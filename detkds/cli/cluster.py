@@ -26,7 +26,11 @@ def submit(
         str, typer.Option(help="Image of the tasks without a detector; default: --image.", envvar="DETKDS_LIGHT_IMAGE")
     ] = "",
     any_image: Annotated[bool, typer.Option("--any-image", help="Accept images that are named by a tag.")] = False,
-    recipe: Annotated[str, typer.Option(help="Train with this preset or genome text instead of searching.")] = "",
+    package: Annotated[
+        Path | None,
+        typer.Option(help="Submit this compiled pipeline with the run.yaml's parameters and resources; default: that of this version."),
+    ] = None,
+    recipe: Annotated[str, typer.Option(help="Train with this preset, `PRESET x 5` or genome text instead of searching.")] = "",
     experiment: Annotated[str, typer.Option(help="Experiment that the run belongs to.")] = "detkds",
     service_account: Annotated[str, typer.Option(help="Service account of the tasks; default: that of the installation.")] = "",
     timeout: Annotated[float, typer.Option(help="Hours to follow the run.", min=0.0)] = 72.0,
@@ -54,6 +58,7 @@ def submit(
         where,
         home=home,
         images=verb.Images(image, light_image, any_image),
+        package=package,
         recipe=recipe,
         experiment=experiment,
         service_account=service_account,

@@ -10,7 +10,7 @@ from rich.console import Console
 
 console = Console(highlight=False)
 
-RunFile = Annotated[Path, typer.Argument(help="The run.yaml; examples/ has three.", metavar="RUN.YAML")]
+RunFile = Annotated[Path, typer.Argument(help="The run.yaml; examples/ has some.", metavar="RUN.YAML")]
 PairName = Annotated[str, typer.Option("--pair", help="Teacher and student of this tested pair; `detkds pairs` lists them.")]
 Home = Annotated[Path, typer.Option(help="Folder for caches, unfinished work and the embedded store.", envvar="DETKDS_HOME")]
 Trust = Annotated[bool, typer.Option("--trust-config", help="Run the Python code of config files that are not mmdet's own.")]

@@ -14,7 +14,7 @@ from detkds.cli.options import DEFAULT_HOME, Home, PairName, RunFile, Trust, con
 @app.command()
 def run(
     run_yaml: RunFile,
-    recipe: Annotated[str, typer.Option(help="Train with this preset or genome text instead of searching.")] = "",
+    recipe: Annotated[str, typer.Option(help="Train with this preset, `PRESET x 5` or genome text instead of searching.")] = "",
     pair: PairName = "",
     home: Home = DEFAULT_HOME,
     trust_config: Trust = False,

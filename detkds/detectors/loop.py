@@ -22,6 +22,7 @@ from detkds.detectors.device import resolve
 from detkds.detectors.distiller import DistilledDetector
 from detkds.detectors.parallel import Group
 from detkds.detectors.randomness import Purpose, derived_seed, preserved, seed_all
+from detkds.detectors.runtime import announced, runtime
 from detkds.detectors.schedule import build_optimizer, build_schedulers
 from detkds.errors import ArtifactError, ConfigError, Interrupted, Rejected
 from detkds.storage.artifacts import writing
@@ -71,6 +72,10 @@ class TrainSettings:
         """What two trainings must share to be the same training; where and how fast they run is not in it."""
         return {name: getattr(self, name) for name in ("epochs", "batch_size", "seed", "learning_rate", "amp")}
 
+    def steps(self, samples: Samples) -> int:
+        """Optimizer steps in all on these images."""
+        return self.epochs * len(samples.order(0, self.batch_size))
+
 
 class Training:
     """One training of a distiller, which can be left and taken up at any step.
@@ -93,14 +98,14 @@ class Training:
     ) -> None:
         device = resolve(settings.device)
         self.group = group or Group()
-        self._device = device
+        self._device, self._config = device, config
         self.settings = settings if device.type == "cuda" else replace(settings, amp=False)
         self.samples = samples
         self.distiller: Any = distiller.to(device)
         own = {id(parameter) for parameter in distiller.student.parameters()}
         connectors = [parameter for parameter in distiller.parameters() if id(parameter) not in own]
         self.optimizer = build_optimizer(config, distiller.student, connectors, learning_rate=settings.learning_rate, amp=self.settings.amp)
-        self.total_steps = settings.epochs * len(samples.order(0, settings.batch_size))
+        self.total_steps = settings.steps(samples)
         self._schedulers = build_schedulers(config, self.optimizer, steps=self.total_steps)
         self.step = 0
 
@@ -143,7 +148,7 @@ class Training:
     def _advance(self, model: Any, batch: Any, stop: threading.Event) -> tuple[dict[str, float], bool]:
         """One step; its losses, and whether SIGTERM has come to any process of the group."""
         seed_all(derived_seed(self.settings.seed, Purpose.STEP, self.step))
-        with self.optimizer.optim_context(model):
+        with announced(runtime(self._config, self.step, self.total_steps)), self.optimizer.optim_context(model):
             data = self.distiller.data_preprocessor(batch, True)
             losses = model(**data, mode="loss")
         total, named = self.distiller.parse_losses(losses)

@@ -21,6 +21,7 @@ from detkds.detectors.loop import Training, TrainSettings, memory_limit
 from detkds.detectors.masks import measured_kind, require
 from detkds.detectors.predict import Detection, predict
 from detkds.detectors.randomness import Purpose, derived_seed, preserved, seed_all
+from detkds.detectors.runtime import announced, runtime
 from detkds.detectors.train import Start, start_student
 from detkds.errors import DatasetError, DetKDSError, Rejected
 from detkds.evaluation.coco import bounds, evaluate
@@ -71,7 +72,8 @@ class ProxyObjective:
         val: search-val, with at least one box.
         settings: epochs and seed of the proxy; a candidate is trained in one go, without checkpoints.
         start: the student's first weights.
-        digests: what else a trial is made of, by name: sha256 of subset, teacher and student config, for the trial's identity.
+        digests: what else a trial is made of, by name: sha256 of subset, teacher and student config, and what else tells it from
+            others, for the trial's identity.
         early_stop: stop a validation that can no longer reach the goal's floor.
         loss_filter: try a candidate's losses on a probe batch before it is trained; off for the ablation of Table 12.
 
@@ -197,7 +199,8 @@ class ProxyObjective:
         distiller: Any = DistilledDetector(copy.deepcopy(self._student), self._teacher, recipe).to(resolve(self.settings.device))
         for batch in self._samples.training_batches(self.settings.batch_size, 1):
             if any(len(sample.gt_instances) for sample in batch["data_samples"]):
-                with preserved():
+                first = runtime(self.config, 0, self.settings.steps(self._samples))
+                with preserved(), announced(first):
                     seed_all(derived_seed(self.settings.seed, Purpose.STEP, 0))
                     return _detached(distiller.views(**distiller.data_preprocessor(batch, True)))
         raise DatasetError("search-train must hold an image with a box that the losses can be tried on, but holds none.")

@@ -97,10 +97,20 @@ def _stretched(options: dict[str, Any], config: Config, steps: int) -> dict[str,
 
 def _ratio(config: Config, steps: int, by_epoch: bool) -> tuple[float, int]:
     """Training steps a unit of the config's time, and the last step a moment may lie at."""
-    loop = config.get("train_cfg") or {}
-    length = loop.get("max_epochs") or loop.get("max_iters")
-    if not length:
-        raise ConfigError("the student's config must say how long its schedule is, but does not; add train_cfg.max_epochs or max_iters.")
-    if by_epoch or "max_epochs" not in loop:
-        return steps / length, steps
+    whole, in_epochs = length(config)
+    if by_epoch or not in_epochs:
+        return steps / whole, steps
     return 1.0, max(int(steps * WARM_UP_SHARE), 1)
+
+
+def length(config: Config) -> tuple[int, bool]:
+    """How long the config's schedule is, and whether that is in epochs; else it is in iterations.
+
+    Raises:
+        ConfigError: it does not say.
+    """
+    loop = config.get("train_cfg") or {}
+    for name in ("max_epochs", "max_iters"):
+        if loop.get(name):
+            return int(loop[name]), name == "max_epochs"
+    raise ConfigError("the student's config must say how long its schedule is, but does not; add train_cfg.max_epochs or max_iters.")

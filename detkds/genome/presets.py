@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from detkds.errors import GenomeError
-from detkds.genome.genome import check_word
+from detkds.genome.genome import check_word, parse_weight
 from detkds.genome.recipe import Recipe
 
 
@@ -147,20 +148,42 @@ ABSENT = {
 }
 """Methods that no genome can express, and why: they need modules that are trained for them."""
 
+_SCALED = re.compile(r"([A-Za-z][A-Za-z0-9-]*) +x +(\S+)")
+
 
 def names() -> tuple[str, ...]:
     """Every preset's name, the older distillers first."""
     return tuple(_PRESETS)
 
 
-def preset(name: str) -> Recipe:
-    """The recipe of that name, with the semantics it was made for.
+def is_preset(text: str) -> bool:
+    """Whether a text is for `preset` to read: the name of one, or any word with a factor, `NAME x FACTOR`."""
+    return text in _PRESETS or _SCALED.fullmatch(text) is not None
+
+
+def preset(text: str) -> Recipe:
+    """A known recipe, with the semantics it was made for.
+
+    Args:
+        text: the name of a preset, or `NAME x FACTOR`, which multiplies all its weights.
 
     Raises:
-        GenomeError: no such preset; the message names the nearest.
+        GenomeError: no such preset, and the message names the nearest; or a factor that is no number above 0 or makes a weight too large.
     """
-    found = _find(name)
-    return Recipe.parse(found.text, found.semantics)
+    scaled = _SCALED.fullmatch(text)
+    found = _find(scaled[1] if scaled else text)
+    recipe = Recipe.parse(found.text, found.semantics)
+    if scaled is None:
+        return recipe
+    factor = _factor(scaled[2], text)
+    return recipe.with_weights(factor * genome.weight for genome in recipe.genomes)
+
+
+def _factor(value: str, text: str) -> float:
+    factor = parse_weight(value, text)
+    if not factor > 0:
+        raise GenomeError(f"the factor of a preset is above 0, got {value} in {text!r}; leave the preset out instead.")
+    return factor
 
 
 def left_out(name: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from detkds.errors import ConfigError
 from detkds.genome import Recipe
-from detkds.kubeflow.package import NODE, STORE_KEYS, VOLUMES
+from detkds.kubeflow.package import NODE, STORE_KEYS, VOLUMES, disk_size
 from detkds.kubeflow.trainer import Trainer
 from detkds.kubeflow.trainjob import TrainJob
 from detkds.stages.plans import Pair, Result, Schedule
@@ -24,6 +24,7 @@ from detkds.stages.task import RUN
 from detkds.stages.train import KIND, content
 from detkds.stages.workplace import digest
 from detkds.storage.artifacts import verify
+from detkds.storage.image_cache import CACHE_GB, DEFAULT_GB
 from detkds.storage.uri import is_s3, open_store
 
 
@@ -68,9 +69,11 @@ def run(
 
 
 def job(name: str, address: str, *, nodes: int, gpus: int, image: str) -> TrainJob:
-    """The TrainJob of a training whose inputs lie at `address`."""
+    """The TrainJob of a training whose inputs lie at `address`; its nodes keep as many images as this task may."""
     asked: dict[str, Any] = json.loads(os.environ.get(NODE, "{}"))
     asked["claims"] = tuple(asked.get("claims", ()))
     command = ("torchrun", "-m", "detkds.stages.rank", address)
-    environment = {RUN: os.environ.get(RUN, "")}
-    return TrainJob(name, image, command, nodes, gpus, secret_keys=STORE_KEYS, environment=environment, volumes=VOLUMES, **asked)
+    cache_gb = int(float(os.environ.get(CACHE_GB) or DEFAULT_GB))
+    environment = {RUN: os.environ.get(RUN, ""), CACHE_GB: str(cache_gb)}
+    asked |= {"volumes": VOLUMES, "disk": disk_size(cache_gb)}
+    return TrainJob(name, image, command, nodes, gpus, secret_keys=STORE_KEYS, environment=environment, **asked)

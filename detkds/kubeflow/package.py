@@ -10,17 +10,23 @@ from typing import Any
 import yaml
 
 from detkds.config import Resources
-from detkds.lint.pods import quantity
+from detkds.lint import Package
+from detkds.lint.pods import CACHE_ANNOTATION, HOME, quantity
+from detkds.stages.task import RUN
 
 TRAIN = "exec-train"
 """How the names of the executors of the full training begin."""
 NODE = "DETKDS_NODE"
 """The environment variable with what each node of a TrainJob is asked for, as JSON."""
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+RUN_LABEL = "detkds/run"
+"""The label of a pod with the run's name. Unlike a task's inputs, a pod's metadata are no part of the key of KFP's cache."""
 STORE_KEYS = {"endpoint": "DETKDS_S3_ENDPOINT", "accesskey": "DETKDS_S3_ACCESS_KEY", "secretkey": "DETKDS_S3_SECRET_KEY"}
 """The keys of the store's Secret and the variables that they become in a task."""
 VOLUMES = "/data"
 """Where a claim is mounted in a task: /data/CLAIM."""
+SPARE_GB = 10
+"""What a task may keep beside images: annotations, checkpoints, unfinished work."""
 
 
 def compiled(pipeline: str) -> str:
@@ -30,8 +36,12 @@ def compiled(pipeline: str) -> str:
 
 def parameter_defaults(package: str) -> dict[str, Any]:
     """The parameters of a package with their defaults; None where one has to be given."""
-    parameters = _documents(package)[0]["root"]["inputDefinitions"]["parameters"]
-    return {name: described.get("defaultValue") for name, described in parameters.items()}
+    return {name: described.get("defaultValue") for name, described in Package.parse(package).parameters.items()}
+
+
+def disk_size(cache_gb: int) -> str:
+    """The size of the folder of a task that keeps so many gigabytes of images."""
+    return f"{cache_gb + SPARE_GB}G"
 
 
 def without_retries(package: str) -> str:
@@ -42,28 +52,48 @@ def without_retries(package: str) -> str:
     return yaml.safe_dump_all(documents)
 
 
-def with_resources(package: str, resources: Resources, claims: Iterable[str], *, train_nodes: int = 1) -> str:
+def with_resources(package: str, resources: Resources, claims: Iterable[str], *, run: str = "", train_nodes: int = 1) -> str:
     """The package with what a run.yaml asks of the cluster: memory, nodes, a Kueue queue, and volume claims at /data/CLAIM.
 
     Where the full training is to run on several nodes, its task only makes a TrainJob: it asks for no GPU, and is told what nodes need.
+
+    Args:
+        package: one that breaks no rule of the lint.
+        resources: of the run.yaml; what it does not say stays as the package has it.
+        claims: names of the volume claims; one that the package mounts stays mounted there.
+        run: name of the run, which its pods carry as a label and tell those who watch; empty: they tell the id that KFP gave the run.
+        train_nodes: of the full training.
     """
     documents = _documents(package)
     claims = tuple(claims)
     containers = documents[0]["deploymentSpec"]["executors"]
-    settings = documents[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
-    mounts = [_mount(claim) for claim in claims]
-    for name, platform in settings.items():
-        asked = containers[name]["container"]["resources"]
-        if "accelerator" in asked:
-            _ask(asked, platform, resources)
+    for name, platform in documents[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"].items():
+        container = containers[name]["container"]
+        if "accelerator" in container["resources"]:
+            _ask(container["resources"], platform, resources)
             if train_nodes > 1 and name.startswith(TRAIN):
-                asked.pop("accelerator", None)
-                containers[name]["container"].setdefault("env", []).append({"name": NODE, "value": _node(resources, claims)})
-        if resources.queue:
-            platform.setdefault("podMetadata", {}).setdefault("labels", {})[QUEUE_LABEL] = resources.queue
-        if mounts:
+                container["resources"].pop("accelerator", None)
+                container.setdefault("env", []).append({"name": NODE, "value": _node(resources, claims)})
+        _mark(platform, run, resources)
+        mounted = {mount.get("mountPath") for mount in platform.get("pvcMount", [])}
+        if mounts := [mount for mount in map(_mount, claims) if mount["mountPath"] not in mounted]:
             platform["pvcMount"] = [*platform.get("pvcMount", []), *mounts]
     return yaml.safe_dump_all(documents, sort_keys=False)
+
+
+def _mark(platform: dict[str, Any], run: str, resources: Resources) -> None:
+    """Write into a pod's metadata what has its place there: the run's name, the queue, how many images to keep."""
+    labels = ({RUN_LABEL: run} if run else {}) | ({QUEUE_LABEL: resources.queue} if resources.queue else {})
+    if labels:
+        platform.setdefault("podMetadata", {}).setdefault("labels", {}).update(labels)
+    if run:
+        others = [entry for entry in platform.get("fieldPathAsEnv", []) if entry["name"] != RUN]
+        platform["fieldPathAsEnv"] = [*others, {"name": RUN, "fieldPath": f"metadata.labels['{RUN_LABEL}']"}]
+    if resources.cache_gb:
+        platform["podMetadata"].setdefault("annotations", {})[CACHE_ANNOTATION] = str(resources.cache_gb)
+        for mount in platform["emptyDirMounts"]:
+            if mount["mountPath"] == HOME:
+                mount["sizeLimit"] = disk_size(resources.cache_gb)
 
 
 def _ask(asked: dict[str, Any], platform: dict[str, Any], resources: Resources) -> None:
@@ -90,8 +120,8 @@ def _limit_memory(asked: dict[str, Any], platform: dict[str, Any], limit_gb: int
     asked |= {"memoryLimit": float(limit_gb), "resourceMemoryLimit": f"{limit_gb}G"}
     if quantity(asked["resourceMemoryRequest"]) > limit_gb * 1e9:
         asked |= {"memoryRequest": float(limit_gb), "resourceMemoryRequest": f"{limit_gb}G"}
-    for mount in platform.get("emptyDirMounts", []):
-        if quantity(mount["sizeLimit"]) > limit_gb * 1e9 / 2:
+    for mount in platform["emptyDirMounts"]:
+        if mount.get("medium") == "Memory" and quantity(mount["sizeLimit"]) > limit_gb * 1e9 / 2:
             mount["sizeLimit"] = f"{limit_gb * 500}M"
 
 

@@ -10,6 +10,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from detkds.kubeflow.package import disk_size
+from detkds.lint.pods import HOME
+from detkds.storage.image_cache import DEFAULT_GB
+
 GROUP, VERSION, PLURAL = "trainer.kubeflow.org", "v1alpha1", "trainjobs"
 RUNTIME = "torch-distributed"
 NODE = "node"
@@ -36,6 +40,8 @@ class TrainJob:
         node_selector: labels of the nodes.
         claims: volume claims, each mounted at `volumes`/CLAIM.
         volumes: folder of the mounts.
+        disk: size of the folder `home` on the node's disk.
+        home: where images, checkpoints and unfinished work are kept.
         queue: LocalQueue of Kueue; empty: none.
         pull_secret: Secret for pulling the image; empty: none.
         user: numeric user and group of the pods.
@@ -57,6 +63,8 @@ class TrainJob:
     node_selector: Mapping[str, str] = field(default_factory=dict)
     claims: tuple[str, ...] = ()
     volumes: str = "/data"
+    disk: str = disk_size(int(DEFAULT_GB))
+    home: str = HOME
     queue: str = ""
     pull_secret: str = ""
     user: int = 1000
@@ -95,10 +103,13 @@ class TrainJob:
         ]
 
     def _pod(self) -> dict[str, Any]:
-        """What the restricted Pod Security Standard asks, memory-backed /dev/shm, and where the pods may run."""
-        volumes: list[dict[str, Any]] = [{"name": "dshm", "emptyDir": {"medium": "Memory", "sizeLimit": self.shm}}]
+        """What the restricted Pod Security Standard asks, memory-backed /dev/shm, room on the disk, and where the pods may run."""
+        volumes: list[dict[str, Any]] = [
+            {"name": "dshm", "emptyDir": {"medium": "Memory", "sizeLimit": self.shm}},
+            {"name": "detkds-home", "emptyDir": {"sizeLimit": self.disk}},
+        ]
         volumes += [{"name": claim, "persistentVolumeClaim": {"claimName": claim}} for claim in self.claims]
-        mounts = [{"name": "dshm", "mountPath": "/dev/shm"}]
+        mounts = [{"name": "dshm", "mountPath": "/dev/shm"}, {"name": "detkds-home", "mountPath": self.home}]
         mounts += [{"name": claim, "mountPath": f"{self.volumes}/{claim}"} for claim in self.claims]
         own = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
         pod: dict[str, Any] = {

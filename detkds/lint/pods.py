@@ -9,13 +9,17 @@ from detkds.lint.package import Task
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
 SHM = "/dev/shm"
+HOME = "/tmp/detkds"
+"""Where a task keeps images, checkpoints and unfinished work: DETKDS_HOME of our images."""
+CACHE_ANNOTATION = "detkds/cache-gb"
+"""The annotation of a pod from which DETKDS_CACHE_GB comes: the gigabytes of images that the task keeps."""
 ARGO_WINDOW_S = 3600
 """The window in which KFP retries where none is set, counted from the first attempt's start."""
 
 
 def quantity(text: str) -> float:
     """A quantity of Kubernetes as a number: "8Gi" is 8·2³⁰; 0 for what is no quantity, such as a placeholder."""
-    found = re.fullmatch(r"([0-9.]+)([KMGT]i?)?", text)
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([KMGT]i?)?", text)
     return float(found[1]) * _UNITS[found[2] or ""] if found else 0.0
 
 
@@ -44,6 +48,20 @@ def _shared_memory(task: Task) -> Iterator[str]:
             yield f"{SHM} must have a size limit; without one it may take the node's memory."
         elif limit and size >= limit:
             yield f"{SHM} counts against the memory limit and must be smaller, got {mount['sizeLimit']} of {limit / 2**30:.0f} GiB."
+
+
+def _disk(task: Task) -> Iterator[str]:
+    """What is fetched fills a node's disk until pods are evicted; there is no field for ephemeral storage (kubeflow/pipelines#11137)."""
+    sizes = {mount.get("mountPath"): quantity(str(mount.get("sizeLimit", ""))) for mount in task.settings.get("emptyDirMounts", [])}
+    size = sizes.get(HOME, 0.0)
+    bound = quantity(f"{task.settings.get('podMetadata', {}).get('annotations', {}).get(CACHE_ANNOTATION, '')}G")
+    if not size:
+        yield f"a task must have a folder with a size limit at {HOME}; use kubernetes.empty_dir_mount."
+    elif not 0 < bound < size:
+        yield (
+            f"the images that a task keeps must be bounded below the {size / 1e9:.0f} GB of {HOME}, got {bound / 1e9:.0f} GB; "
+            f"use kubernetes.add_pod_annotation({CACHE_ANNOTATION!r})."
+        )
 
 
 def _tolerations(task: Task) -> Iterator[str]:
@@ -88,6 +106,7 @@ def _identity(task: Task) -> Iterator[str]:
 PODS: Mapping[str, Callable[[Task], Iterator[str]]] = {
     "resources": _resources,
     "shared-memory": _shared_memory,
+    "disk": _disk,
     "toleration": _tolerations,
     "timeout": _timeout,
     "retry": _retry,

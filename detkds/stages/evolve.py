@@ -56,7 +56,7 @@ def run(
     title = f"evolve {wanted}"
     if wanted not in searched.split(","):
         return publish(Finished(title, str(wanted), (), reason="not searched in this run"), out)
-    build = partial(Proxy, pair, schedule, subset, early_stop=plan.early_stop, work=work)
+    build = partial(Proxy, pair, schedule, subset, early_stop=plan.early_stop, repeats=plan.repeats, work=work)
     proxy = build()
     settings = {"knowledge": wanted, "plan": plan, **proxy.identity}
     task = Task(str(wanted), candidates(plan), tuple(searched.split(",")))

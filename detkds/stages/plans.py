@@ -31,7 +31,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class SearchPlan:
-    """Budget and reading of Alg. 1 for one knowledge; `warm_start` lists presets, comma-separated."""
+    """Budget and reading of Alg. 1 for one knowledge; `warm_start` lists presets, `NAME` or `NAME x FACTOR`, comma-separated."""
 
     semantics: str
     space: str
@@ -42,6 +42,7 @@ class SearchPlan:
     top_k: int
     warm_start: str = ""
     early_stop: bool = True
+    repeats: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,9 @@ class WeightsPlan:
 
     population: int
     iterations: int
+    space: str = "paper"
     early_stop: bool = True
+    repeats: int = 1
 
 
 @dataclass(frozen=True, slots=True)

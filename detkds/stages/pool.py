@@ -13,6 +13,7 @@ from detkds.errors import Interrupted
 from detkds.processes import begin, dealt
 from detkds.search.trial import Trial
 from detkds.stages.bout import Arena, Bout, fight
+from detkds.stages.progress import columns
 
 _Entry = TypeVar("_Entry")
 
@@ -61,4 +62,4 @@ def _fight(arena: Arena, bout: Bout) -> Trial:
 
 
 def _print(line: str) -> None:
-    print(line, flush=True)
+    print(*columns(line), sep="", flush=True)

@@ -19,6 +19,12 @@ def say(task: str, text: str) -> None:
     print(f"[{task}] {text}", flush=True)
 
 
+def columns(line: str) -> tuple[str, str]:
+    """Task and text of such a line, as the terminal shows them; the task is padded so that texts stand below each other."""
+    task, _, text = line.partition("] ")
+    return f"{task.removeprefix('['):<22}", text
+
+
 def told(run: Callable[_P, _T]) -> Callable[_P, _T]:
     """Print an error of ours as one line of JSON before it is raised on, so that a local run can show it as it is."""
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from detkds.detectors.objective import ProxyObjective
 from detkds.errors import ArtifactError
 from detkds.genome import Knowledge, Recipe
 from detkds.search.objective import Goal, Outcome
+from detkds.search.repeated import Repeated
 from detkds.stages import pair as pairs
 from detkds.stages.plans import Pair, Schedule
 from detkds.stages.subset import part
@@ -27,34 +30,44 @@ class Proxy:
 
     Args:
         pair: teacher and student.
-        schedule: of a candidate's training.
+        schedule: of a candidate's training; its seed is that of the first.
         subset: artifact of the subset stage.
         early_stop: stop a validation whose outcome is settled.
+        repeats: trainings of a candidate that keeps up with the best, see Repeated.
         loss_filter: see ProxyObjective.
         work: see Workplace.
     """
 
-    def __init__(self, pair: Pair, schedule: Schedule, subset: Path, *, early_stop: bool, loss_filter: bool = True, work: str = "") -> None:
-        self._work = work
+    def __init__(
+        self,
+        pair: Pair,
+        schedule: Schedule,
+        subset: Path,
+        *,
+        early_stop: bool,
+        repeats: int = 1,
+        loss_filter: bool = True,
+        work: str = "",
+    ) -> None:
+        self._work, self._early_stop = work, early_stop
         train, val = (part(subset, name) for name in ("search_train", "search_val"))
         source = Source(train.annotations, train.images)
         classes = classes_of(source)
         config, start = pairs.student(pair, classes)
-        self._objective = ProxyObjective(
-            config,
-            pairs.teacher(pair.teacher_config, pair.teacher_checkpoint, classes),
-            source,
-            Source(val.annotations, val.images),
-            pairs.settings(schedule, config),
-            start=start,
-            digests={
-                "subset": verify(subset).digest,
-                "teacher": file_sha256(local(pair.teacher_checkpoint)),
-                "student": digest([config.to_dict(), pair.student_checkpoint and file_sha256(local(pair.student_checkpoint))]),
-            },
-            early_stop=early_stop,
-            loss_filter=loss_filter,
-        )
+        teacher = pairs.teacher(pair.teacher_config, pair.teacher_checkpoint, classes)
+        digests = {
+            "subset": verify(subset).digest,
+            "teacher": file_sha256(local(pair.teacher_checkpoint)),
+            "student": digest([config.to_dict(), pair.student_checkpoint and file_sha256(local(pair.student_checkpoint))]),
+        }
+
+        digests |= {"repeats": str(repeats)} if repeats > 1 else {}
+        build = partial(ProxyObjective, config, teacher, source, Source(val.annotations, val.images), start=start, digests=digests)
+        schedules = [replace(schedule, seed=schedule.seed + number) for number in range(repeats)]
+        settings = [pairs.settings(schedule, config) for schedule in schedules]
+        objectives = [build(settings=one, early_stop=early_stop, loss_filter=loss_filter) for one in settings]
+        self._objective = objectives[0]
+        self._repeated = Repeated([partial(_scored, objective) for objective in objectives])
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -78,8 +91,7 @@ class Proxy:
         return self._measure(recipe, goal) if recipe.active else self._without_distillation(recipe)
 
     def _measure(self, recipe: Recipe, goal: Goal) -> Outcome:
-        score = self._objective(recipe, goal)
-        return Outcome(score.score, score.student_steps, score.partial, score.details)
+        return self._repeated(recipe, goal if self._early_stop else Goal())
 
     def _without_distillation(self, recipe: Recipe) -> Outcome:
         """Candidate 0, which every study of a run measures alike: once a place of work, unless several begin in the same moment."""
@@ -92,6 +104,11 @@ class Proxy:
         write_atomic(known, json.dumps({**stored, "sha256": digest(stored)}) + "\n")
         place.put(OUTCOME)
         return outcome
+
+
+def _scored(objective: ProxyObjective, recipe: Recipe, goal: Goal) -> Outcome:
+    score = objective(recipe, goal)
+    return Outcome(score.score, score.student_steps, score.partial, score.details)
 
 
 def _read(path: Path) -> Outcome:

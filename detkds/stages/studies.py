@@ -205,10 +205,9 @@ def _narrator(task: str, expected: int, began: float) -> Callable[[Trial], None]
             best[:] = [max([*best, trial.score])]
         leader = f"best {100 * best[0]:.1f}" if best else "no score yet"
         minutes = (time.monotonic() - began) / 60
-        say(
-            task,
-            f"{trial.number + 1}/{expected}  {_outcome(trial)}  {leader}  {minutes:.1f} min  {_short(trial.recipe)}".replace("\\|", "|"),
-        )
+        number = trial.number + 1
+        count = f"{number}/{max(expected, number)}"  # a budget of steps may allow one or two more
+        say(task, f"{count}  {_outcome(trial)}  {leader}  {minutes:.1f} min  {_short(trial.recipe)}".replace("\\|", "|"))
 
     return narrate
 

@@ -23,7 +23,7 @@ from detkds.detectors.team import together
 from detkds.detectors.tensors import save_tensors
 from detkds.errors import ArtifactError, GenomeError
 from detkds.genome import Recipe
-from detkds.genome.presets import names, preset
+from detkds.genome.presets import is_preset, preset
 from detkds.processes import gpus
 from detkds.stages import pair as pairs
 from detkds.stages.plans import Pair, Result, Schedule
@@ -52,10 +52,7 @@ def run(pair: Pair, schedule: Schedule, recipe: Recipe, *, subset: Path, out: Pa
         StudyHeldError: another process is at this training.
     """
     config, _ = pairs.student(pair, classes_of(_source(subset)))
-    asked = processes or max(1, len(gpus()))
-    count = parallel.processes(pairs.settings(schedule, config).batch_size, asked)
-    if count < asked:
-        say(_title(recipe), f"{count} of {asked} processes share a batch: more would not divide it")
+    count = sharing(_title(recipe), pairs.settings(schedule, config).batch_size, processes)
     task = partial(share, pair, schedule, recipe, subset=subset, out=out, work=work)
     return task(Group()) if count == 1 else together(count, task)
 
@@ -67,14 +64,27 @@ def share(pair: Pair, schedule: Schedule, recipe: Recipe, group: Group, *, subse
     source = _source(subset)
     master = pairs.teacher(pair.teacher_config, pair.teacher_checkpoint, classes_of(source)) if pair.teacher_config else None
     if group.rank:
-        config, start = pairs.student(pair, classes_of(source))
-        settings = pairs.settings(schedule, config)
-        training.train(config, source, settings, out, teacher=master, recipe=recipe, start=start, group=group)
-        return Result({})
+        return assist(pair, schedule, recipe, master, source, group, out=out)
     contents = {name: content(value) for name, value in asdict(pair).items()}
     inputs = {"pair": contents, "schedule": schedule, "recipe": recipe.digest, "subset": verify(subset).digest}
     with Workplace("train", inputs, work) as place:
         return fit(pair, schedule, recipe, master, source, task=_title(recipe), out=out, place=place, group=group)
+
+
+def sharing(title: str, batch_size: int, processes: int = 0) -> int:
+    """How many processes share a batch: as many of `processes` (0: one a GPU that this process may use) as divide it."""
+    asked = processes or max(1, len(gpus()))
+    count = parallel.processes(batch_size, asked)
+    if count < asked:
+        say(title, f"{count} of {asked} processes share a batch: more would not divide it")
+    return count
+
+
+def assist(pair: Pair, schedule: Schedule, recipe: Recipe, teacher: nn.Module | None, source: Source, group: Group, *, out: Path) -> Result:
+    """The share of a process of the group that is not the first, whose share is `fit`; it publishes nothing."""
+    config, start = pairs.student(pair, classes_of(source))
+    training.train(config, source, pairs.settings(schedule, config), out, teacher=teacher, recipe=recipe, start=start, group=group)
+    return Result({})
 
 
 def _source(subset: Path) -> Source:
@@ -164,9 +174,9 @@ def recipe_of(artifact: Path) -> Recipe:
 
 
 def parse_recipe(text: str, semantics: str) -> Recipe:
-    """A recipe from the name of a preset or from genome text; empty text is no distillation.
+    """A recipe from a preset, `NAME` or `NAME x FACTOR`, or from genome text; empty text is no distillation.
 
     Raises:
         GenomeError: the text is neither.
     """
-    return preset(text.strip()) if text.strip() in names() else Recipe.parse(text, semantics)
+    return preset(text.strip()) if is_preset(text.strip()) else Recipe.parse(text, semantics)

@@ -54,7 +54,7 @@ def run(
         finished = left_out(WEIGHTS, Task(WEIGHTS), "no knowledge has a candidate with a score", inputs, work)
         recipe = Recipe(semantics=semantics)
     else:
-        build = partial(Proxy, pair, schedule, subset, early_stop=plan.early_stop, work=work)
+        build = partial(Proxy, pair, schedule, subset, early_stop=plan.early_stop, repeats=plan.repeats, work=work)
         finished = _search(genomes, semantics, plan, schedule, build, known, work, workers)
         best = best_of(finished.trials)
         recipe = Recipe(best.recipe.active, semantics) if best else Recipe(semantics=semantics)
@@ -80,7 +80,7 @@ def _search(
     workers: int,
 ) -> Finished:
     settings = SearchSettings(plan.population, plan.iterations, POOL_RATIO, min(TOP_K, plan.population))
-    space = SearchSpace.preset("paper", semantics)
+    space = SearchSpace.preset(plan.space, semantics)
     designer = WeightSearch(genomes, space, settings, schedule.seed)
     proxy = build()
     identity = {"genomes": [str(genome) for genome in genomes], "plan": plan, **proxy.identity}

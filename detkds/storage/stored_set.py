@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import posixpath
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from detkds.errors import ArtifactError, DatasetError
+from detkds.storage.artifacts import UNFINISHED
 from detkds.storage.fetch import fetch
 from detkds.storage.manifest import MANIFEST, file_sha256, short
 from detkds.storage.push import MARK
@@ -77,6 +78,27 @@ class StoredSet:
             where = f"{self.uri}/{folder}".rstrip("/")
             raise DatasetError(f"{len(missing)} of {len(found)} images are not in {where}, first {missing[0]!r}; push the set again.")
         return {name: entry for name, entry in found.items() if entry is not None}
+
+    def __iter__(self) -> Iterator[SetFile]:
+        """Every file of the set, by name."""
+        return (self._files[name] for name in sorted(self._files))
+
+    def copy(self, entry: SetFile, path: Path) -> None:
+        """Bring one file to `path`, where it appears wholly and checked, or not at all.
+
+        Raises:
+            ArtifactError: it is not there, or not what the index, or the listing, says.
+            StoreError: the store cannot be reached or refuses, or the disk is full.
+        """
+        draft = path.with_name(f".{path.name}{UNFINISHED}")
+        try:
+            self._store.get_file(entry.name, draft)
+            size, digest = draft.stat().st_size, file_sha256(draft)
+            if size != entry.size or entry.sha256 not in (None, digest):
+                raise _altered(self.uri, entry, size, digest)
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
 
     def fetch(self, name: str, cache: Path) -> Path:
         """The local path of one file, such as the annotations; it is brought once and checked each time.

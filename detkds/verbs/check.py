@@ -99,14 +99,13 @@ def _cost(config: RunConfig) -> Table:
     plan = SearchPlan(
         search.semantics, search.space, search.algorithm, search.population, search.iterations, search.sample_ratio, search.top_k
     )
+    epochs = str(search.proxy_epochs) + (f", up to {search.repeats} times" if search.repeats > 1 else "")
     table = Table(title="the run at most", title_style="bold")
     for column in ("stage", "candidates", "epochs each", "of the training images"):
         table.add_column(column, justify="left" if column == "stage" else "right")
     for knowledge in search.knowledge:
-        table.add_row(f"evolve {knowledge}", str(candidates(plan)), str(search.proxy_epochs), f"{100 * search.subset:.0f} %")
+        table.add_row(f"evolve {knowledge}", str(candidates(plan)), epochs, f"{100 * search.subset:.0f} %")
     weights = WeightsPlan(search.weights.population, search.weights.iterations)
-    table.add_row(
-        "weights", str(weight_candidates(weights, len(search.knowledge))), str(search.proxy_epochs), f"{100 * search.subset:.0f} %"
-    )
+    table.add_row("weights", str(weight_candidates(weights, len(search.knowledge))), epochs, f"{100 * search.subset:.0f} %")
     table.add_row("train", "2", str(config.train.epochs), "100 %")
     return table

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from detkds.errors import ConfigError
-from detkds.genome import Recipe
-from detkds.verbs import stage
-from detkds.verbs.entrants import DEFAULT, Entrant, entrants
+from detkds.verbs.entrants import DEFAULT, Entrant
+from detkds.verbs.ground import Effort, Ground, opened, refusal
 
 if TYPE_CHECKING:
     from detkds.search.trial import Trial
@@ -23,66 +20,6 @@ if TYPE_CHECKING:
 
 RESULT = "comparison"
 """Kind of the artifact that holds compare.json and compare.md."""
-
-
-@dataclass(frozen=True)
-class Effort:
-    """How much a verb of several trainings does.
-
-    Args:
-        seeds: how many, from the run's own on.
-        epochs: of every training; 0: as the run says.
-        jobs: trainings at a time; 0: one a GPU, or one on the CPU.
-    """
-
-    seeds: int = 3
-    epochs: int = 0
-    jobs: int = 0
-
-
-@dataclass(frozen=True)
-class Ground:
-    """A prepared run: its values as the pipeline takes them, and its subset artifact."""
-
-    values: dict[str, Any]
-    subset: Path
-    home: Path
-    console: Console
-    show: Callable[[str], None]
-
-    @property
-    def name(self) -> str:
-        """Of the run."""
-        return str(self.values["run_name"])
-
-    def seeds(self, effort: Effort) -> range:
-        """The run's seed and those after it."""
-        first = int(self.values["seed"])
-        return range(first, first + effort.seeds)
-
-    def contest(self, effort: Effort) -> Contest:
-        """Where students of this run are trained."""
-        from detkds.stages.contest import Contest
-
-        epochs = effort.epochs or int(self.values["epochs"])
-        return Contest(stage.pair(self.values), stage.schedule(self.values, epochs), self.subset)
-
-
-@contextmanager
-def ground(path: Path, home: Path, trust: bool, console: Console) -> Iterator[Ground]:
-    """A run.yaml made ready: the teacher trained where there is none, the data checked and drawn, as `detkds run` does."""
-    from detkds.launch import shown
-    from detkds.stages.transcript import Transcript
-    from detkds.stages.workplace import Workplace
-
-    with stage.prepared(path, home, trust, console) as values:
-        names = ("dataset", "train_annotations", "train_images", "test_annotations", "test_images", "data_version")
-        inputs = {name: values[name] for name in (*names, "subset_fraction", "search_val_fraction", "seed")}
-        subset = Workplace("subset", inputs).folder / "subset"
-        show = shown(console)
-        with Transcript(home.resolve() / "logs" / "compare.log", show):
-            stage.subset(values, out=subset)
-        yield Ground(values, subset, home.resolve(), console, show)
 
 
 def compare(path: Path, recipes: Sequence[str], effort: Effort, *, home: Path, trust: bool, console: Console, out: Path | None) -> None:
@@ -99,21 +36,18 @@ def compare(path: Path, recipes: Sequence[str], effort: Effort, *, home: Path, t
     Raises:
         DetKDSError: run, recipes, data or detectors cannot be used; the message says which.
     """
-    with ground(path, home, trust, console) as made:
+    with opened(path, home, trust, console) as run:
+        given = run.entrants(recipes or DEFAULT)
+        made = run.ground()
         contest = made.contest(effort)
-        able, left_out = _parted(chosen(made, recipes or DEFAULT), contest)
+        able, left_out = _parted(given, contest)
         entries = _entries(able, made.seeds(effort), inherit=made.values["inherit"])
         result = hold(made, contest, entries, effort, left_out)
         publish(out or made.home / "compare" / made.name, result, console)
 
 
-def chosen(made: Ground, recipes: Sequence[str]) -> list[Entrant]:
-    """The recipes that texts name, see `entrants`."""
-    return entrants(recipes, made.values["semantics"], _of_run(made))
-
-
-def hold(made: Ground, contest: Contest, entries: Sequence[Entry], effort: Effort, left_out: dict[str, str] | None = None) -> Comparison:
-    """Hold a contest and conclude it."""
+def hold(made: Ground, contest: Contest, entries: Sequence[Entry], effort: Effort, left_out: Mapping[str, str]) -> Comparison:
+    """Hold a contest and conclude it; `left_out` are recipes that are not in it, and why."""
     from detkds.stages.comparison import conclude
 
     return conclude(made.name, contest, entries, train(made, contest, entries, effort), left_out)
@@ -153,21 +87,9 @@ def _parted(given: Sequence[Entrant], contest: Contest) -> tuple[list[Entrant], 
         ConfigError: none can.
     """
     missing = contest.unsupported()
-    reasons = {
-        one.name: "; ".join(missing[genome.knowledge] for genome in one.recipe.active if genome.knowledge in missing) for one in given
-    }
-    left_out = {name: reason for name, reason in reasons.items() if reason}
+    reasons = {one.name: dict.fromkeys(why for genome in one.recipe.active if (why := refusal(genome, missing))) for one in given}
+    left_out = {name: "; ".join(reason) for name, reason in reasons.items() if reason}
     able = [one for one in given if one.name not in left_out]
     if not able:
         raise ConfigError(f"no recipe can be trained with this pair: {'; '.join(f'{name}: {why}' for name, why in left_out.items())}")
     return able, left_out
-
-
-def _of_run(made: Ground) -> Callable[[str], Recipe]:
-    def recipe_of_run(name: str) -> Recipe:
-        from detkds import results
-        from detkds.stages.train import recipe_of
-
-        return recipe_of(results.fetch(name, made.values["results"], made.home / "runs")[1])
-
-    return recipe_of_run

@@ -10,14 +10,12 @@ from pathlib import Path
 
 from detkds.errors import ArtifactError, ConfigError, GenomeError
 from detkds.genome import Recipe
-from detkds.genome.genome import check_word
+from detkds.genome.presets import is_preset, preset
 from detkds.genome.presets import names as preset_names
-from detkds.genome.presets import preset
-from detkds.stages.comparison import INHERIT, NONE
+from detkds.stages.comparison import INHERIT, NONE, REFERENCES
 
 DEFAULT = (NONE, INHERIT, "fitnets", "pkd", "cwd", "detkds-one-stage")
 _TITLED = re.compile(r"([A-Za-z0-9][A-Za-z0-9 ._-]{0,39})=(.+)", re.DOTALL)
-_SCALED = re.compile(r"([a-z][a-z0-9-]*) x ([0-9.]+)")
 _RUN = re.compile(r"[a-z0-9]([a-z0-9-]{0,60}[a-z0-9])?")
 
 
@@ -67,27 +65,29 @@ def read_list(path: Path) -> list[str]:
     """Recipe texts of a file, one a line; empty lines and # comments carry nothing.
 
     Raises:
-        ConfigError: the file cannot be read.
+        ConfigError: the file cannot be read, or holds none.
     """
     try:
         lines = path.read_text().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"--recipes-from {path} cannot be read: {error}; give a text file with a recipe a line.") from None
-    return [text for line in lines if (text := line.partition("#")[0].strip())]
+    if not (texts := [text for line in lines if (text := line.partition("#")[0].strip())]):
+        raise ConfigError(f"--recipes-from {path} must hold a recipe a line, but holds none; write some, or leave the option out.")
+    return texts
 
 
 def _entrant(text: str, semantics: str, of_run: Callable[[str], Recipe]) -> Entrant:
     titled = _TITLED.fullmatch(text)
     name, what = (titled[1], titled[2].strip()) if titled else (text, text)
-    if what in (NONE, INHERIT):
+    if name in REFERENCES and what != name:
+        raise ConfigError(f"the name {name} is that of training without distillation, got it for {what!r}; choose another.")
+    if what in REFERENCES:
         return Entrant(name, Recipe(semantics=semantics), what == INHERIT)
-    if what in preset_names():
+    if is_preset(what):
         return Entrant(name, preset(what))
-    if scaled := _SCALED.fullmatch(what):
-        return Entrant(name, _scaled(scaled[1], scaled[2]))
     if ":" in what and not what.startswith("s3://"):
         return Entrant(name, Recipe.parse(what.replace(";", "\n"), semantics))
-    if Path(what).exists():
+    if what and Path(what).exists():
         return Entrant(name if titled else _name(Path(what)), _of_file(Path(what), semantics))
     if not _RUN.fullmatch(what):
         raise ConfigError(f"{what!r} is no recipe: give none, inherit, a preset, genome text, a file, or the name of a run.")
@@ -95,15 +95,6 @@ def _entrant(text: str, semantics: str, of_run: Callable[[str], Recipe]) -> Entr
         return Entrant(name, of_run(what))
     except ArtifactError as error:
         raise ConfigError(f"{what!r} is neither a preset ({', '.join(preset_names())}), nor a file, nor a run: {error}") from None
-
-
-def _scaled(name: str, factor: str) -> Recipe:
-    check_word("preset", name, preset_names())
-    found = preset(name)
-    try:
-        return found.with_weights(weight * float(factor) for weight in found.weights.values())
-    except ValueError:
-        raise ConfigError(f"`{name} x {factor}` must end with a number, got {factor!r}.") from None
 
 
 def _name(path: Path) -> str:

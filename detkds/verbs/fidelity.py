@@ -13,8 +13,9 @@ from rich.console import Console
 
 from detkds.errors import ConfigError
 from detkds.report.correlation import agreement
-from detkds.verbs.ablate import Laboratory
-from detkds.verbs.compare import Effort, Ground, ground, train
+from detkds.verbs.compare import train
+from detkds.verbs.ground import Effort, Ground, opened
+from detkds.verbs.laboratory import Laboratory
 
 SCHEMA = "detkds.fidelity/1"
 KIND = "fidelity"
@@ -44,7 +45,8 @@ def fidelity(path: Path, genomes: int, effort: Effort, *, home: Path, trust: boo
     """
     if genomes < 3:
         raise ConfigError(f"an order needs 3 genomes or more, got {genomes}.")
-    with ground(path, home, trust, console) as made:
+    with opened(path, home, trust, console) as run:
+        made = run.ground()
         pairs = _pairs(made, genomes, effort)
         found = conclude([(pair["proxy"], pair["longer"]) for pair in pairs], seed=int(made.values["seed"]))
         epochs = {"proxy": made.values["proxy_epochs"], "longer": effort.epochs or made.values["epochs"]}

@@ -8,20 +8,19 @@ from rich.console import Console
 from rich.table import Table
 
 from detkds.genome import Knowledge
+from detkds.pairs import PAIRS, pair, published
 
 
 def list_pairs(console: Console) -> None:
     """Print every pair with the paper's table, the knowledges that it shares, and why it does not share the others."""
-    from detkds.detectors.pairs import PAIRS
-
     table = Table(title="tested pairs of detectors: student, then teacher", title_style="bold", box=SIMPLE)
     table.add_column("pair", no_wrap=True)
     for column in ("paper's table", "knowledges", "not shared"):
         table.add_column(column)
-    for pair in PAIRS:
-        shared = ", ".join(str(knowledge) for knowledge in Knowledge if knowledge not in pair.unsupported)
-        reasons = "; ".join(sorted(set(pair.unsupported.values())))
-        table.add_row(pair.name, pair.table, shared if pair.unsupported else "all five", reasons)
+    for entry in PAIRS:
+        shared = ", ".join(str(knowledge) for knowledge in Knowledge if knowledge not in entry.unsupported)
+        reasons = "; ".join(sorted(set(entry.unsupported.values())))
+        table.add_row(entry.name, entry.table, shared if entry.unsupported else "all five", reasons)
     console.print(table)
     console.print("`detkds pairs NAME` says more of one, `detkds run --pair NAME` uses it.", markup=False)
 
@@ -32,8 +31,6 @@ def describe_pair(name: str, console: Console) -> None:
     Raises:
         ConfigError: there is no such pair.
     """
-    from detkds.detectors.pairs import pair, published
-
     found = pair(name)
     console.print(found.name, style="bold", markup=False)
     console.print(f"  in the paper  {found.table if found.table[0].isdigit() else 'not reported'}", markup=False)

@@ -18,13 +18,29 @@ from detkds.stages.plans import Pair, Schedule, SearchPlan, Source, WeightsPlan
 @contextlib.contextmanager
 def prepared(path: Path, home: Path, trust: bool, console: Console) -> Iterator[dict[str, Any]]:
     """The pipeline's parameters of a run.yaml, with the store running; the teacher is trained where there is none yet."""
+    with opened(path, home, console) as config:
+        yield values_of(config, home, trust, console)
+
+
+@contextlib.contextmanager
+def opened(path: Path, home: Path, console: Console) -> Iterator[RunConfig]:
+    """A run.yaml, with the store running."""
     config: RunConfig = run_config.load(path)
     home = home.resolve()
     with launch.store(home, console) as environment:
         launch.use(home, environment)
         launch.use_gpus(config.resources.gpus)
-        address = f"s3://{config.store.bucket}/runs"
-        yield launch.prepare(config, home=home, trust=trust, results=address, show=launch.shown(console))
+        yield config
+
+
+def values_of(config: RunConfig, home: Path, trust: bool, console: Console) -> dict[str, Any]:
+    """The pipeline's parameters of a run; the teacher is trained where there is none yet."""
+    return launch.prepare(config, home=home.resolve(), trust=trust, results=results_of(config), show=launch.shown(console))
+
+
+def results_of(config: RunConfig) -> str:
+    """Where the results of a run are published."""
+    return f"s3://{config.store.bucket}/runs"
 
 
 def subset(values: dict[str, Any], out: Path, nested: Sequence[float] = ()) -> None:
@@ -52,7 +68,8 @@ def weights(values: dict[str, Any], studies: Sequence[Path], subset: Path, out: 
     """Stage 3; the recipe is published beside the study, as OUT-recipe."""
     from detkds.stages import weights as stage
 
-    plan = WeightsPlan(values["weights_population"], values["weights_iterations"], values["early_stop"])
+    shared = {name: values[name] for name in ("space", "early_stop", "repeats")}
+    plan = WeightsPlan(values["weights_population"], values["weights_iterations"], **shared)
     proxy = schedule(values, values["proxy_epochs"])
     stage.run(studies, pair(values), plan, proxy, subset=subset, out=out, recipe_out=out.with_name(f"{out.name}-recipe"))
 

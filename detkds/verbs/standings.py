@@ -27,7 +27,7 @@ def show(comparison: Comparison, console: Console) -> None:
         for row in rows:
             table.add_row(*map(Text, row))
         console.print(table)
-    for line in _notes(comparison):
+    for line in [*_notes(comparison), *_recipes(comparison)]:
         console.print(line, markup=False, soft_wrap=True)
     console.print("± over seeds. " + METHOD, style="dim", markup=False)
 
@@ -39,12 +39,7 @@ def markdown(comparison: Comparison) -> str:
         parts += [f"**{title}**", ""]
         parts += [_line(head), "|---|" + "---:|" * (len(head) - 1), *map(_line, rows), ""]
     parts += [f"* {line}" for line in _notes(comparison)]
-    parts += ["", "Recipes:", ""]
-    for row in comparison.rows:
-        for recipe in dict.fromkeys(row.recipes.values()):
-            seeds = [str(seed) for seed, one in row.recipes.items() if one == recipe]
-            which = f" (seed {', '.join(seeds)})" if len(set(row.recipes.values())) > 1 else ""
-            parts.append(f"* {row.name}{which}: `{'; '.join(recipe.splitlines())}`, {'inheriting' if row.inherit else 'not inheriting'}")
+    parts += ["", "Recipes:", "", *(f"* {line}" for line in _recipes(comparison, "`"))]
     return "\n".join([*parts, "", "± is the standard deviation over seeds. " + METHOD, ""])
 
 
@@ -92,6 +87,16 @@ def _notes(comparison: Comparison) -> Iterator[str]:
             yield f"{row.name}, seed {seed}, could not be trained: {reason}"
     for name, reason in comparison.left_out.items():
         yield f"{name} was left out: {reason}"
+
+
+def _recipes(comparison: Comparison, quote: str = "") -> Iterator[str]:
+    """The losses of each row; of each seed, where a search found others."""
+    for row in comparison.rows:
+        for recipe in dict.fromkeys(row.recipes.values()):
+            seeds = [str(seed) for seed, one in row.recipes.items() if one == recipe]
+            which = f" (seed {', '.join(seeds)})" if len(set(row.recipes.values())) > 1 else ""
+            losses = f"{quote}{'; '.join(recipe.splitlines())}{quote}"
+            yield f"{row.name}{which}: {losses}, {'inheriting' if row.inherit else 'not inheriting'}"
 
 
 def _points(value: float) -> str:

@@ -15,6 +15,7 @@ from detkds import config as run_config
 from detkds import launch
 from detkds.config import RunConfig, is_remote
 from detkds.errors import ConfigError
+from detkds.kubeflow import given
 from detkds.kubeflow.package import VOLUMES, compiled, parameter_defaults, with_resources
 from detkds.kubeflow.remote import Cluster, Endpoint, Outcome, Pace
 from detkds.lint import ImagePolicy, Package, examine
@@ -27,7 +28,7 @@ class Images:
     """The containers of a run.
 
     Args:
-        tasks: of the tasks with a GPU.
+        tasks: of the tasks with a GPU; empty: as a given package says.
         light: of the tasks without a detector; empty: the same.
         any_name: accept images that are named by a tag instead of a digest.
     """
@@ -36,6 +37,11 @@ class Images:
     light: str = ""
     any_name: bool = False
 
+    def parameters(self) -> dict[str, str]:
+        """Those that are named, by the parameter of the pipelines."""
+        named = {"image": self.tasks, "light_image": self.light or self.tasks}
+        return {name: image for name, image in named.items() if image}
+
 
 def submit(
     path: Path,
@@ -43,6 +49,7 @@ def submit(
     *,
     home: Path,
     images: Images,
+    package: Path | None,
     recipe: str,
     experiment: str,
     service_account: str,
@@ -53,22 +60,37 @@ def submit(
 ) -> Outcome:
     """Create a run from a run.yaml and, unless told otherwise, follow it to its end.
 
+    Args:
+        path: of the run.yaml.
+        endpoint: of Kubeflow Pipelines.
+        home: where configs are kept before they go into the store.
+        images: of the tasks.
+        package: file of a compiled pipeline to submit with the run.yaml's parameters and resources; None: the one of this version.
+        recipe: train with it instead of searching.
+        experiment, service_account: of the run.
+        trust: run the Python code of config files.
+        pace: how the run is followed.
+        wait: whether it is.
+        console: where it is shown.
+
     Raises:
         ConfigError: the run cannot go to a cluster as it is written; the message says what to change.
         ClusterError: the API cannot be reached or refuses.
     """
     config = run_config.load(path)
-    _check(path, config, images)
-    parameters = _parameters(config, home.resolve(), trust, console)
-    parameters |= {"work": f"s3://{config.store.bucket}/work", "image": images.tasks, "light_image": images.light or images.tasks}
-    pipeline = "transfer" if recipe else "search"
-    package = with_resources(compiled(pipeline), config.resources, config.claims(), train_nodes=config.train.nodes)
-    known = parameter_defaults(package)
-    values = {name: value for name, value in {**parameters, "recipe": recipe}.items() if name in known}
-    _examine(path, package, values, images)
+    _check(path, config, images, package)
+    ours = compiled("transfer" if recipe else "search")
+    names = parameter_defaults(ours).keys() - ({"image", "light_image"} - images.parameters().keys())
+    text = given.read(package, names) if package else ours
+    parameters = {**_parameters(config, home.resolve(), trust, console), **images.parameters(), "recipe": recipe}
+    values = {name: value for name, value in parameters.items() if name in names}
+    _examine(package or path, text, values, images)
+    text = with_resources(text, config.resources, config.claims(), run=config.name, train_nodes=config.train.nodes)
     cluster = Cluster(endpoint)
-    run = cluster.create(package, values, name=config.name, experiment=experiment, service_account=service_account)
+    run = cluster.create(text, values, name=config.name, experiment=experiment, service_account=service_account)
     console.print(f"run {run}: {cluster.page(run)}", markup=False, soft_wrap=True)
+    if not recipe:
+        console.print(f"its search: detkds watch {config.name} --work {values['work']}", markup=False, soft_wrap=True)
     if not wait:
         return Outcome.SUCCEEDED
     return follow(run, cluster, pace=pace, console=console, results=f"s3://{config.store.bucket}/runs/{config.name}")
@@ -87,7 +109,7 @@ def follow(run: str, cluster: Cluster, *, pace: Pace, console: Console, results:
     return outcome
 
 
-def _check(path: Path, config: RunConfig, images: Images) -> None:
+def _check(path: Path, config: RunConfig, images: Images, package: Path | None) -> None:
     """What only a cluster asks of a run.
 
     Raises:
@@ -98,7 +120,7 @@ def _check(path: Path, config: RunConfig, images: Images) -> None:
         faults.append(f"data.root is the folder {config.data.root}, which no pod can read; put it into the store: detkds data push")
     if config.teacher.train:
         faults.append("teacher.train is for this machine; train it once with detkds run, and name its file as teacher.checkpoint")
-    if not images.tasks:
+    if not images.tasks and package is None:
         faults.append("no image is named: give --image or DETKDS_IMAGE; `make images` builds one and build/images.json names it")
     if faults:
         raise ConfigError("\n".join(f"{path}: {fault}" for fault in faults))

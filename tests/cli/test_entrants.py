@@ -37,6 +37,7 @@ def test_weights_of_a_preset_can_be_multiplied() -> None:
     """detkds-one-stage has weights of 1 throughout."""
     assert list(one("detkds-one-stage x 2.5").recipe.weights.values()) == [2.5] * 5
     assert one("pkd x 20").name == "pkd x 20"
+    assert one("strong=pkd x 20") == Entrant("strong", preset("pkd x 20"))
 
 
 def test_genome_text_has_semicolons_for_lines_and_may_be_named() -> None:
@@ -73,8 +74,10 @@ def test_a_run_by_its_name() -> None:
     ("text", "error", "message"),
     [
         ("Not A Recipe!", ConfigError, "is no recipe: give none, inherit, a preset"),
+        ("", ConfigError, "'' is no recipe: give none, inherit, a preset"),
+        ("inherit=pkd", ConfigError, "the name inherit is that of training without distillation, got it for 'pkd'"),
         ("pkdd x 2", GenomeError, "did you mean pkd?"),
-        ("pkd x 1.2.3", ConfigError, "must end with a number, got '1.2.3'"),
+        ("pkd x 1.2.3", GenomeError, "'1.2.3' is no weight in 'pkd x 1.2.3'"),
         ("global: cat > none > none | l2", GenomeError, "did you mean catt?"),
     ],
 )
@@ -94,3 +97,6 @@ def test_a_file_of_recipes(tmp_path: Path) -> None:
     assert read_list(path) == ["none", "pkd x 5", f"mine={TEXT}"]
     with pytest.raises(ConfigError, match="--recipes-from"):
         read_list(tmp_path / "absent.txt")
+    path.write_text("# none yet\n")
+    with pytest.raises(ConfigError, match=r"--recipes-from .*recipes\.txt must hold a recipe a line, but holds none"):
+        read_list(path)

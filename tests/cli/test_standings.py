@@ -53,6 +53,7 @@ def test_the_terminal_shows_whole_names_on_80_columns(comparison: Comparison) ->
     lines = file.getvalue().splitlines()
     assert any(line.split()[:4] == ["pkd", "42.0", "±", "2.0"] for line in lines)
     assert any("+10.0 (+10.0 to +10.0) *" in line for line in lines)
+    assert f"pkd: {RECIPE}, inheriting" in lines
     assert max(map(len, lines)) <= 80
 
 
@@ -92,7 +93,7 @@ def test_scores_that_are_all_equal_have_no_correlation() -> None:
 def test_two_genomes_are_no_order() -> None:
     from pathlib import Path
 
-    from detkds.verbs.compare import Effort
+    from detkds.verbs.ground import Effort
 
     with pytest.raises(ConfigError, match="3 genomes or more, got 2"):
         fidelity.fidelity(Path("run.yaml"), 2, Effort(), home=Path(), trust=False, console=Console(), out=None)

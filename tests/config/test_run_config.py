@@ -110,6 +110,15 @@ def test_an_unknown_preset_is_met_with_the_nearest(tmp_path: Path) -> None:
     assert "unknown preset 'pdk': did you mean pkd?" in line
 
 
+def test_warm_starts_are_presets_with_or_without_a_factor(tmp_path: Path) -> None:
+    content = minimal() | {"search": {"warm_start": ["pkd", "cwd x 20"]}}
+    assert load(write(tmp_path, content)).search.warm_start == ("pkd", "cwd x 20")
+    (line,) = faults(tmp_path, minimal() | {"search": {"warm_start": ["pkd", "cwd x twenty"]}})
+    assert "search.warm_start: 'twenty' is no weight in 'cwd x twenty'" in line
+    (line,) = faults(tmp_path, minimal() | {"search": {"warm_start": ["pdk x 20"]}})
+    assert "did you mean pkd?" in line
+
+
 @pytest.mark.parametrize("text", ["a: [", "- 1", ""])
 def test_what_is_no_mapping_is_one_line(tmp_path: Path, text: str) -> None:
     (line,) = faults(tmp_path, text)

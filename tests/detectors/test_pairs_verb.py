@@ -9,8 +9,8 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from detkds.cli import app
-from detkds.detectors.pairs import PAIRS
 from detkds.errors import ConfigError
+from detkds.pairs import PAIRS
 from detkds.verbs.pairs import describe_pair, list_pairs
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from detkds.errors import GenomeError
 from detkds.genome import Knowledge, Recipe
-from detkds.genome.presets import ABSENT, left_out, names, preset, source
+from detkds.genome.presets import ABSENT, is_preset, left_out, names, preset, source
 
 
 @pytest.mark.parametrize("name", names())
@@ -40,6 +40,35 @@ def test_published_weights_are_kept() -> None:
 
 def test_pkd_is_the_squared_error_of_standardised_channels() -> None:
     assert str(preset("pkd")) == "global: none > none > norm_batch | l2 x 1"
+
+
+def test_a_factor_multiplies_every_weight() -> None:
+    # released-faster-rcnn has 2, 2, 0.1 and 0.1; FGD has three genomes, two of them global.
+    assert list(preset("released-faster-rcnn x 5").weights.values()) == pytest.approx([10, 10, 0.5, 0.5])
+    assert [genome.weight for genome in preset("fgd  x 2.5").genomes] == [2.5] * 3
+    assert preset("released-gfl x 1") == preset("released-gfl")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("pkdd x 2", r"did you mean pkd\?"),
+        ("pkd x 1.2.3", r"'1\.2\.3' is no weight in 'pkd x 1\.2\.3'"),
+        ("pkd x 0", "above 0, got 0 in 'pkd x 0'"),
+        ("pkd x nan", "above 0, got nan"),
+        ("pkd x inf", "between 0 and 1000, got inf"),
+        ("pkd x 1001", "between 0 and 1000, got 1001"),
+    ],
+)
+def test_a_factor_that_makes_no_weights_says_why(text: str, message: str) -> None:
+    assert is_preset(text)
+    with pytest.raises(GenomeError, match=message):
+        preset(text)
+
+
+@pytest.mark.parametrize("text", ["", "bccd", "pkd x", "pkdx2", "global: none > none > none | l2 x 5", "recipes/pkd x 5"])
+def test_what_is_no_preset(text: str) -> None:
+    assert not is_preset(text)
 
 
 def test_presets_say_what_they_leave_out() -> None:

@@ -90,6 +90,7 @@ def test_a_run_is_created_followed_and_its_end_is_the_exit_code(submit: Submit) 
     assert "driver" not in result.stdout
     assert f"{api.url}/#/runs/details/run-1" in result.stdout
     assert "s3://detkds/runs/blood" in result.stdout
+    assert "detkds watch blood --work s3://detkds/work" in result.stdout
     assert [experiment["display_name"] for experiment in api.experiments] == ["detkds"]
     (sent,) = api.runs
     assert sent["display_name"] == "blood"
@@ -197,6 +198,91 @@ def test_an_image_named_by_a_tag_is_refused_unless_it_is_wanted(submit: Submit) 
     assert "digest" in refused.stderr
     assert wanted.returncode == 0, wanted.stderr
     assert api.runs[0]["service_account"] == "detkds-runner"
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    """Our package with its images pinned by hand, and another limit of memory."""
+    path = tmp_path / "mine.yaml"
+    text = (ROOT / "detkds" / "compiled" / "search.yaml").read_text()
+    for name in ("detkds", "detkds-light"):
+        text = text.replace(f"defaultValue: {name}:0.1.0", f"defaultValue: {IMAGE}")
+    assert text.count(IMAGE) == 2
+    path.write_text(text.replace("resourceMemoryLimit: 16G", "resourceMemoryLimit: 17G"))
+    return path
+
+
+def test_a_given_package_goes_in_the_place_of_ours_with_its_images_and_the_resources_of_the_run(
+    detkds: Submit, run_yaml: Path, mine: Path
+) -> None:
+    with serving(FakeApi([DONE])) as api:
+        result = detkds("submit", run_yaml.name, "--endpoint", api.url, "--package", mine.name)
+    assert result.returncode == 0, result.stderr
+    (sent,) = api.runs
+    asked = sent["runtime_config"]["parameters"]
+    assert asked.keys() == parameters(mine).keys() - {"image", "light_image"}, "the package's own defaults stay"
+    containers = sent["pipeline_spec"]["pipeline_spec"]["deploymentSpec"]["executors"]
+    assert {each["container"]["resources"]["resourceMemoryLimit"] for each in containers.values()} == {"48G", "17G"}
+
+
+def test_an_image_that_is_named_goes_over_that_of_a_given_package(submit: Submit, mine: Path) -> None:
+    mine.write_text(mine.read_text().replace(IMAGE, "registry.example/detkds:0.1.0"))
+    with serving(FakeApi([DONE])) as api:
+        assert submit(api, "--package", mine.name).returncode == 0
+    assert {api.runs[0]["runtime_config"]["parameters"][name] for name in ("image", "light_image")} == {IMAGE}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (f"defaultValue: {IMAGE}", "defaultValue: registry.example/detkds:0.1.0", "must be named by its digest"),
+        ("runAsNonRoot: true", "runAsNonRoot: false", "must run as a numeric user that is not root"),
+        ("      early_stop:\n        defaultValue", "      early_end:\n        defaultValue", "but has no early_stop; compile it"),
+        ("      epochs:\n        defaultValue: 24.0\n", "      epochs:\n", None),
+        (
+            "      epochs:\n        defaultValue",
+            "      lesson:\n        parameterType: STRING\n      epochs:\n        defaultValue",
+            "for lesson",
+        ),
+        ("resourceMemoryLimit: 17G", "resourceMemoryLimits: 17G", "resourceMemoryLimits"),
+        ("activeDeadlineSeconds:", "deadlineSeconds:", "deadlineSeconds"),
+        ("root:\n", "trunk:\n", "is no pipeline of KFP: the package must have root"),
+    ],
+)
+def test_a_given_package_is_held_against_kfp_the_rules_and_the_parameters_of_the_run(
+    detkds: Submit, run_yaml: Path, mine: Path, old: str, new: str, words: str | None
+) -> None:
+    text = mine.read_text()
+    assert old in text
+    mine.write_text(text.replace(old, new))
+    with serving(FakeApi([DONE])) as api:
+        result = detkds("submit", run_yaml.name, "--endpoint", api.url, "--package", mine.name)
+    if words is None:
+        assert result.returncode == 0, "a default that the run gives anyway"
+        return
+    assert (result.returncode, api.asked) == (2, [])
+    lines = result.stderr.splitlines()
+    assert all(line.removeprefix("detkds: ").startswith("mine.yaml: ") for line in lines)
+    assert all(words in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "cannot be read (No such file or directory)"),
+        (b"\xff\xfe\x00", "cannot be read (it is no text)"),
+        (b"a: [", "is no pipeline of KFP: the package is not YAML"),
+        (b"apiVersion: v1\nkind: Pod\n", "is no pipeline of KFP: the package must have root, components and deploymentSpec"),
+    ],
+)
+def test_a_file_that_is_no_pipeline_is_one_line(submit: Submit, tmp_path: Path, content: bytes | None, words: str) -> None:
+    if content is not None:
+        (tmp_path / "other.yaml").write_bytes(content)
+    with serving(FakeApi([DONE])) as api:
+        result = submit(api, "--package", "other.yaml")
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"detkds: other.yaml: {words}")
+    assert (result.returncode, api.asked) == (2, [])
 
 
 def test_the_stock_client_submits_the_compiled_pipeline(tmp_path: Path) -> None:

@@ -69,7 +69,9 @@ def test_the_manifest_is_what_trainer_takes() -> None:
     (container,) = pod["containers"]
     assert (job["name"], container["name"]) == ("node", "node")
     assert container.keys() == {"name", "volumeMounts", "securityContext"}  # env is refused here
-    assert {mount["name"] for mount in container["volumeMounts"]} == {volume["name"] for volume in pod["volumes"]} == {"dshm", "coco"}
+    assert {mount["name"] for mount in container["volumeMounts"]} == {volume["name"] for volume in pod["volumes"]} == {
+        "dshm", "detkds-home", "coco",
+    }  # fmt: skip
     assert pod["securityContext"]["runAsNonRoot"] is True
 
 

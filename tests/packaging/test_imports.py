@@ -16,14 +16,41 @@ HEAVY = {"torch", "mmdet", "mmengine", "mmcv", "matplotlib", "scipy", "kfp"}
 
 def imported_by(module: str) -> set[str]:
     """The top-level packages that a fresh interpreter holds after importing a module."""
-    code = f"import sys, {module}; print(*{{name.partition('.')[0] for name in sys.modules}})"
-    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    return set(result.stdout.split())
+    return loaded_after(f"import {module}")
+
+
+def loaded_after(code: str) -> set[str]:
+    """The top-level packages that a fresh interpreter holds after running some code, whatever that prints."""
+    told = f"{code}\nimport sys; print('held', *{{name.partition('.')[0] for name in sys.modules}})"
+    result = subprocess.run([sys.executable, "-c", told], cwd=ROOT, capture_output=True, text=True, check=True)
+    return set(result.stdout.rpartition("held ")[2].split())
 
 
 @pytest.mark.parametrize("module", ["detkds", "detkds.cli", "detkds.config", "detkds.genome", "detkds.search", "detkds.storage"])
 def test_importing_does_not_load_the_heavy_packages(module: str) -> None:
     assert imported_by(module) & HEAVY == set()
+
+
+@pytest.mark.parametrize(
+    ("verb", "status"),
+    [
+        ("pairs", 0),
+        ("pairs tood-r50-x101", 0),
+        ("check examples/demo.yaml --pair tood-r50", 2),
+        ("run examples/demo.yaml --pair tood-r50", 2),
+    ],
+)
+def test_naming_a_pair_does_not_load_the_heavy_packages(verb: str, status: int) -> None:
+    code = f"""
+import sys
+from detkds.cli import main
+sys.argv[1:] = {verb.split()}
+try:
+    main()
+except SystemExit as ended:
+    assert ended.code == {status}
+"""
+    assert loaded_after(code) & {"torch", "mmdet", "mmengine", "mmcv"} == set()
 
 
 def top_level_imports(source: str) -> set[str]:

@@ -103,10 +103,14 @@ BREAKS: dict[str, tuple[str, Callable[[Package], Any]]] = {
     "no memory limit": ("resources", lambda p: container(p)["resources"].pop("resourceMemoryLimit")),
     "request above the limit": ("resources", lambda p: container(p)["resources"].update(resourceMemoryRequest="65G")),
     "accelerator of old backends only": ("resources", lambda p: container(p)["resources"]["accelerator"].pop("resourceCount")),
-    "no shared memory": ("shared-memory", lambda p: settings(p).pop("emptyDirMounts")),
+    "no shared memory": ("shared-memory", lambda p: settings(p)["emptyDirMounts"].pop(0)),
     "shared memory on disk": ("shared-memory", lambda p: settings(p)["emptyDirMounts"][0].pop("medium")),
     "shared memory without a limit": ("shared-memory", lambda p: settings(p)["emptyDirMounts"][0].pop("sizeLimit")),
     "shared memory beyond the limit": ("shared-memory", lambda p: settings(p)["emptyDirMounts"][0].update(sizeLimit="64Gi")),
+    "no folder on the disk": ("disk", lambda p: settings(p)["emptyDirMounts"].pop(1)),
+    "folder without a limit": ("disk", lambda p: settings(p)["emptyDirMounts"][1].pop("sizeLimit")),
+    "images without a bound": ("disk", lambda p: settings(p).pop("podMetadata")),
+    "images beyond the limit": ("disk", lambda p: settings(p)["podMetadata"]["annotations"].update({"detkds/cache-gb": "60"})),
     "no toleration": ("toleration", lambda p: settings(p).pop("tolerations")),
     "no deadline": ("timeout", lambda p: settings(p).pop("activeDeadlineSeconds")),
     "no retry": ("retry", lambda p: task(p, "evaluate").pop("retryPolicy")),
@@ -190,7 +194,7 @@ def test_the_size_of_a_workflow_counts_every_task_twice() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "number"), [("8Gi", 8 * 2**30), ("64G", 64e9), ("1.5Mi", 1.5 * 2**20), ("100", 100), ("{{$.x}}", 0), ("", 0)]
+    ("text", "number"), [("8Gi", 8 * 2**30), ("64G", 64e9), ("1.5Mi", 1.5 * 2**20), ("100", 100), ("1.2.3G", 0), ("{{$.x}}", 0), ("", 0)]
 )
 def test_quantities_of_kubernetes(text: str, number: float) -> None:
     assert quantity(text) == number

@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 
 from detkds.lint import ImagePolicy, Package, examine
+from detkds.lint.pods import HOME
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGE = "registry.example.org/team/detkds@sha256:" + "1" * 64
 OPTIONS = {
     "image": IMAGE, "light-image": IMAGE, "gpus": "4", "gpu-product": "NVIDIA-H100-80GB-HBM3", "memory-limit": "128Gi", "shm": "32Gi",
+    "cache-gb": "100",
     "timeout-h": "24", "retries": "4", "user": "2000", "store-secret": "team-s3", "data-volume": "coco", 
     "pull-secret": "registry", "queue": "gpu",
 }  # fmt: skip
@@ -50,7 +52,8 @@ def test_a_task_with_a_gpu_gets_all_of_it(package: Package) -> None:
     found = settings(package, "train")
     assert found["nodeSelector"] == {"labels": {"nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3"}}
     assert found["podMetadata"]["labels"] == {"kueue.x-k8s.io/queue-name": "gpu"}
-    assert found["emptyDirMounts"][0]["sizeLimit"] == "32Gi"
+    assert [(mount["mountPath"], mount["sizeLimit"]) for mount in found["emptyDirMounts"]] == [("/dev/shm", "32Gi"), (HOME, "110G")]
+    assert found["podMetadata"]["annotations"] == {"detkds/cache-gb": "100"}
     assert found["pvcMount"][0]["mountPath"] == "/data/coco"
     assert found["pvcMount"][0]["constant"] == "coco"
     assert found["imagePullSecret"][0]["secretName"] == "registry"
@@ -68,7 +71,14 @@ def test_a_task_with_a_gpu_gets_all_of_it(package: Package) -> None:
 def test_a_task_without_a_gpu_gets_the_volume_and_waits_in_no_queue(package: Package) -> None:
     found = settings(package, "subset")
     assert "pvcMount" in found
-    assert not {"nodeSelector", "tolerations", "emptyDirMounts", "podMetadata"} & found.keys()
+    assert not {"nodeSelector", "tolerations"} & found.keys()
+    assert "labels" not in found["podMetadata"]
+    assert [mount["mountPath"] for mount in found["emptyDirMounts"]] == [HOME]
+
+
+@pytest.mark.parametrize("name", ["Dockerfile", "Dockerfile.light"])
+def test_the_images_keep_their_files_where_tasks_have_room(name: str) -> None:
+    assert f"DETKDS_HOME={HOME} " in (ROOT / "images" / name).read_text()
 
 
 def test_every_field_is_an_option_with_its_description() -> None:

@@ -17,8 +17,9 @@ from detkds.errors import ConfigError
 from detkds.search.trial import Trial, TrialState
 from detkds.stages.plans import Pair
 from detkds.verbs.ablate import ablate
-from detkds.verbs.compare import Effort, compare
+from detkds.verbs.compare import compare
 from detkds.verbs.fidelity import fidelity
+from detkds.verbs.ground import Effort
 
 SEARCH = {"population": 1, "iterations": 0, "top_k": 1, "weights": {"population": 1, "iterations": 0}, "subset": 0.5, "search_val": 0.5}
 
@@ -80,6 +81,19 @@ def test_ablate_searches_and_trains_what_was_found(run_yaml: Path, home: Path, c
     assert "random 5              random global: 1/2" in printed(console)
 
 
+def test_a_single_loss_is_searched_and_trained_alone(run_yaml: Path, home: Path, console: Console, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    ablate(run_yaml, "single-losses", Effort(seeds=1), home=home, trust=False, console=console, out=out)
+    (found,) = json.loads((out / "searches.json").read_text())["searches"]
+    rows = json.loads((out / "compare.json").read_text())["recipes"]
+    assert [row["name"] for row in rows] == ["none", "inherit", "global", "all"]
+    assert rows[2]["recipes"]["5"].startswith("global: ")
+    assert rows[3]["recipes"] == {"5": found["recipe"]}
+    text = printed(console)
+    assert text.index("the searches, means over seeds") < text.index("paired differences") < text.index(f"written to {out}")
+    assert f"all: {found['recipe']}, inheriting" in text
+
+
 def test_fidelity_pairs_every_genome_with_its_full_training(
     run_yaml: Path, home: Path, console: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -104,3 +118,25 @@ def test_words_that_are_no_ablation_are_refused(run_yaml: Path, home: Path, cons
         ablate(run_yaml, "losses", Effort(), home=home, trust=False, console=console, out=tmp_path)
     with pytest.raises(ConfigError, match="unknown variant 'evolutoin'"):
         ablate(run_yaml, "algorithms", Effort(), only=["evolutoin"], home=home, trust=False, console=console, out=tmp_path)
+    with pytest.raises(ConfigError, match="--recipe belongs to single-losses, got algorithms"):
+        ablate(run_yaml, "algorithms", Effort(), recipe="pkd", home=home, trust=False, console=console, out=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "message"),
+    [
+        ("pkdd x 2", r"did you mean pkd\?"),
+        ("yesterday", "'yesterday' is neither a preset .* nor a file, nor a run: no run 'yesterday' was published here; there are: none"),
+    ],
+)
+def test_a_wrong_recipe_is_refused_before_anything_is_made_ready(
+    run_yaml: Path, home: Path, console: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe: str, message: str
+) -> None:
+    monkeypatch.setattr(launch, "prepare", lambda *args, **kwargs: pytest.fail("the teacher would be trained"))
+    bucket = tmp_path / "bucket"  # as on a machine where nothing was ever published, not there until it is asked for
+    monkeypatch.setattr(launch, "ensure_bucket", lambda name: bucket.mkdir(exist_ok=True))
+    monkeypatch.setattr("detkds.verbs.stage.results_of", lambda config: str(bucket))
+    with pytest.raises(ConfigError, match=message):
+        compare(run_yaml, ["none", recipe], Effort(), home=home, trust=False, console=console, out=tmp_path)
+    with pytest.raises(ConfigError, match=message):
+        ablate(run_yaml, "single-losses", Effort(), recipe=recipe, home=home, trust=False, console=console, out=tmp_path)

@@ -126,11 +126,20 @@ def test_a_run_that_nobody_published_is_named(tmp_path: Path) -> None:
         published.fetch("mine", str(tmp_path), tmp_path / "out")
 
 
+def test_warm_starts_are_the_genomes_of_the_presets(plan: SearchPlan) -> None:
+    warm = evolve.warm_start(replace(plan, warm_start="pkd x 20, detkds-one-stage,released-gfl"), Knowledge.GLOBAL)
+    assert list(map(str, warm)) == [
+        "global: none > none > norm_batch | l2 x 20",
+        "global: catt > scale_2 > norm_N | l1 x 1",  # and none of released-gfl, whose semantics is another
+    ]
+
+
 def test_plans_that_cannot_be(pair: Pair, plan: SearchPlan, schedule: Schedule, subset: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="unknown search algorithm 'annealing'"):
         evolve.run("global", pair, replace(plan, algorithm="annealing"), schedule, searched="global", subset=subset, out=tmp_path / "a")
     with pytest.raises(ConfigError, match="needs a checkpoint, got none"):
         evolve.run("global", replace(pair, teacher_checkpoint=""), plan, schedule, searched="global", subset=subset, out=tmp_path / "b")
+    assert train.parse_recipe(" pkd x 20 ", "released").weights == {Knowledge.GLOBAL: 20}
     with pytest.raises(GenomeError, match="did you mean catt"):
         train.parse_recipe("global: cat > none > none | l2", "paper")
     assert verify(subset)
