@@ -23,27 +23,29 @@ import numpy as np
 import torch
 from mmdet.structures import DetDataSample
 from mmdet.structures.mask import BitmapMasks
+from mmengine.config import Config
 from mmengine.structures import InstanceData
 
 from detkds.detectors.configs import adapt, build_detector, load_config
 from detkds.detectors.distiller import DistilledDetector
-from detkds.detectors.pairs import PAIRS, Pair, Side, pair
 from detkds.detectors.responses import family
 from detkds.detectors.responses.answers import MOST
 from detkds.detectors.responses.query import Query
 from detkds.detectors.responses.roi import RoI, run_stages
+from detkds.detectors.runtime import announced, runtime
 from detkds.detectors.taps import tap
 from detkds.genome import Recipe
 from detkds.genome.presets import preset
+from detkds.pairs import PAIRS, Pair, Side, pair
 
 CLASSES = tuple(f"class {number}" for number in range(80))
 ALL_FIVE = preset("detkds-one-stage")
 
 
-def built(side: Side, seed: int) -> Any:
+def config_of(side: Side) -> Config:
     config = load_config(side.config, trust=False)
     config.merge_from_dict(copy.deepcopy(dict(side.options)))
-    return build_detector(adapt(config, CLASSES).config, seed=seed)
+    return adapt(config, CLASSES).config
 
 
 def picture(detector: Any, size: int) -> dict[str, Any]:
@@ -61,11 +63,12 @@ def picture(detector: Any, size: int) -> dict[str, Any]:
     return {"inputs": [torch.randint(0, 256, (3, size, size), dtype=torch.uint8, generator=generator)], "data_samples": [sample]}
 
 
-def step(distiller: Any, size: int) -> Callable[[], None]:
-    """Forward and backward pass of one training step."""
+def step(distiller: Any, config: Config, size: int) -> Callable[[], None]:
+    """Forward and backward pass of one training step, in the second half of the student's schedule."""
 
     def run() -> None:
-        losses = distiller(**distiller.data_preprocessor(picture(distiller.student, size), True), mode="loss")
+        with announced(runtime(config, 1, 2)):
+            losses = distiller(**distiller.data_preprocessor(picture(distiller.student, size), True), mode="loss")
         total, _ = distiller.parse_losses(losses)
         total.backward()
         distiller.zero_grad(set_to_none=True)
@@ -127,12 +130,13 @@ def timed(runs: dict[str, Callable[[], None]], rounds: int, device: str) -> dict
 
 
 def measure(entry: Pair, rounds: int, device: str, size: int) -> str:
-    student, teacher = built(entry.student, 0).to(device), built(entry.teacher, 1).to(device).eval()
+    config = config_of(entry.student)
+    student, teacher = build_detector(config, seed=0).to(device), build_detector(config_of(entry.teacher), seed=1).to(device).eval()
     recipe = Recipe(tuple(genome for genome in ALL_FIVE.genomes if genome.knowledge not in entry.unsupported))
     runs = {
-        "student": step(DistilledDetector(copy.deepcopy(student), None, Recipe()).train(), size),
+        "student": step(DistilledDetector(copy.deepcopy(student), None, Recipe()).train(), config, size),
         "teacher": teacher_pass(student, teacher, size, head=not all(genome.knowledge.is_feature for genome in recipe.genomes)),
-        "distilled": step(DistilledDetector(student, teacher, recipe).train().to(device), size),
+        "distilled": step(DistilledDetector(student, teacher, recipe).train().to(device), config, size),
     }
     times = timed(runs, rounds, device)
     left = median((distilled - own - teachers) / own for own, teachers, distilled in zip(*times.values(), strict=True))
