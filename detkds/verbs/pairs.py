@@ -13,9 +13,9 @@ from detkds.pairs import PAIRS, pair, published
 
 def list_pairs(console: Console) -> None:
     """Print every pair with the paper's table, the knowledges that it shares, and why it does not share the others."""
-    table = Table(title="tested pairs of detectors: student, then teacher", title_style="bold", box=SIMPLE)
+    table = Table(title="tested pairs of detectors: student, teacher, the paper's table", title_style="bold", box=SIMPLE)
     table.add_column("pair", no_wrap=True)
-    for column in ("paper's table", "knowledges", "not shared"):
+    for column in ("paper", "knowledges", "not shared"):
         table.add_column(column)
     for entry in PAIRS:
         shared = ", ".join(str(knowledge) for knowledge in Knowledge if knowledge not in entry.unsupported)
