@@ -52,11 +52,14 @@ class Launcher:
     parameters: Mapping[str, Any]
     folder: Path
     environment: Mapping[str, str]
+    run: str = field(default_factory=lambda: str(uuid.uuid4()))
     who: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         text = (files("detkds") / "compiled" / f"{self.pipeline}.yaml").read_text()
-        self.driver = Driver(next(yaml.safe_load_all(text)), self.parameters, f"s3://{self.bucket}/v2/artifacts")
+        self.pipeline_spec, platform = yaml.safe_load_all(text)
+        self.settings = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+        self.driver = Driver(self.pipeline_spec, self.parameters, f"s3://{self.bucket}/v2/artifacts")
         self.store: Store = open_store(f"s3://{self.bucket}")
 
     def launch(self, name: str) -> subprocess.CompletedProcess[str]:
@@ -68,7 +71,7 @@ class Launcher:
         assert {artifact["type"]["schemaTitle"] for artifact in execution.outputs.values()} <= TYPES
         for artifact in execution.inputs.values():
             self._mount(artifact, pod)
-        ended = self._execute(execution, pod)
+        ended = self._execute(execution, pod, self._fields(name))
         if ended.returncode == 0:
             self._upload(name, execution, pod)
             self.driver.ended(name, execution, json.loads(said.read_text()))
@@ -84,7 +87,15 @@ class Launcher:
             target.parent.mkdir(parents=True, exist_ok=True)
             self.store.get_file(each, target)
 
-    def _execute(self, execution: Execution, pod: Path) -> subprocess.CompletedProcess[str]:
+    def _fields(self, name: str) -> dict[str, str]:
+        """The variables that a task's pod reads from its own labels and annotations; KFP labels each with the run's id."""
+        component = self.pipeline_spec["root"]["dag"]["tasks"][name]["componentRef"]["name"]
+        settings = self.settings[self.pipeline_spec["components"][component]["executorLabel"]]
+        known = {f"metadata.annotations['{key}']": value for key, value in settings["podMetadata"]["annotations"].items()}
+        known["metadata.labels['pipeline/runid']"] = self.run
+        return {entry["name"]: known[entry["fieldPath"]] for entry in settings["fieldPathAsEnv"]}
+
+    def _execute(self, execution: Execution, pod: Path, fields: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
         for artifact in execution.outputs.values():
             (pod / "s3" / artifact["uri"].removeprefix("s3://")).parent.mkdir(parents=True, exist_ok=True)
         (pod / "site").mkdir()
@@ -98,6 +109,7 @@ class Launcher:
             "DETKDS_HOME": str(pod / "tmp" / "detkds"),
             "MPLCONFIGDIR": str(pod / "tmp"),
             "OMP_NUM_THREADS": "1",
+            **fields,
             **self.environment,
         }
         who = somebody()

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from launcher import Launcher, somebody
 
+from detkds.stages.searches import Searches
 from detkds.storage import EmbeddedServer, open_store
 from images.rehearsal.world import furnish
 
@@ -46,6 +47,9 @@ def test_six_stages_pass_their_artifacts_through_the_bucket(s3_server: EmbeddedS
         ended = launcher.launch(task)
         assert ended.returncode == 0, f"{task}:\n{ended.stderr[-3000:]}"
     assert set(launcher.who.values()) == {somebody().get("user", os.geteuid())}
+
+    searched = Searches(open_store(parameters["work"])).studies(launcher.run)  # as `detkds watch` finds it, by the id that KFP gave the run
+    assert [study.task.name for study in searched if not study.task.reason] == ["global", "logits", "weights"]
 
     store = open_store(f"s3://{BUCKET}/runs")
     latest = store.get_bytes("rehearsal/latest").decode()

@@ -19,8 +19,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return {
         "teacher_config": teacher, "teacher_checkpoint": checkpoint, "student_config": student, "student_checkpoint": "",
         "inherit": True, "searched": "global", "semantics": "paper", "space": "paper", "algorithm": "evolution", "population": 2,
-        "iterations": 1, "sample_ratio": 0.9, "top_k": 1, "warm_start": "", "early_stop": True, "epochs": 1, "batch_size": 2,
-        "learning_rate": 0.0, "amp": False, "seed": 0, "subset": subset,
+        "iterations": 1, "sample_ratio": 0.9, "top_k": 1, "warm_start": "", "early_stop": True, "repeats": 2, "epochs": 1,
+        "batch_size": 2, "learning_rate": 0.0, "amp": False, "seed": 0, "subset": subset,
     }  # fmt: skip
 
 
@@ -54,7 +54,8 @@ class Component:
 
 PAIR = ("teacher_config", "teacher_checkpoint", "student_config", "student_checkpoint", "inherit")
 SCHEDULE = ("epochs", "batch_size", "learning_rate", "amp", "seed")
-PLAN = ("searched", "semantics", "space", "algorithm", "population", "iterations", "sample_ratio", "top_k", "warm_start", "early_stop")
+SEARCH = ("space", "early_stop", "repeats")
+PLAN = (*SEARCH, "searched", "semantics", "algorithm", "population", "iterations", "sample_ratio", "top_k", "warm_start")
 
 
 def test_components_whose_pods_die_end_like_those_left_alone(cluster: Cluster, world: dict[str, Any]) -> None:
@@ -69,7 +70,7 @@ def test_components_whose_pods_die_end_like_those_left_alone(cluster: Cluster, w
         name: Component("evolve", {"knowledge": name, **values(*PAIR, *SCHEDULE, *PLAN)}, data, shown)
         for name in ("global", "fgbg", "instance", "logits", "localization")
     }
-    weigh = {**values(*PAIR, *SCHEDULE), "population": 2, "iterations": 0, "early_stop": True}
+    weigh = {**values(*PAIR, *SCHEDULE, *SEARCH), "population": 2, "iterations": 0}
     weights = Component("weights", weigh, {**data, **study_of}, ("study", "recipe", "metrics", "summary"))
     train = Component(
         "train", {**values(*PAIR, *SCHEDULE), "epochs": 2}, {**data, "recipe": str(here / "alone-weights" / "recipe")}, ("model", "metrics")

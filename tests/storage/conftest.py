@@ -18,13 +18,13 @@ def environment(s3_server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch) -> p
     """The session's server in this test's environment; change single variables through it."""
     for name, value in s3_server.environment().items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv("DETKDS_S3_DEADLINE_S", "1")
+    monkeypatch.setenv("DETKDS_S3_DEADLINE_S", "10")
     return monkeypatch
 
 
 @pytest.fixture
 def store(environment: pytest.MonkeyPatch) -> Store:
-    """An empty place in a bucket of the shared test server; waits one second for what fails."""
+    """An empty place in a bucket of the shared test server."""
     store = open_store(f"s3://tests/{secrets.token_hex(8)}")
     store.ensure_bucket()
     return store
