@@ -12,7 +12,8 @@ from typing import Any
 from detkds.errors import ArtifactError
 
 RUN = "DETKDS_RUN"
-"""The environment variable that names the run a stage works for. It decides nothing, so it is no input of a stage."""
+"""The environment variable that names the run a stage works for, on a cluster by its id where it was given no name (docs/adr/0013). It
+decides nothing, so it is no input of a stage."""
 FILE, JOURNAL, TIMINGS = "task.json", "journal.jsonl", "timings.jsonl"
 WEIGHTS = "weights"
 """The study that ends a search."""
