@@ -13,7 +13,7 @@ from detkds.cli.options import DEFAULT_HOME, Home, console
 Search = Annotated[
     str,
     typer.Argument(
-        help="Name of a run, on a cluster also its id; or a folder or s3:// address with journals below it; default: the run that wrote something last.",
+        help="Name of a run, or a folder or s3:// address with journals below it; default: the run that wrote something last.",
         metavar="RUN",
         show_default=False,
     ),
