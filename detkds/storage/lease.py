@@ -25,8 +25,9 @@ class Lease:
     """`with Lease(store, "evolve-global-1f/lease.json") as lease:` the block runs only where no other living process holds the lease.
 
     The lease is an object that names its holder. The holder rewrites it four times in `seconds`; one that stood unchanged for `seconds` by
-    the clock of whoever waits is dead, and its lease is taken over. So a process that was killed is replaced after at most that time, and
-    one that left orderly at once. No two clocks are compared.
+    the clock of whoever waits is dead, and its lease is taken over; one that is seen to change twice lives (once may be the last beat of
+    the dead, which arrived late). So a process that was killed is replaced after about that time, and one that left orderly at once. No
+    two clocks are compared.
 
     Where the store knows conditional writes (Amazon, MinIO, SeaweedFS), only one of several that start together gets the lease. Where it
     does not, the one that is overwritten sees it at its next beat, and `confirm` ends it.
@@ -80,19 +81,17 @@ class Lease:
             )
 
     def _acquire(self) -> None:
-        watched, since = "", 0.0
+        watched, since, changes = "", 0.0, 0
         while self._tag is None:
             asked = time.monotonic()
             tag, other = self._look()
             now = time.monotonic()
             if tag is None or other["holder"] == self._holder:
                 self._write(tag)
-            elif watched and tag != watched:
+            elif watched and tag != watched and (changes := changes + 1) > 1:
                 raise StudyHeldError(f"{self._store.uri(self._key)} is held by {other['process']}; wait for it to end, or stop it.")
-            elif (
-                not watched or now - asked > other["seconds"] / _BEATS
-            ):  # a look that takes long tells of an outage, when nobody could beat
-                watched, since = tag, now
+            elif tag != watched or now - asked > other["seconds"] / _BEATS:
+                watched, since = tag, now  # a look that takes long tells of an outage, when nobody could beat
             elif now - since > other["seconds"]:
                 self._write(tag)
             else:
