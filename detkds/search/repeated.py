@@ -53,8 +53,8 @@ class Repeated:
 
 def _rest(goal: Goal, outcomes: Sequence[Outcome]) -> Goal:
     """What the next score must reach, so that the mean reaches the floor."""
-    if goal.floor is None or not outcomes:
-        return Goal(goal.floor)
+    if goal.floor is None:
+        return Goal()
     return Goal(max(0.0, goal.floor * (len(outcomes) + 1) - sum(outcome.score for outcome in outcomes)))
 
 

@@ -59,12 +59,10 @@ class Proxy:
             "subset": verify(subset).digest,
             "teacher": file_sha256(local(pair.teacher_checkpoint)),
             "student": digest([config.to_dict(), pair.student_checkpoint and file_sha256(local(pair.student_checkpoint))]),
-        }
-
-        digests |= {"repeats": str(repeats)} if repeats > 1 else {}
+        } | ({"repeats": str(repeats)} if repeats > 1 else {})
         build = partial(ProxyObjective, config, teacher, source, Source(val.annotations, val.images), start=start, digests=digests)
-        schedules = [replace(schedule, seed=schedule.seed + number) for number in range(repeats)]
-        settings = [pairs.settings(schedule, config) for schedule in schedules]
+        seeds = range(schedule.seed, schedule.seed + repeats)
+        settings = [pairs.settings(replace(schedule, seed=seed), config) for seed in seeds]
         objectives = [build(settings=one, early_stop=early_stop, loss_filter=loss_filter) for one in settings]
         self._objective = objectives[0]
         self._repeated = Repeated([partial(_scored, objective) for objective in objectives])
