@@ -18,7 +18,7 @@ def evaluate(
     import json
     from pathlib import Path
 
-    from detkds.stages import evaluate as stage
+    from detkds.pipeline import evaluate as stage
 
     students = {"student": Path(baseline.path), "distilled": Path(distilled.path)}
     result = stage.run(

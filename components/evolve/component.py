@@ -43,8 +43,8 @@ def evolve(
     import json
     from pathlib import Path
 
-    from detkds.stages import evolve as stage
-    from detkds.stages.plans import Pair, Schedule, SearchPlan
+    from detkds.pipeline import evolve as stage
+    from detkds.pipeline.settings import Pair, Schedule, SearchPlan
 
     pair = Pair(teacher_config, teacher_checkpoint, student_config, student_checkpoint, inherit)
     plan = SearchPlan(semantics, space, algorithm, population, iterations, sample_ratio, top_k, warm_start, early_stop, repeats)

@@ -32,7 +32,7 @@ def report(
     """
     from pathlib import Path
 
-    from detkds.stages import report as stage
+    from detkds.pipeline import report as stage
 
     studies = [global_study, fgbg_study, instance_study, logits_study, localization_study, weights_study]
     result = stage.run(

@@ -41,15 +41,15 @@ def train(
     import json
     from pathlib import Path
 
-    from detkds.stages import train as stage
-    from detkds.stages.plans import Pair, Schedule
+    from detkds.pipeline import train as stage
+    from detkds.pipeline.settings import Pair, Schedule
 
     pair = Pair(teacher_config, teacher_checkpoint, student_config, student_checkpoint, inherit)
     schedule = Schedule(epochs, batch_size, learning_rate, amp, seed)
     losses = stage.recipe_of(Path(recipe.path)) if recipe else stage.parse_recipe(recipe_text, semantics)
     data, out = Path(subset.path), Path(model.path)
     if nodes > 1:
-        from detkds.kubeflow import nodes as several
+        from detkds.pipeline.kubeflow import nodes as several
 
         result = several.run(pair, schedule, losses, subset=data, out=out, work=work, nodes=nodes, gpus=int(gpus), image=image)
     else:

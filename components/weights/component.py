@@ -40,8 +40,8 @@ def weights(
     import json
     from pathlib import Path
 
-    from detkds.stages import weights as stage
-    from detkds.stages.plans import Pair, Schedule, WeightsPlan
+    from detkds.pipeline import weights as stage
+    from detkds.pipeline.settings import Pair, Schedule, WeightsPlan
 
     pair = Pair(teacher_config, teacher_checkpoint, student_config, student_checkpoint, inherit)
     plan = WeightsPlan(population, iterations, space, early_stop, repeats)

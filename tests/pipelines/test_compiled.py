@@ -92,8 +92,8 @@ def test_every_parameter_is_described(name: str) -> None:
 
 
 def test_the_launcher_fills_exactly_the_parameters_of_the_pipeline() -> None:
-    from detkds.config import load
-    from detkds.launch import parameters
+    from detkds.pipeline.run import parameters
+    from detkds.pipeline.run_config import load
 
     config = load(ROOT / "examples" / "coco.yaml")
     given = parameters(config, "teacher", "", "student", "s3://detkds/runs", version="1")
@@ -114,7 +114,7 @@ def test_components_are_thin_shells(stage: str) -> None:
 @pytest.mark.parametrize("stage", STAGES)
 def test_components_call_their_stage_with_arguments_it_has(stage: str) -> None:
     """The call inside a component runs in a pod only: its keywords are compared with the stage's signature here."""
-    module = __import__(f"detkds.stages.{stage}", fromlist=["run"])
+    module = __import__(f"detkds.pipeline.{stage}", fromlist=["run"])
     tree = ast.parse((ROOT / "components" / stage / "component.py").read_text())
     (call,) = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "stage.run"]
     inspect.signature(module.run).bind(*call.args, **{keyword.arg or "": keyword.value for keyword in call.keywords})
