@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import StatisticsError, correlation
 
 
 @dataclass(frozen=True)
@@ -26,9 +27,25 @@ class Agreement:
 
 def agreement(first: Sequence[float], second: Sequence[float]) -> Agreement:
     """How two lists of finite scores of the same candidates agree."""
-    if min(len(set(first)), len(set(second))) < 2:  # scipy warns of what has no order
-        return Agreement(math.nan, math.nan, math.nan, len(first))
-    from scipy import stats  # half a second, and only who compares orders needs it
+    return Agreement(_pearson(_ranks(first), _ranks(second)), _kendall(first, second), _pearson(first, second), len(first))
 
-    measures = (stats.spearmanr, stats.kendalltau, stats.pearsonr)
-    return Agreement(*(float(measure(first, second).statistic) for measure in measures), len(first))
+
+def _pearson(first: Sequence[float], second: Sequence[float]) -> float:
+    try:
+        return correlation(first, second)
+    except StatisticsError:  # fewer than two, or all equal
+        return math.nan
+
+
+def _ranks(values: Sequence[float]) -> list[float]:
+    return [sum(other < value for other in values) + (sum(other == value for other in values) + 1) / 2 for value in values]
+
+
+def _kendall(first: Sequence[float], second: Sequence[float]) -> float:
+    signs = [(_sign(first[i] - first[j]), _sign(second[i] - second[j])) for i in range(len(first)) for j in range(i)]
+    untied = math.sqrt(sum(a != 0 for a, _ in signs) * sum(b != 0 for _, b in signs))
+    return sum(a * b for a, b in signs) / untied if untied else math.nan
+
+
+def _sign(value: float) -> int:
+    return (value > 0) - (value < 0)
