@@ -174,7 +174,10 @@ def test_the_title_is_the_finding() -> None:
 
 def test_a_kind_of_error_that_grows_is_called_worse_in_words() -> None:
     found = evaluation()
-    scores = {"student": dataclasses.replace(sheet(0.3), tide={"Cls": 0.01}), "distilled": dataclasses.replace(sheet(0.3), tide={"Cls": 0.11})}
+    scores = {
+        "student": dataclasses.replace(sheet(0.3), tide={"Cls": 0.01}),
+        "distilled": dataclasses.replace(sheet(0.3), tide={"Cls": 0.11}),
+    }
     worse = dataclasses.replace(found, detectors={name: Detector({"bbox": result}) for name, result in scores.items()})
     chart = figures.tide(worse, "bbox")
     assert chart is not None
