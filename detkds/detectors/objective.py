@@ -18,6 +18,7 @@ from detkds.detectors.device import resolve
 from detkds.detectors.distiller import DistilledDetector, supported
 from detkds.detectors.predict import Detection, predict
 from detkds.detectors.training.batches import Samples, Source
+from detkds.detectors.training.kept import Kept
 from detkds.detectors.training.loop import Training, TrainSettings, memory_limit
 from detkds.detectors.training.masks import measured_kind, require
 from detkds.detectors.training.randomness import Purpose, derived_seed, preserved, seed_all
@@ -109,6 +110,11 @@ class ProxyObjective:
         self._signatures: dict[Recipe, Signature | None] = {}
         self.identity: dict[str, Any] = {**(digests or {}), "proxy": settings.identity, "inherit": self.inherited is not None}
         self.identity |= {} if loss_filter else {"loss_filter": False}
+
+    @property
+    def kept(self) -> Kept:
+        """What of search-train is trained on."""
+        return self._samples.kept
 
     def unsupported(self, knowledge: Knowledge) -> str | None:
         """Why this pair cannot share a knowledge; None where it can."""

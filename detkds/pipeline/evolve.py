@@ -63,6 +63,7 @@ def run(
     if reason := proxy.unsupported(wanted):
         say(title, f"left out: {reason}")
         return publish(left_out(title, task, reason, settings, work), out)
+    say(title, f"search-train: {proxy.kept}")
     searcher = designer(wanted, plan, schedule.seed)
     with hired(workers, build) as crew:
         finished = conduct(title, task, searcher, proxy, settings, work=work, workers=crew)

@@ -10,6 +10,7 @@ from typing import Any
 
 from detkds.detectors.objective import ProxyObjective
 from detkds.detectors.training.batches import Source
+from detkds.detectors.training.kept import Kept
 from detkds.errors import ArtifactError
 from detkds.genome import Knowledge, Recipe
 from detkds.pipeline import pair as pairs
@@ -52,7 +53,7 @@ class Proxy:
         self._work, self._early_stop = work, early_stop
         train, val = (part(subset, name) for name in ("search_train", "search_val"))
         source = Source(train.annotations, train.images)
-        classes = classes_of(source)
+        classes = pairs.classes_of_pair(pair, classes_of(source))
         config, start = pairs.student(pair, classes)
         teacher = pairs.teacher(pair.teacher_config, pair.teacher_checkpoint, classes)
         digests = {
@@ -71,6 +72,11 @@ class Proxy:
     def identity(self) -> dict[str, Any]:
         """What makes a trial this trial, beside the recipe."""
         return self._objective.identity
+
+    @property
+    def kept(self) -> Kept:
+        """What of search-train a candidate is trained on."""
+        return self._objective.kept
 
     def unsupported(self, knowledge: Knowledge) -> str | None:
         """Why this pair cannot share a knowledge; None where it can."""
