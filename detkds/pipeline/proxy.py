@@ -13,12 +13,12 @@ from detkds.detectors.training.batches import Source
 from detkds.detectors.training.kept import Kept
 from detkds.errors import ArtifactError
 from detkds.genome import Knowledge, Recipe
+from detkds.objective import Goal, Outcome
 from detkds.pipeline import pair as pairs
 from detkds.pipeline.settings import Pair, Schedule
 from detkds.pipeline.subset import part
 from detkds.pipeline.train import classes_of
 from detkds.pipeline.workplace import Workplace, digest, local
-from detkds.search.objective import Goal, Outcome
 from detkds.search.repeated import Repeated
 from detkds.storage.artifacts import verify, write_atomic
 from detkds.storage.manifest import file_sha256
@@ -66,7 +66,7 @@ class Proxy:
         settings = [pairs.settings(replace(schedule, seed=seed), config) for seed in seeds]
         objectives = [build(settings=one, early_stop=early_stop, loss_filter=loss_filter) for one in settings]
         self._objective = objectives[0]
-        self._repeated = Repeated([partial(_scored, objective) for objective in objectives])
+        self._repeated = Repeated(objectives)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -108,11 +108,6 @@ class Proxy:
         write_atomic(known, json.dumps({**stored, "sha256": digest(stored)}) + "\n")
         place.put(OUTCOME)
         return outcome
-
-
-def _scored(objective: ProxyObjective, recipe: Recipe, goal: Goal) -> Outcome:
-    score = objective(recipe, goal)
-    return Outcome(score.score, score.student_steps, score.partial, score.details)
 
 
 def _read(path: Path) -> Outcome:

@@ -23,7 +23,7 @@ from detkds.detectors.training.train import load_detector, train
 from detkds.errors import DatasetError
 from detkds.evaluation.coco import evaluate
 from detkds.genome import Recipe
-from detkds.search.objective import Goal
+from detkds.objective import Goal
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")  # pycocotools
 
