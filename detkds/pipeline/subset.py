@@ -134,8 +134,8 @@ def _parts(drawn: Split) -> dict[str, dict[str, Any]]:
 def _require_same_classes(source: Source, train: Mapping[str, Any], test: Mapping[str, Any]) -> None:
     """The order does not matter: detectors find theirs by name."""
     names = [{category["name"] for category in data["categories"]} for data in (train, test)]
-    if names[0] != names[1]:
+    if apart := ", ".join(sorted(names[0] ^ names[1])):
         raise DatasetError(
-            f"{source.train_annotations} and {source.test_annotations} must list the same classes, but {', '.join(sorted(names[0] ^ names[1]))} "
+            f"{source.train_annotations} and {source.test_annotations} must list the same classes, but {apart} "
             "are in one of them only; write the same categories into both."
         )
