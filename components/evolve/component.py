@@ -40,9 +40,9 @@ def evolve(
         searched: The knowledges of this run, comma-separated; a task of another one ends at once with an empty study.
         work: s3:// address (or folder) of unfinished work, from which another pod goes on; empty: a folder of this machine.
     """
-    import json
     from pathlib import Path
 
+    from detkds.kubeflow.outputs import hand_on
     from detkds.stages import evolve as stage
     from detkds.stages.plans import Pair, Schedule, SearchPlan
 
@@ -50,8 +50,4 @@ def evolve(
     plan = SearchPlan(semantics, space, algorithm, population, iterations, sample_ratio, top_k, warm_start, early_stop, repeats)
     proxy = Schedule(epochs, batch_size, learning_rate, amp, seed)
     result = stage.run(knowledge, pair, plan, proxy, searched=searched, subset=Path(subset.path), out=Path(study.path), work=work)
-    study.metadata.update(result.metadata)
-    Path(metrics.path).write_text(json.dumps(dict(result.metrics)))
-    for name, value in result.metrics.items():
-        metrics.log_metric(name, value)
-    Path(summary.path).write_text(result.markdown)
+    hand_on(result, study, metrics=metrics, summary=summary)

@@ -39,11 +39,11 @@ def subset(
     from pathlib import Path
 
     from detkds.data.sampling.counting import Counting
+    from detkds.kubeflow.outputs import hand_on
     from detkds.stages import subset as stage
     from detkds.stages.plans import Source
 
     source = Source(dataset, train_annotations, train_images, test_annotations, test_images)
     counting = Counting(sizes, crowd, empty)  # type: ignore[arg-type]  # checked there
     result = stage.run(source, fraction=fraction, val_fraction=val_fraction, seed=seed, out=Path(subset.path), counting=counting)
-    subset.metadata.update(result.metadata)
-    Path(summary.path).write_text(result.markdown)
+    hand_on(result, subset, summary=summary)

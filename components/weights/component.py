@@ -37,9 +37,9 @@ def weights(
     Args:
         work: s3:// address (or folder) of unfinished work, from which another pod goes on; empty: a folder of this machine.
     """
-    import json
     from pathlib import Path
 
+    from detkds.kubeflow.outputs import hand_on
     from detkds.stages import weights as stage
     from detkds.stages.plans import Pair, Schedule, WeightsPlan
 
@@ -48,9 +48,4 @@ def weights(
     proxy = Schedule(epochs, batch_size, learning_rate, amp, seed)
     studies = [Path(item.path) for item in (global_study, fgbg_study, instance_study, logits_study, localization_study)]
     result = stage.run(studies, pair, plan, proxy, subset=Path(subset.path), out=Path(study.path), recipe_out=Path(recipe.path), work=work)
-    study.metadata.update(result.metadata)
-    recipe.metadata.update(result.metadata)
-    Path(metrics.path).write_text(json.dumps(dict(result.metrics)))
-    for name, value in result.metrics.items():
-        metrics.log_metric(name, value)
-    Path(summary.path).write_text(result.markdown)
+    hand_on(result, study, recipe, metrics=metrics, summary=summary)
