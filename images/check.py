@@ -19,7 +19,7 @@ def faults(kind):
         kind: "cuda", "cpu" or "light".
     """
     light = kind == "light"
-    found = [fault for stage in (LIGHT_STAGES if light else STAGES) if (fault := import_fault(f"detkds.stages.{stage}"))]
+    found = [fault for stage in (LIGHT_STAGES if light else STAGES) if (fault := import_fault(f"detkds.pipeline.{stage}"))]
     found += [fault for name in ("kfp.dsl.executor_main",) if (fault := import_fault(name))]
     if importlib.util.find_spec("pip"):
         found.append("pip is installed: nothing may be installed at run time")

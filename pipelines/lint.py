@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 from detkds.errors import ConfigError
-from detkds.kubeflow.schema import unknown
 from detkds.lint import Finding, ImagePolicy, Package, examine
+from detkds.pipeline.kubeflow.schema import unknown
 from pipelines.compile import COMPILED
 
 

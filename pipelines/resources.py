@@ -12,10 +12,10 @@ from dataclasses import asdict, dataclass
 
 from kfp import dsl, kubernetes
 
-from detkds.kubeflow.package import STORE_KEYS as STORE_KEYS
-from detkds.kubeflow.package import VOLUMES, disk_size
 from detkds.lint.pods import CACHE_ANNOTATION, HOME
-from detkds.stages.task import RUN
+from detkds.pipeline.kubeflow.package import STORE_KEYS as STORE_KEYS
+from detkds.pipeline.kubeflow.package import VOLUMES, disk_size
+from detkds.pipeline.task import RUN
 from detkds.storage.image_cache import CACHE_GB, DEFAULT_GB
 
 HOUR_S = 3600

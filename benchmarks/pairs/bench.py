@@ -26,14 +26,14 @@ from mmdet.structures.mask import BitmapMasks
 from mmengine.config import Config
 from mmengine.structures import InstanceData
 
-from detkds.detectors.configs import adapt, build_detector, load_config
+from detkds.detectors.configs.config import adapt, build_detector, load_config
 from detkds.detectors.distiller import DistilledDetector
-from detkds.detectors.responses import family
-from detkds.detectors.responses.answers import MOST
-from detkds.detectors.responses.query import Query
-from detkds.detectors.responses.roi import RoI, run_stages
-from detkds.detectors.runtime import announced, runtime
+from detkds.detectors.heads import family
+from detkds.detectors.heads.predictions import MOST
+from detkds.detectors.heads.query import Query
+from detkds.detectors.heads.roi import RoI, run_stages
 from detkds.detectors.taps import tap
+from detkds.detectors.training.runtime import announced, runtime
 from detkds.genome import Recipe
 from detkds.genome.presets import preset
 from detkds.pairs import PAIRS, Pair, Side, pair

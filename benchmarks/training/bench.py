@@ -20,12 +20,12 @@ from typing import Any
 import torch
 
 from detkds.data.synthetic import CLASSES, generate
-from detkds.detectors.batches import Samples, Source
-from detkds.detectors.configs import adapt, build_detector
-from detkds.detectors.data_config import read_config
+from detkds.detectors.configs.config import adapt, build_detector
+from detkds.detectors.configs.data_config import read_config
 from detkds.detectors.distiller import DistilledDetector
-from detkds.detectors.loop import TrainSettings
 from detkds.detectors.objective import ProxyObjective
+from detkds.detectors.training.batches import Samples, Source
+from detkds.detectors.training.loop import TrainSettings
 from detkds.genome import Recipe
 from detkds.genome.presets import preset
 from detkds.search.objective import Goal

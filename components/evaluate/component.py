@@ -17,8 +17,8 @@ def evaluate(
     """Hands on the COCO figures and the detections of the three detectors."""
     from pathlib import Path
 
-    from detkds.kubeflow.outputs import hand_on
-    from detkds.stages import evaluate as stage
+    from detkds.pipeline import evaluate as stage
+    from detkds.pipeline.kubeflow.outputs import hand_on
 
     students = {"student": Path(baseline.path), "distilled": Path(distilled.path)}
     result = stage.run(

@@ -42,9 +42,9 @@ def evolve(
     """
     from pathlib import Path
 
-    from detkds.kubeflow.outputs import hand_on
-    from detkds.stages import evolve as stage
-    from detkds.stages.plans import Pair, Schedule, SearchPlan
+    from detkds.pipeline import evolve as stage
+    from detkds.pipeline.kubeflow.outputs import hand_on
+    from detkds.pipeline.settings import Pair, Schedule, SearchPlan
 
     pair = Pair(teacher_config, teacher_checkpoint, student_config, student_checkpoint, inherit)
     plan = SearchPlan(semantics, space, algorithm, population, iterations, sample_ratio, top_k, warm_start, early_stop, repeats)

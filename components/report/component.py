@@ -24,8 +24,8 @@ def report(
     """
     from pathlib import Path
 
-    from detkds.kubeflow.outputs import hand_on
-    from detkds.stages import report as stage
+    from detkds.pipeline import report as stage
+    from detkds.pipeline.kubeflow.outputs import hand_on
 
     result = stage.run(
         run_name,

@@ -30,8 +30,8 @@ def report_search(
     """
     from pathlib import Path
 
-    from detkds.kubeflow.outputs import hand_on
-    from detkds.stages import report as stage
+    from detkds.pipeline import report as stage
+    from detkds.pipeline.kubeflow.outputs import hand_on
 
     studies = [global_study, fgbg_study, instance_study, logits_study, localization_study, weights_study]
     result = stage.run(

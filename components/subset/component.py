@@ -39,9 +39,9 @@ def subset(
     from pathlib import Path
 
     from detkds.data.sampling.counting import Counting
-    from detkds.kubeflow.outputs import hand_on
-    from detkds.stages import subset as stage
-    from detkds.stages.plans import Source
+    from detkds.pipeline import subset as stage
+    from detkds.pipeline.kubeflow.outputs import hand_on
+    from detkds.pipeline.settings import Source
 
     source = Source(dataset, train_annotations, train_images, test_annotations, test_images)
     counting = Counting(sizes, crowd, empty)  # type: ignore[arg-type]  # checked there

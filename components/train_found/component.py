@@ -34,10 +34,10 @@ def train_found(
     """
     from pathlib import Path
 
-    from detkds.kubeflow import training as stage
-    from detkds.kubeflow.outputs import hand_on
-    from detkds.stages.plans import Pair, Schedule
-    from detkds.stages.train import recipe_of
+    from detkds.pipeline.kubeflow import training as stage
+    from detkds.pipeline.kubeflow.outputs import hand_on
+    from detkds.pipeline.settings import Pair, Schedule
+    from detkds.pipeline.train import recipe_of
 
     pair = Pair(teacher_config, teacher_checkpoint, student_config, student_checkpoint, inherit)
     schedule = Schedule(epochs, batch_size, learning_rate, amp, seed)

@@ -39,9 +39,9 @@ def weights(
     """
     from pathlib import Path
 
-    from detkds.kubeflow.outputs import hand_on
-    from detkds.stages import weights as stage
-    from detkds.stages.plans import Pair, Schedule, WeightsPlan
+    from detkds.pipeline import weights as stage
+    from detkds.pipeline.kubeflow.outputs import hand_on
+    from detkds.pipeline.settings import Pair, Schedule, WeightsPlan
 
     pair = Pair(teacher_config, teacher_checkpoint, student_config, student_checkpoint, inherit)
     plan = WeightsPlan(population, iterations, space, early_stop, repeats)

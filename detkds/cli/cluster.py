@@ -42,8 +42,8 @@ def submit(
 ) -> None:
     """Run on a cluster. Exits 0 when the run succeeded, 1 failed, 2 cancelled, 3 when it was followed for long enough."""
     from detkds.errors import ConfigError
-    from detkds.kubeflow.remote import Cluster, Endpoint, Pace
-    from detkds.verbs import submit as verb
+    from detkds.pipeline import submit as verb
+    from detkds.pipeline.kubeflow.remote import Cluster, Endpoint, Pace
 
     if not endpoint:
         raise ConfigError("give the address of Kubeflow Pipelines with --endpoint or KFP_ENDPOINT.")

@@ -34,9 +34,9 @@ def compare(
     trust_config: Trust = False,
 ) -> None:
     """Train the same student under several recipes and seeds, and print means, spreads and paired differences. Killed, it goes on."""
-    from detkds.verbs.compare import compare as hold
-    from detkds.verbs.entrants import read_list
-    from detkds.verbs.ground import Effort
+    from detkds.experiments.compare import compare as hold
+    from detkds.experiments.named_recipes import read_list
+    from detkds.experiments.prepared_run import Effort
 
     recipes = [*(recipe or ()), *(read_list(recipes_from) if recipes_from else ())]
     hold(run_yaml, recipes, Effort(seeds, epochs, jobs), home=home, trust=trust_config, console=console, out=out)
@@ -62,8 +62,8 @@ def ablate(
     trust_config: Trust = False,
 ) -> None:
     """The paper's ablations: each loss alone (Table 11), the search algorithms at equal steps (Table 12), iterations (Table 13)."""
-    from detkds.verbs.ablate import ablate as search
-    from detkds.verbs.ground import Effort
+    from detkds.experiments.ablate import ablate as search
+    from detkds.experiments.prepared_run import Effort
 
     search(
         run_yaml,
@@ -90,7 +90,7 @@ def fidelity(
     trust_config: Trust = False,
 ) -> None:
     """Correlation of the proxy's scores with full trainings over random genomes, with intervals (Figure 5)."""
-    from detkds.verbs.fidelity import fidelity as correlate
-    from detkds.verbs.ground import Effort
+    from detkds.experiments.fidelity import fidelity as correlate
+    from detkds.experiments.prepared_run import Effort
 
     correlate(run_yaml, genomes, Effort(1, epochs, jobs), home=home, trust=trust_config, console=console, out=out)

@@ -26,7 +26,7 @@ def check(
     fix: Annotated[Path | None, typer.Option(help="Write repaired annotations to this new .json file or folder.", metavar="OUT")] = None,
 ) -> None:
     """Find all that is wrong with a data set, or show what is in it. Exits 0 when a run may use it (or its repaired copy), 65 when not."""
-    from detkds.verbs.data_check import Options, data_check
+    from detkds.pipeline.data_check import Options, data_check
 
     options = Options("pixels" if open_images else "headers", hash)
     if not data_check(path, images=images, options=options, report=report, fix=fix, console=console):
@@ -39,7 +39,7 @@ def load(
     folder: Annotated[Path, typer.Argument(help="Where its files go.")],
 ) -> None:
     """Copy a data set from the store to a disk, such as a volume of a cluster; started again it brings only what is missing."""
-    from detkds.verbs.data_load import data_load
+    from detkds.pipeline.data_load import data_load
 
     data_load(source, folder, console)
 
@@ -53,6 +53,6 @@ def push(
     home: Home = DEFAULT_HOME,
 ) -> None:
     """Check a data set and put it into the store, with an index; started again it sends only what is missing or changed."""
-    from detkds.verbs.data_push import data_push
+    from detkds.pipeline.data_push import data_push
 
     data_push(folder, address or f"{store}/data/{folder.resolve().name}", check=not no_check, home=home, console=console)

@@ -26,11 +26,11 @@ def evaluate(
     trust_config: Trust = False,
 ) -> None:
     """Measure detectors or COCO results files, and test their differences: each one less each one before it."""
-    from detkds.verbs.contenders import contenders
-    from detkds.verbs.evaluate import Options
-    from detkds.verbs.evaluate import evaluate as measure
+    from detkds.experiments.evaluate import Options
+    from detkds.experiments.evaluate import evaluate as measure
+    from detkds.experiments.evaluation_inputs import evaluation_inputs
 
-    chosen = contenders(results or (), config or (), checkpoint or ())
+    chosen = evaluation_inputs(results or (), config or (), checkpoint or ())
     options = Options(images, batch_size, device, trust_config)
     measure(annotations, chosen, options, console, samples=samples, per_class=per_class, out=out)
 
@@ -48,6 +48,6 @@ def report(
     home: Home = DEFAULT_HOME,
 ) -> None:
     """Compare runs: AP with intervals, recipes, searches and costs, on one page and in the terminal."""
-    from detkds.verbs.report import report as compare
+    from detkds.experiments.runs_page import report as compare
 
     compare(runs, out=out, home=home, console=console)

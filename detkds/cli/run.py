@@ -20,7 +20,7 @@ def run(
     trust_config: Trust = False,
 ) -> None:
     """Run the whole pipeline on this machine: search, train, evaluate, report, publish."""
-    from detkds.launch import launch
+    from detkds.pipeline.run import launch
 
     launch(run_yaml, home=home, trust=trust_config, console=console, recipe=recipe, pair=pair)
 
@@ -31,7 +31,7 @@ def demo(
     home: Home = DEFAULT_HOME,
 ) -> None:
     """Make a small data set and a teacher, put both into the bucket, and run the pipeline on them."""
-    from detkds.verbs.demo import demo as run_demo
+    from detkds.pipeline.demo import demo as run_demo
 
     run_demo(run_yaml, home, console)
 
@@ -39,7 +39,7 @@ def demo(
 @app.command()
 def check(run_yaml: RunFile, pair: PairName = "", trust_config: Trust = False) -> None:
     """Check a run.yaml, its files, its data and its pair of detectors, and print what the run will cost. Asks no store."""
-    from detkds.verbs.check import check as inspect
+    from detkds.pipeline.check import check as inspect
 
     inspect(run_yaml, trust=trust_config, console=console, pair=pair)
 
@@ -53,7 +53,7 @@ def space(
     genome: Annotated[list[str] | None, typer.Argument(help="Genome texts to check.")] = None,
 ) -> None:
     """Print the size of the search space, samples of it, or what is known about a genome."""
-    from detkds.verbs.space import describe_genome, describe_space
+    from detkds.cli.print_space import describe_genome, describe_space
 
     if genome:
         for text in genome:
@@ -77,7 +77,7 @@ def pull(
     home: Home = DEFAULT_HOME,
 ) -> None:
     """Fetch the student checkpoint, recipe, report and figures of a run, verified."""
-    from detkds.verbs import pull as verb
+    from detkds.pipeline import pull as verb
 
     if list_runs:
         verb.list_runs(store, home, console)
@@ -92,7 +92,7 @@ def doctor(
     trust_config: Trust = False,
 ) -> None:
     """Check the environment, the object store and, for a run, that its teacher loads and reaches a plausible AP."""
-    from detkds.verbs.doctor import examine
+    from detkds.pipeline.doctor import examine
 
     if not examine(run_yaml, home=home, trust=trust_config, console=console):
         raise typer.Exit(65)
@@ -109,6 +109,6 @@ def onnx(
     trust_config: Trust = False,
 ) -> None:
     """Write a student with a dense head as ONNX, and check that it finds what mmdet finds."""
-    from detkds.verbs.onnx import export_student
+    from detkds.pipeline.export_onnx import export_student
 
     export_student(student, out, console, config=config, trust=trust_config, size=size, images=images, annotations=annotations)

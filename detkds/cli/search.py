@@ -37,7 +37,7 @@ def watch(
     home: Home = DEFAULT_HOME,
 ) -> None:
     """Follow a search: best candidate, trials, rejected ones, pace and time left of each study. Reads journals only, ends with it."""
-    from detkds.verbs.watch import watch as follow
+    from detkds.pipeline.watch import watch as follow
 
     follow(run, work, home, once=once, every_s=every, console=console)
 
@@ -55,7 +55,7 @@ def export(
 ) -> None:
     """Write the finished trials of a search for optuna-dashboard or as a table. In Optuna's words a rejected candidate is FAIL, one whose
     validation was stopped early PRUNED, with the bound as its value."""
-    from detkds.verbs.export import export as write
+    from detkds.pipeline.export_trials import export as write
 
     write(run, work, home, optuna=optuna, table=csv, force=force, console=console)
 
@@ -63,7 +63,7 @@ def export(
 @app.command()
 def pairs(name: Annotated[str, typer.Argument(help="Say more of this one.", metavar="[PAIR]")] = "") -> None:
     """List the pairs of detectors that were tested together, and which knowledges they share."""
-    from detkds.verbs.pairs import describe_pair, list_pairs
+    from detkds.cli.print_pairs import describe_pair, list_pairs
 
     if name:
         describe_pair(name, console)

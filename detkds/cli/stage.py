@@ -24,7 +24,7 @@ def subset(
     home: Home = DEFAULT_HOME,
 ) -> None:
     """Stage 1: validate the data set and draw search-train and search-val."""
-    from detkds.verbs import stage
+    from detkds.pipeline import stage
 
     with stage.prepared(run_yaml, home, False, console) as values:
         stage.subset(values, nested=nested or (), out=out)
@@ -40,7 +40,7 @@ def evolve(
     trust_config: Trust = False,
 ) -> None:
     """Stage 2: search the loss of one knowledge."""
-    from detkds.verbs import stage
+    from detkds.pipeline import stage
 
     with stage.prepared(run_yaml, home, trust_config, console) as values:
         stage.evolve(values, knowledge=knowledge, subset=subset, out=out)
@@ -56,7 +56,7 @@ def weights(
     trust_config: Trust = False,
 ) -> None:
     """Stage 3: search the weights of the losses found; the recipe is published beside the study, as OUT-recipe."""
-    from detkds.verbs import stage
+    from detkds.pipeline import stage
 
     with stage.prepared(run_yaml, home, trust_config, console) as values:
         stage.weights(values, studies=studies, subset=subset, out=out)
@@ -72,7 +72,7 @@ def train(
     trust_config: Trust = False,
 ) -> None:
     """Stage 4: train the student on the whole training set."""
-    from detkds.verbs import stage
+    from detkds.pipeline import stage
 
     with stage.prepared(run_yaml, home, trust_config, console) as values:
         stage.train(values, recipe=recipe, subset=subset, out=out)
@@ -89,7 +89,7 @@ def evaluate(
     trust_config: Trust = False,
 ) -> None:
     """Stage 5: COCO figures of teacher, student and distilled student on the test images."""
-    from detkds.verbs import stage
+    from detkds.pipeline import stage
 
     with stage.prepared(run_yaml, home, trust_config, console) as values:
         stage.evaluate(values, baseline=baseline, distilled=distilled, subset=subset, out=out)
@@ -106,7 +106,7 @@ def report(
     home: Home = DEFAULT_HOME,
 ) -> None:
     """Stage 6: the page about a run; student, recipe, page and figures go to OUT."""
-    from detkds.verbs import stage
+    from detkds.pipeline import stage
 
     with stage.prepared(run_yaml, home, False, console) as values:
         stage.report(values, studies=studies, subset=subset, model=model, evaluation=evaluation, out=out)

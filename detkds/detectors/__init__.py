@@ -20,7 +20,7 @@ from detkds.detectors.checkpoints import (
     read_checkpoint,
     save_student,
 )
-from detkds.detectors.configs import adapt, build_detector, load_config
+from detkds.detectors.configs.config import adapt, build_detector, load_config
 from detkds.detectors.distiller import DistilledDetector, supported
 
 __all__ = [

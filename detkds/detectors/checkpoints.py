@@ -17,7 +17,7 @@ from mmengine.config import Config
 from mmengine.logging.history_buffer import HistoryBuffer
 from torch import Tensor, nn
 
-from detkds.detectors.classes import class_count, stored_class_count
+from detkds.detectors.configs.classes import class_count, stored_class_count
 from detkds.errors import ArtifactError, ConfigError
 
 

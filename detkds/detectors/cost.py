@@ -16,9 +16,9 @@ from mmcv.ops import DeformConv2d, ModulatedDeformConv2d
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from detkds.detectors.batches import Samples
 from detkds.detectors.device import resolve
 from detkds.detectors.predict import look
+from detkds.detectors.training.batches import Samples
 from detkds.evaluation.result import Cost
 
 

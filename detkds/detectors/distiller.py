@@ -10,10 +10,10 @@ from mmdet.structures.bbox import get_box_tensor
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
-from detkds.detectors.classes import class_count
+from detkds.detectors.configs.classes import class_count
 from detkds.detectors.connectors import Connectors, stride_mismatch
+from detkds.detectors.heads import Reader, mismatch, reader
 from detkds.detectors.normalization import Renormalize
-from detkds.detectors.responses import Reader, mismatch, reader
 from detkds.detectors.taps import neck_shape, tap
 from detkds.errors import ConfigError
 from detkds.genome import Knowledge, Recipe

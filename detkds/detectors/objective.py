@@ -14,15 +14,15 @@ from typing import Any, Protocol
 from mmengine.config import Config
 from torch import Tensor, nn
 
-from detkds.detectors.batches import Samples, Source
 from detkds.detectors.device import resolve
 from detkds.detectors.distiller import DistilledDetector, supported
-from detkds.detectors.loop import Training, TrainSettings, memory_limit
-from detkds.detectors.masks import measured_kind, require
 from detkds.detectors.predict import Detection, predict
-from detkds.detectors.randomness import Purpose, derived_seed, preserved, seed_all
-from detkds.detectors.runtime import announced, runtime
-from detkds.detectors.train import Start, start_student
+from detkds.detectors.training.batches import Samples, Source
+from detkds.detectors.training.loop import Training, TrainSettings, memory_limit
+from detkds.detectors.training.masks import measured_kind, require
+from detkds.detectors.training.randomness import Purpose, derived_seed, preserved, seed_all
+from detkds.detectors.training.runtime import announced, runtime
+from detkds.detectors.training.train import Start, start_student
 from detkds.errors import DatasetError, DetKDSError, Rejected
 from detkds.evaluation.coco import bounds, evaluate
 from detkds.genome import SLOTS, Genome, Knowledge, Recipe, canonical

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from detkds.detectors.batches import Samples
 from detkds.detectors.device import resolve
-from detkds.detectors.masks import Mask, encode
+from detkds.detectors.training.batches import Samples
+from detkds.detectors.training.masks import Mask, encode
 
 Detection = dict[str, Any]
 """A COCO result: image_id, category_id, bbox [x, y, width, height] in pixels of the original image, score in [0, 1]; from a detector of

@@ -59,7 +59,7 @@ class Comparison:
         return math.isfinite(self.low) and math.isfinite(self.high)
 
     @property
-    def told_apart(self) -> bool:
+    def classes_distinguished(self) -> bool:
         """True where the interval leaves 0 out."""
         return self.low > 0 or self.high < 0
 

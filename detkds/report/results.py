@@ -1,6 +1,6 @@
 """results.json: all that a report tells, unrounded, for programs; and read back, to compare runs.
 
-Schema detkds.results/2, an object:
+Schema detkds.pipeline.publish/2, an object:
 
 * `run`, `verdict`: the name, and the result in a sentence;
 * `evaluation`: null, or the content of evaluation.json (schema detkds.evaluation/2), examples without their pictures;
@@ -28,7 +28,7 @@ from detkds.report.reading import as_json, mapping, sequence, text
 from detkds.report.study import Study
 from detkds.report.verdict import verdict
 
-SCHEMA = "detkds.results/2"
+SCHEMA = "detkds.pipeline.publish/2"
 
 
 def results(data: ReportData) -> dict[str, Any]:

@@ -25,7 +25,7 @@ def verdict(data: ReportData) -> str:
         return f"The distilled student reaches {percent(after)} AP{_beside(teacher)}."
     test = evaluation.comparison(Role.DISTILLED, Role.STUDENT, kind)
     step = change(after, before)
-    if test is not None and not test.told_apart:
+    if test is not None and not test.classes_distinguished:
         return (
             f"No difference can be told: the student has {percent(before)} AP without distillation and {percent(after)} with it "
             f"({step} points, {interval(test)}){_beside(teacher)}."
@@ -52,7 +52,7 @@ def detectors_heading(data: ReportData) -> str:
     test = evaluation.comparison(Role.DISTILLED, Role.STUDENT, kind)
     if before is None or after is None:
         return "What the detectors reach"
-    if test is not None and not test.told_apart:
+    if test is not None and not test.classes_distinguished:
         return "Student and distilled student cannot be told apart"
     gains = [_class_gain(evaluation, kind, name) for name in _classes(evaluation, kind)]
     known = [gain for gain in gains if math.isfinite(gain)]

@@ -20,8 +20,8 @@ from typing import Any
 import yaml
 
 from detkds.data.synthetic import generate
-from detkds.stages.plans import Pair, Schedule
-from detkds.stages.teacher import run as train_teacher
+from detkds.pipeline.settings import Pair, Schedule
+from detkds.pipeline.teacher import run as train_teacher
 from detkds.storage import EmbeddedServer, open_store
 
 # The smallest search that asks something of every stage: two knowledges, one candidate each, one epoch.

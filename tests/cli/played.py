@@ -9,10 +9,10 @@ import pytest
 
 from detkds.errors import Rejected
 from detkds.genome import Genome, Knowledge, Recipe
+from detkds.pipeline import studies
+from detkds.pipeline.task import RUN, WEIGHTS, Task
 from detkds.search import Evolution, Goal, Outcome, SearchSettings, SearchSpace, WeightSearch
 from detkds.search.designer import Designer
-from detkds.stages import studies
-from detkds.stages.task import RUN, WEIGHTS, Task
 
 SETTINGS = SearchSettings(population=4, iterations=3, sample_ratio=0.9, top_k=2)
 SEARCHED = ("global", "localization", "logits")

@@ -11,11 +11,11 @@ import pytest
 from rich.console import Console
 
 from detkds.errors import ArtifactError, ConfigError
+from detkds.pipeline.data_load import RECORD, data_load
 from detkds.storage.push import MARK, push
 from detkds.storage.set_files import set_files
 from detkds.storage.store import Store
 from detkds.storage.uri import open_store
-from detkds.verbs.data_load import RECORD, data_load
 
 if TYPE_CHECKING:
     from detkds.storage import EmbeddedServer

@@ -15,9 +15,9 @@ from rich.console import Console
 
 from detkds.data.synthetic import generate
 from detkds.errors import ConfigError, DatasetError, StoreError
+from detkds.pipeline.data_push import data_push
 from detkds.storage import EmbeddedServer, open_store
 from detkds.storage.stored_set import StoredSet
-from detkds.verbs.data_push import data_push
 
 
 @pytest.fixture

@@ -14,11 +14,11 @@ from rich.console import Console
 
 from detkds.errors import ConfigError
 from detkds.genome import SLOTS, Genome, Knowledge, Recipe
+from detkds.pipeline.export_trials import export
+from detkds.pipeline.searches import Searches, StudyView
+from detkds.pipeline.task import WEIGHTS
 from detkds.search.trial import Trial, TrialState
-from detkds.stages.searches import Searches, StudyView
-from detkds.stages.task import WEIGHTS
 from detkds.storage import FolderStore
-from detkds.verbs.export import export
 
 
 @pytest.fixture(scope="module")

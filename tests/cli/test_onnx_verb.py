@@ -19,12 +19,12 @@ from rich.console import Console
 
 from detkds.detectors import adapt, build_detector, load_config, save_student
 from detkds.detectors.checkpoints import read_checkpoint
-from detkds.detectors.data_config import freeze
-from detkds.detectors.parity import Parity
+from detkds.detectors.configs.data_config import freeze
+from detkds.detectors.export.parity import Parity
 from detkds.detectors.tensors import save_tensors
 from detkds.errors import ArtifactError, ConfigError, DatasetError, DetKDSError
+from detkds.pipeline import export_onnx as verb
 from detkds.storage.artifacts import publishing
-from detkds.verbs import onnx as verb
 
 ROOT = Path(__file__).resolve().parents[2]
 CLASSES = ("ring", "bar")
@@ -100,7 +100,7 @@ def test_a_student_is_exported_and_the_page_tells_how_to_use_its_files(
 
 def test_a_file_that_disagrees_is_not_left(student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verb, "_require_packages", lambda: None)
-    monkeypatch.setattr(verb, "export", lambda detector, canvas, path, **options: path.write_bytes(b"graph"))
+    monkeypatch.setattr(verb, "export", lambda detector, letterbox, path, **options: path.write_bytes(b"graph"))
     monkeypatch.setattr(verb.OnnxDetector, "load", lambda path: None)
     monkeypatch.setattr(verb, "compare", lambda *args: Parity(4, 160, 3, 0.0, 0.0))
     with pytest.raises(DetKDSError, match="in 4 images 3 of 160 detections have no counterpart"):
@@ -125,7 +125,7 @@ def test_faults_are_one_line(student: Path, tmp_path: Path, monkeypatch: pytest.
             export(place, out, **options)
     with pytest.raises(ConfigError, match="takes no more files"):
         export(student, student / "s.onnx")
-    monkeypatch.setattr(verb, "export", lambda detector, canvas, path, **options: None)
+    monkeypatch.setattr(verb, "export", lambda detector, letterbox, path, **options: None)
     monkeypatch.setattr(verb.OnnxDetector, "load", lambda path: None)
     (tmp_path / "text").mkdir()
     with pytest.raises(DatasetError, match="must hold images to check on"):

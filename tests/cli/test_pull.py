@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from detkds import results
 from detkds.errors import ArtifactError, ConfigError
+from detkds.pipeline import publish as results
+from detkds.pipeline.pull import list_runs, pull
 from detkds.storage import EmbeddedServer, Store, open_store, publishing
-from detkds.verbs.pull import list_runs, pull
 
 
 class Shelf:

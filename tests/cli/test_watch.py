@@ -15,12 +15,12 @@ from played import EXPECTED, SEARCHED, play
 from rich.console import Console
 
 from detkds.errors import ArtifactError, ConfigError
+from detkds.pipeline.searches import Searches, StudyView, awaited, is_finished
+from detkds.pipeline.task import JOURNAL, TIMINGS, WEIGHTS
+from detkds.pipeline.watch import watch
 from detkds.search.lock import StudyLock
 from detkds.search.trial import TrialState
-from detkds.stages.searches import Searches, StudyView, awaited, is_finished
-from detkds.stages.task import JOURNAL, TIMINGS, WEIGHTS
 from detkds.storage import EmbeddedServer, FolderStore, open_store
-from detkds.verbs.watch import watch
 
 
 @pytest.fixture

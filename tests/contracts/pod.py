@@ -21,8 +21,8 @@ from kfp.dsl import executor_main
 from kfp.dsl.types import artifact_types
 
 from detkds.genome import Recipe
-from detkds.stages import train
-from detkds.stages.plans import Result
+from detkds.pipeline import train
+from detkds.pipeline.settings import Result
 
 _STAGE = re.compile(r"from (\S+) import (\w+) as stage")
 RESULT = Result({"digest": "of the stage"}, {"student_steps": 12.0, "AP": float("nan")}, markdown="# What it did", page="<html></html>")

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from launcher import Launcher, somebody
 
-from detkds.stages.searches import Searches
+from detkds.pipeline.searches import Searches
 from detkds.storage import EmbeddedServer, open_store
 from images.rehearsal.world import furnish
 

@@ -26,9 +26,9 @@ import victim
 
 from detkds.errors import DetKDSError
 from detkds.genome import Recipe
+from detkds.pipeline import studies
+from detkds.pipeline.task import Task
 from detkds.search import Goal, Outcome
-from detkds.stages import studies
-from detkds.stages.task import Task
 from detkds.storage.lease import Lease
 from detkds.storage.mirror import Mirror
 from detkds.storage.s3 import S3Store
@@ -82,14 +82,14 @@ def checkpoint_often() -> None:
     """A training of few steps writes checkpoints too."""
     from dataclasses import replace
 
-    from detkds.stages import pair
+    from detkds.pipeline import pair
 
     usual = pair.settings
     pair.settings = lambda *given: replace(usual(*given), checkpoint_every=STEPS_BETWEEN_CHECKPOINTS)
 
 
 def terminate_at(step: int) -> None:
-    from detkds.stages import saved
+    from detkds.pipeline import saved
 
     usual = saved.Saved.put_when_due
     steps = itertools.count(1)
@@ -174,7 +174,7 @@ if __name__ == "__main__":
         # The forks share what takes seconds to import.
         from kfp.dsl import executor_main  # noqa: F401
 
-        from detkds.stages import evolve, train, weights  # noqa: F401
+        from detkds.pipeline import evolve, train, weights  # noqa: F401
 
         checkpoint_often()
     print(json.dumps([end(pod, start(pod)) for pod in pods]))

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import pytest
 
 from detkds.data.synthetic import generate
-from detkds.stages import subset as subset_stage
-from detkds.stages.plans import Pair, Schedule, Source
+from detkds.pipeline import subset as subset_stage
+from detkds.pipeline.settings import Pair, Schedule, Source
 
 CONFIGS = Path(__file__).resolve().parents[2] / "examples" / "configs"
 
@@ -25,7 +25,7 @@ class SmallWorld(NamedTuple):
 
 def make(folder: Path) -> SmallWorld:
     """Draw the pictures, the subset, and train the teacher for an epoch."""
-    from detkds.stages.teacher import run as train_teacher
+    from detkds.pipeline.teacher import run as train_teacher
 
     generate(folder / "data", teacher_images=4, train=12, test=2, size=(64, 64))
     source = Source(str(folder / "data"), "annotations/train.json", "train", "annotations/test.json", "test")

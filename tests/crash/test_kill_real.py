@@ -15,8 +15,8 @@ from small_world import make
 SEARCH = """
 import sys
 from pathlib import Path
-from detkds.stages import evolve
-from detkds.stages.plans import Pair, Schedule, SearchPlan
+from detkds.pipeline import evolve
+from detkds.pipeline.settings import Pair, Schedule, SearchPlan
 
 teacher, checkpoint, student, subset, out = sys.argv[1:]
 plan = SearchPlan("paper", "paper", "evolution", population=2, iterations=2, sample_ratio=0.9, top_k=1)

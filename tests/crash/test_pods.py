@@ -7,7 +7,7 @@ import random
 import pytest
 from cluster import Cluster, content
 
-from detkds.stages.workplace import LEASE
+from detkds.pipeline.workplace import LEASE
 from detkds.storage import EmbeddedServer, open_store
 from detkds.storage.lease import Lease
 

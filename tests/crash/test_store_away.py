@@ -16,9 +16,9 @@ from gate import Gate
 
 from detkds.errors import StoreError
 from detkds.genome import Recipe
+from detkds.pipeline import studies
+from detkds.pipeline.task import JOURNAL, Task
 from detkds.search import Goal, History, Outcome
-from detkds.stages import studies
-from detkds.stages.task import JOURNAL, Task
 from detkds.storage import EmbeddedServer
 from detkds.storage.lease import LEASE_S
 

@@ -9,7 +9,7 @@ from shrink import shrink
 from torch import Tensor, nn
 
 from detkds.detectors import adapt, build_detector, load_config
-from detkds.detectors.responses.dense import cells_of
+from detkds.detectors.heads.dense import cells_of
 
 DENSE = {
     "retinanet": "retinanet/retinanet_r50_fpn_1x_coco",

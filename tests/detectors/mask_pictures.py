@@ -12,7 +12,7 @@ from PIL import Image
 from pycocotools import mask as run_lengths
 
 from detkds.detectors import adapt, load_config
-from detkds.detectors.batches import Source
+from detkds.detectors.training.batches import Source
 
 CATEGORIES = [{"id": 7, "name": "wide"}, {"id": 3, "name": "tall"}]
 NAMES = {"mask_rcnn": "mask_rcnn/mask-rcnn_r50_fpn_1x_coco", "cascade_mask_rcnn": "cascade_rcnn/cascade-mask-rcnn_r50_fpn_1x_coco"}

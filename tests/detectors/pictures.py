@@ -11,7 +11,7 @@ from mmengine.config import Config
 from PIL import Image
 
 from detkds.detectors import adapt
-from detkds.detectors.batches import Source
+from detkds.detectors.training.batches import Source
 
 CATEGORIES = [{"id": 7, "name": "wide"}, {"id": 3, "name": "tall"}]
 CLASSES = ("wide", "tall")

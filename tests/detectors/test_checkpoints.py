@@ -15,15 +15,7 @@ from mmengine.config import Config
 from mmengine.logging import MessageHub
 from torch import nn
 
-from detkds.detectors import (
-    apply_backbone,
-    apply_weights,
-    build_detector,
-    inherit,
-    load_weights,
-    read_checkpoint,
-    save_student,
-)
+from detkds.detectors import apply_backbone, apply_weights, build_detector, inherit, load_weights, read_checkpoint, save_student
 from detkds.errors import ArtifactError, ConfigError
 
 CLASSES = ("ring", "bar", "dot")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from torch import Size, nn
 
-from detkds.detectors.classes import class_count, stored_class_count
+from detkds.detectors.configs.classes import class_count, stored_class_count
 
 
 @pytest.mark.parametrize("name", ["retinanet", "fcos", "faster_rcnn", "cascade_rcnn"])

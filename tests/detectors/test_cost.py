@@ -13,8 +13,8 @@ from pictures import make_config, make_source
 from torch import nn
 
 from detkds.detectors import build_detector
-from detkds.detectors.batches import Samples, Source
 from detkds.detectors.cost import Timing, cost
+from detkds.detectors.training.batches import Samples, Source
 
 FEW = Timing(warm_up=2, least=1, most=3, limit_s=60.0)
 

@@ -14,12 +14,12 @@ from pictures import make_config, make_source
 from pycocotools import mask as run_lengths
 
 from detkds.detectors import build_detector
-from detkds.detectors.batches import Samples, Source
-from detkds.detectors.loop import TrainSettings
-from detkds.detectors.masks import encode, measured_kind, predicts_masks
 from detkds.detectors.objective import ProxyObjective
 from detkds.detectors.predict import Found, detections
-from detkds.detectors.train import load_detector, train
+from detkds.detectors.training.batches import Samples, Source
+from detkds.detectors.training.loop import TrainSettings
+from detkds.detectors.training.masks import encode, measured_kind, predicts_masks
+from detkds.detectors.training.train import load_detector, train
 from detkds.errors import DatasetError
 from detkds.evaluation.coco import evaluate
 from detkds.genome import Recipe

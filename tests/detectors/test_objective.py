@@ -11,10 +11,10 @@ from pictures import make_config, make_source
 
 from detkds.detectors import build_detector
 from detkds.detectors import objective as module
-from detkds.detectors.batches import Source
-from detkds.detectors.loop import TrainSettings
 from detkds.detectors.objective import ProxyObjective
-from detkds.detectors.train import Start
+from detkds.detectors.training.batches import Source
+from detkds.detectors.training.loop import TrainSettings
+from detkds.detectors.training.train import Start
 from detkds.errors import DatasetError, Rejected
 from detkds.genome import Knowledge, Recipe
 from detkds.losses.distill import RecipeLoss

@@ -14,10 +14,10 @@ from mmengine.config import Config
 from shrink import shrink
 
 from detkds.detectors import adapt, build_detector, load_config
-from detkds.detectors.canvas import Canvas, Placed
-from detkds.detectors.onnx import TRIED, Candidates, Suppression, export, require_exportable
-from detkds.detectors.onnx_detector import Detections, OnnxDetector, suppress
-from detkds.detectors.parity import Parity, compare, found
+from detkds.detectors.export.letterbox import Letterbox, Placed
+from detkds.detectors.export.onnx import TRIED, Candidates, Suppression, export, require_exportable
+from detkds.detectors.export.onnx_detector import Detections, OnnxDetector, suppress
+from detkds.detectors.export.parity import Parity, compare, found
 from detkds.errors import ConfigError
 
 CLASSES = ("ring", "bar", "dot")
@@ -66,14 +66,14 @@ def test_onnxruntime_finds_what_mmdet_finds(name: str, tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
     config = tiny_config(name)
     detector = shaken(build_detector(config, seed=0))
-    canvas = Canvas.of(config, detector)
-    export(detector, canvas, tmp_path / "d.onnx", classes=CLASSES, config_sha256="abc")
+    letterbox = Letterbox.of(config, detector)
+    export(detector, letterbox, tmp_path / "d.onnx", classes=CLASSES, config_sha256="abc")
     exported = OnnxDetector.load(tmp_path / "d.onnx")
-    assert (exported.canvas, exported.suppression, exported.classes) == (canvas, Suppression.of(detector.bbox_head), CLASSES)
+    assert (exported.letterbox, exported.suppression, exported.classes) == (letterbox, Suppression.of(detector.bbox_head), CLASSES)
     assert json.loads(exported.session.get_modelmeta().custom_metadata_map["config_sha256"]) == "abc"
     assert agrees(compare(detector, exported, pictures()))
     # Batches of any size: an image alone, and the same one twice.
-    one = exported.canvas.place(pictures()[0]).pixels[None]
+    one = exported.letterbox.place(pictures()[0]).pixels[None]
     alone, both = (exported.session.run(None, {"images": pixels}) for pixels in (one, np.concatenate([one, one])))
     for single, double in zip(alone, both, strict=True):
         np.testing.assert_allclose(np.concatenate([single, single]), double, rtol=1e-4, atol=1e-4)
@@ -83,7 +83,7 @@ def test_onnxruntime_finds_what_mmdet_finds(name: str, tmp_path: Path) -> None:
 def test_graphs_of_other_heads_find_what_mmdet_finds(name: str) -> None:
     config = shrink(load_config(DENSE[name], trust=False))
     detector = shaken(small(name))
-    exported = OnnxDetector(InTorch(detector), Canvas.of(config, detector), Suppression.of(detector.bbox_head), CLASSES)
+    exported = OnnxDetector(InTorch(detector), Letterbox.of(config, detector), Suppression.of(detector.bbox_head), CLASSES)
     assert agrees(compare(detector, exported, pictures()))
 
 
@@ -91,13 +91,13 @@ def test_thresholds_are_those_of_the_config() -> None:
     config = tiny_config("retinanet")
     config.model.test_cfg.update(score_thr=0.0, max_per_img=20)
     detector = shaken(build_detector(config, seed=0))
-    canvas, head = Canvas.of(config, detector), detector.bbox_head
+    letterbox, head = Letterbox.of(config, detector), detector.bbox_head
     for picture, most in zip(pictures(), (20, 3, 20), strict=True):
         # Between the 7th and the 8th score: so many there are, unless fewer are allowed.
-        seventh, eighth = found(detector, canvas, picture).scores[6:8]
+        seventh, eighth = found(detector, letterbox, picture).scores[6:8]
         head.test_cfg.update(score_thr=float(seventh + eighth) / 2, max_per_img=most)
-        exported = OnnxDetector(InTorch(detector), canvas, Suppression.of(head), CLASSES)
-        ours, theirs = exported(picture), found(detector, canvas, picture)
+        exported = OnnxDetector(InTorch(detector), letterbox, Suppression.of(head), CLASSES)
+        ours, theirs = exported(picture), found(detector, letterbox, picture)
         head.test_cfg.update(score_thr=0.0, max_per_img=20)
         assert len(ours.scores) == len(theirs.scores) == min(7, most)
         np.testing.assert_allclose(ours.boxes, theirs.boxes, atol=1e-3)
@@ -110,12 +110,14 @@ def test_disagreement_is_counted() -> None:
     detector = shaken(build_detector(config, seed=0))
     session = InTorch(detector)
     session.graph.rgb = not session.graph.rgb
-    parity = compare(detector, OnnxDetector(session, Canvas.of(config, detector), Suppression.of(detector.bbox_head), CLASSES), pictures())
+    parity = compare(
+        detector, OnnxDetector(session, Letterbox.of(config, detector), Suppression.of(detector.bbox_head), CLASSES), pictures()
+    )
     assert parity.alone > parity.detections // 2
 
 
 def test_suppression_by_hand() -> None:
-    # On a canvas where the image of 100 x 50 pixels lies at half its size. Boxes 0 and 1 overlap by 20 x 10 of 22 x 10: IoU .91.
+    # On a letterbox where the image of 100 x 50 pixels lies at half its size. Boxes 0 and 1 overlap by 20 x 10 of 22 x 10: IoU .91.
     placed = Placed(np.zeros((3, 32, 64), np.float32), (25, 50), (0.5, 0.5))
     boxes = np.array([[0, 0, 20, 10], [0, 0, 22, 10], [40, 20, 60, 30], [52, 0, 60, 10]], np.float32)
     scores = np.array([[0.9, 0.1], [0.8, 0.7], [0.6, 0.0], [0.9, 0.0]], np.float32)
@@ -154,24 +156,24 @@ def test_a_canvas_is_what_the_test_pipeline_makes() -> None:
     detector = small("retinanet")
     config = load_config(DENSE["retinanet"], trust=False)
     # 1333 x 800 rounded up to multiples of 32; padded with zeros after normalising, which is the mean colour.
-    canvas = Canvas.of(config, detector)
-    assert (canvas.height, canvas.width, canvas.keep_ratio) == (800, 1344, True)
-    assert canvas.padding == pytest.approx((123.675, 116.28, 103.53))
-    assert Canvas.of(load_config("yolox/yolox_nano_8xb8-300e_coco", trust=False), detector) == Canvas(416, 416, (114.0,) * 3, True)
-    assert Canvas.of(config, detector, (320, 96)).height == 320
+    letterbox = Letterbox.of(config, detector)
+    assert (letterbox.height, letterbox.width, letterbox.keep_ratio) == (800, 1344, True)
+    assert letterbox.padding == pytest.approx((123.675, 116.28, 103.53))
+    assert Letterbox.of(load_config("yolox/yolox_nano_8xb8-300e_coco", trust=False), detector) == Letterbox(416, 416, (114.0,) * 3, True)
+    assert Letterbox.of(config, detector, (320, 96)).height == 320
     with pytest.raises(ConfigError, match="multiples of 32, got 100x96"):
-        Canvas.of(config, detector, (100, 96))
+        Letterbox.of(config, detector, (100, 96))
     config.test_dataloader.dataset.pipeline.insert(1, {"type": "Normalize"})
     with pytest.raises(ConfigError, match="this one has Normalize"):
-        Canvas.of(config, detector)
+        Letterbox.of(config, detector)
 
 
 def test_an_image_lies_in_the_upper_left_corner() -> None:
     image = np.full((30, 40, 3), (10, 20, 30), np.uint8)
-    placed = Canvas(64, 64, (1.0, 2.0, 3.5)).place(image)
+    placed = Letterbox(64, 64, (1.0, 2.0, 3.5)).place(image)
     # 64 / 40 = 1.6 fits, 64 / 30 does not: 30 x 1.6 = 48 rows.
     assert (placed.size, placed.scale) == ((48, 64), (1.6, 1.6))
     assert placed.pixels[:, 47, 63].tolist() == [10, 20, 30]
     assert placed.pixels[:, 48, 0].tolist() == [1.0, 2.0, 3.5]
-    stretched = Canvas(64, 64, (0.0, 0.0, 0.0), keep_ratio=False).place(image)
+    stretched = Letterbox(64, 64, (0.0, 0.0, 0.0), keep_ratio=False).place(image)
     assert (stretched.size, stretched.scale) == ((64, 64), (1.6, pytest.approx(64 / 30)))

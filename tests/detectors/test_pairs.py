@@ -15,12 +15,12 @@ from shrink import CLASSES, shrink
 from torch import Tensor, nn
 
 from detkds.detectors import DistilledDetector, adapt, build_detector, load_config, supported
-from detkds.detectors.batches import Samples, Source
-from detkds.detectors.loop import TrainSettings
 from detkds.detectors.objective import ProxyObjective
-from detkds.detectors.runtime import announced, runtime
 from detkds.detectors.silence import silence
-from detkds.detectors.train import Start, train
+from detkds.detectors.training.batches import Samples, Source
+from detkds.detectors.training.loop import TrainSettings
+from detkds.detectors.training.runtime import announced, runtime
+from detkds.detectors.training.train import Start, train
 from detkds.errors import ConfigError
 from detkds.genome import Knowledge, Recipe
 from detkds.pairs import BEYOND, PAIRS, Pair, Side, pair, published

@@ -9,9 +9,9 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from detkds.cli import app
+from detkds.cli.print_pairs import describe_pair, list_pairs
 from detkds.errors import ConfigError
 from detkds.pairs import PAIRS
-from detkds.verbs.pairs import describe_pair, list_pairs
 
 
 def printed(call: object, *arguments: object) -> str:

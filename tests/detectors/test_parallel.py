@@ -16,11 +16,11 @@ from pictures import make_config, make_source
 from torch import Tensor
 
 from detkds.detectors import build_detector, load_weights
-from detkds.detectors.batches import Source
-from detkds.detectors.loop import TrainSettings
-from detkds.detectors.parallel import Group, processes
-from detkds.detectors.team import together
-from detkds.detectors.train import Start, start_student, train
+from detkds.detectors.training.batches import Source
+from detkds.detectors.training.local_processes import run_in_processes
+from detkds.detectors.training.loop import TrainSettings
+from detkds.detectors.training.parallel import Group, processes
+from detkds.detectors.training.train import Start, start_student, train
 from detkds.errors import Interrupted
 from detkds.genome import Recipe
 
@@ -87,7 +87,7 @@ def test_as_many_processes_as_divide_the_batch(batch: int, gpus: int, count: int
 def shared(source: Source, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A student of two processes."""
     out = tmp_path_factory.mktemp("shared") / "student.pth"
-    assert together(2, partial(teach, source, out)) == 6
+    assert run_in_processes(2, partial(teach, source, out)) == 6
     return out
 
 
@@ -102,9 +102,9 @@ def test_two_processes_train_the_same_student_as_one(source: Source, shared: Pat
 def test_a_group_stopped_by_sigterm_goes_on_as_if_nothing_had_been(source: Source, shared: Path, tmp_path: Path) -> None:
     out, checkpoint = tmp_path / "student.pth", tmp_path / "training.pth"
     with pytest.raises(Interrupted, match=r"stopped by SIGTERM after step [2345] of 6; its checkpoint .*training.pth"):
-        together(2, partial(teach, source, out, checkpoint=checkpoint, stop_at=2))
+        run_in_processes(2, partial(teach, source, out, checkpoint=checkpoint, stop_at=2))
     assert not out.exists()
-    assert together(2, partial(teach, source, out, checkpoint=checkpoint)) == 6
+    assert run_in_processes(2, partial(teach, source, out, checkpoint=checkpoint)) == 6
     assert_near(load_weights(shared), load_weights(out), 0.0)
 
 
@@ -116,5 +116,5 @@ def die(group: Group) -> None:
 
 def test_where_one_is_killed_the_others_end() -> None:
     with pytest.raises(Interrupted, match="a process of the training was ended by SIGKILL, memory may have run out"):
-        together(2, die)
+        run_in_processes(2, die)
     assert multiprocessing.active_children() == []

@@ -10,8 +10,8 @@ from mmdet.apis import inference_detector
 from pictures import make_config, make_source
 
 from detkds.detectors import build_detector
-from detkds.detectors.batches import Samples, Source
 from detkds.detectors.predict import detections, predict
+from detkds.detectors.training.batches import Samples, Source
 from detkds.errors import ConfigError
 from detkds.evaluation.coco import evaluate
 

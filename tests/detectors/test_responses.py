@@ -11,10 +11,10 @@ from heads import DENSE, read_level, shaken, small
 from torch import nn
 
 from detkds.detectors import build_detector
-from detkds.detectors.responses import family, mismatch, reader
-from detkds.detectors.responses.answers import Matched
-from detkds.detectors.responses.dense import HEADS, Grids
-from detkds.detectors.responses.roi import Proposals, run_stages
+from detkds.detectors.heads import family, mismatch, reader
+from detkds.detectors.heads.dense import HEADS, Grids
+from detkds.detectors.heads.predictions import Matched
+from detkds.detectors.heads.roi import Proposals, run_stages
 from detkds.detectors.taps import Tapped, tap
 from detkds.losses.views import Response
 
@@ -86,12 +86,12 @@ def test_what_mmdet_predicts_is_among_the_answers(make_batch: Callable[..., Any]
         found = detector.predict(data["inputs"], data["data_samples"], rescale=False)
     kind = family(detector)
     assert kind is not None
-    for sample, answers in zip(found, kind(detector).answers(tapped, data["data_samples"]), strict=True):
+    for sample, predictions in zip(found, kind(detector).predictions(tapped, data["data_samples"]), strict=True):
         height, width = sample.img_shape  # the second image is narrower than the batch
         edge = torch.tensor([width, height] * 2)
         first = sample.pred_instances[0]  # of a cell with several anchors only the surest is an answer
-        same_score = (answers.scores[:, first.labels[0]] - first.scores[0]).abs() < 1e-6
-        same_box = (answers.boxes.clamp(min=0).minimum(edge) - first.bboxes.clamp(min=0).minimum(edge)).abs().amax(1) < 1e-3
+        same_score = (predictions.scores[:, first.labels[0]] - first.scores[0]).abs() < 1e-6
+        same_box = (predictions.boxes.clamp(min=0).minimum(edge) - first.bboxes.clamp(min=0).minimum(edge)).abs().amax(1) < 1e-3
         assert (same_score & same_box).any()
 
 

@@ -10,8 +10,8 @@ import torch
 from heads import read_level, small
 from torch import Tensor, nn
 
-from detkds.detectors.responses.dense import Grids, _same_grid
-from detkds.detectors.responses.roi import Proposals
+from detkds.detectors.heads.dense import Grids, _same_grid
+from detkds.detectors.heads.roi import Proposals
 from detkds.detectors.taps import Tapped
 
 

@@ -16,9 +16,9 @@ from pictures import CLASSES, make_source
 from shrink import shrink
 
 from detkds.detectors import DistilledDetector, adapt, build_detector, load_config
-from detkds.detectors.batches import Samples, Source
-from detkds.detectors.loop import Training, TrainSettings
-from detkds.detectors.runtime import announced, runtime
+from detkds.detectors.training.batches import Samples, Source
+from detkds.detectors.training.loop import Training, TrainSettings
+from detkds.detectors.training.runtime import announced, runtime
 from detkds.errors import ConfigError, Interrupted, Rejected
 from detkds.genome import Recipe
 

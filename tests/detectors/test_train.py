@@ -18,11 +18,11 @@ from pictures import CLASSES, make_config, make_source
 from torch import Tensor, nn
 
 from detkds.detectors import DistilledDetector, build_detector, load_weights
-from detkds.detectors.batches import Samples, Source
-from detkds.detectors.loop import Training, TrainSettings
-from detkds.detectors.randomness import preserved, seed_all
-from detkds.detectors.schedule import build_optimizer, build_schedulers
-from detkds.detectors.train import Start, load_detector, start_student, train
+from detkds.detectors.training.batches import Samples, Source
+from detkds.detectors.training.loop import Training, TrainSettings
+from detkds.detectors.training.randomness import preserved, seed_all
+from detkds.detectors.training.schedule import build_optimizer, build_schedulers
+from detkds.detectors.training.train import Start, load_detector, start_student, train
 from detkds.errors import ArtifactError, ConfigError, DatasetError, Interrupted, Rejected
 from detkds.genome import Recipe
 

@@ -18,10 +18,10 @@ KNOWN = {"AP": 0.306, "AP50": 0.482, "AP75": 0.294, "APs": 0.085, "APm": 0.301, 
 @pytest.fixture(scope="module")
 def predictions(shared_data: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Ground truth and detections; torch is loaded here only."""
-    from detkds.detectors.batches import Samples, Source
-    from detkds.detectors.configs import adapt, load_config
+    from detkds.detectors.configs.config import adapt, load_config
     from detkds.detectors.predict import predict
-    from detkds.detectors.train import load_detector
+    from detkds.detectors.training.batches import Samples, Source
+    from detkds.detectors.training.train import load_detector
 
     file = shared_data / "coco_ccby" / "annotations" / "instances_val2017.json"
     truth = json.loads(file.read_text())

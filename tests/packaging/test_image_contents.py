@@ -63,7 +63,7 @@ def test_what_is_copied_is_in_the_context(name: str) -> None:
 def test_no_light_stage_imports_what_the_light_image_does_not_have() -> None:
     code = (
         "import sys; sys.path.insert(0, 'images'); import check; import importlib;"
-        "[importlib.import_module(f'detkds.stages.{stage}') for stage in check.LIGHT_STAGES];"
+        "[importlib.import_module(f'detkds.pipeline.{stage}') for stage in check.LIGHT_STAGES];"
         "print(*[name for name in check.HEAVY if name in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
@@ -76,7 +76,7 @@ def test_the_check_names_pip_and_what_cannot_be_imported(monkeypatch: pytest.Mon
     monkeypatch.setattr(check, "STAGES", ("subset", "nosuch"))
     found = check.faults("cpu")
     assert found == [
-        "detkds.stages.nosuch cannot be imported: ModuleNotFoundError: No module named 'detkds.stages.nosuch'",
+        "detkds.pipeline.nosuch cannot be imported: ModuleNotFoundError: No module named 'detkds.pipeline.nosuch'",
         "pip is installed: nothing may be installed at run time",
     ]
 

@@ -26,7 +26,9 @@ def loaded_after(code: str) -> set[str]:
     return set(result.stdout.rpartition("held ")[2].split())
 
 
-@pytest.mark.parametrize("module", ["detkds", "detkds.cli", "detkds.config", "detkds.genome", "detkds.search", "detkds.storage"])
+@pytest.mark.parametrize(
+    "module", ["detkds", "detkds.cli", "detkds.pipeline.run_config", "detkds.genome", "detkds.search", "detkds.storage"]
+)
 def test_importing_does_not_load_the_heavy_packages(module: str) -> None:
     assert imported_by(module) & HEAVY == set()
 

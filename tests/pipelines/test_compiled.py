@@ -14,11 +14,10 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPONENTS = {
-    "subset": "detkds.stages.subset", "evolve": "detkds.stages.evolve", "weights": "detkds.stages.weights",
-    "train": "detkds.kubeflow.training", "train_found": "detkds.kubeflow.training", "evaluate": "detkds.stages.evaluate",
-    "report": "detkds.stages.report", "report_search": "detkds.stages.report",
+    "subset": "subset", "evolve": "evolve", "weights": "weights", "train": "kubeflow.training", "train_found": "kubeflow.training",
+    "evaluate": "evaluate", "report": "report", "report_search": "report",
 }  # fmt: skip
-"""Which module of the library does the work of which component."""
+"""Which module of detkds.pipeline does the work of which component."""
 TASKS = {
     "search": {
         "subset", "evolve-global", "evolve-fgbg", "evolve-instance", "evolve-logits", "evolve-localization",
@@ -123,7 +122,7 @@ def test_every_component_is_looked_at() -> None:
 @pytest.mark.parametrize("component", COMPONENTS)
 def test_components_call_their_stage_with_arguments_it_has(component: str) -> None:
     """The call inside a component runs in a pod only: its keywords are compared with the stage's signature here."""
-    module = __import__(COMPONENTS[component], fromlist=["run"])
+    module = __import__(f"detkds.pipeline.{COMPONENTS[component]}", fromlist=["run"])
     tree = ast.parse((ROOT / "components" / component / "component.py").read_text())
     (call,) = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "stage.run"]
     inspect.signature(module.run).bind(*call.args, **{keyword.arg or "": keyword.value for keyword in call.keywords})

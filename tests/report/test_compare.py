@@ -14,13 +14,13 @@ from rich.console import Console
 from sample_run import evaluation, study
 
 from detkds.errors import ArtifactError, ConfigError
+from detkds.experiments.runs_page import find, report
 from detkds.genome import Recipe
 from detkds.report import Evaluation, ReportData, StageCost, results
 from detkds.report import comparison as compared
 from detkds.report.compare import compare, lead
 from detkds.report.comparison import Run
 from detkds.report.scores import Detector, Scores
-from detkds.verbs.report import find, report
 
 
 def other(data: ReportData, ap: float = 0.381, **changes: object) -> ReportData:

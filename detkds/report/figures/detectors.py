@@ -73,14 +73,14 @@ def differences(evaluation: Evaluation, kind: str) -> Figure | None:
     for place, test in enumerate(reversed(tests)):
         look = looks([test.a])[test.a]
         plot.line([(100 * test.low, place), (100 * test.high, place)], f"whisker {look}")
-        plot.dots([(100 * test.difference, place)], look, "dot" if test.told_apart else "diamond")
+        plot.dots([(100 * test.difference, place)], look, "dot" if test.classes_distinguished else "diamond")
         plot.write((100 * test.difference, place), points(test.difference), dy=-8)
     caption = (
         f"{_pairs(tests)}, on the same images, {100 * tests[0].level:.0f} % intervals, {tests[0].samples:,} bootstrap samples. "
         "An interval that holds 0 tells no difference. It covers the draw of the test images, not what another training would give."
     )
     said = in_words(tests[0])
-    end = f" than the {title(tests[0].b if tests[0].difference > 0 else tests[0].a)}" if tests[0].told_apart else ""
+    end = f" than the {title(tests[0].b if tests[0].difference > 0 else tests[0].a)}" if tests[0].classes_distinguished else ""
     return Figure(f"{_upper(said)}{end} ({tests[0].figure})", plot, caption, tables.comparisons(evaluation, kind))
 
 

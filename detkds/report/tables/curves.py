@@ -44,7 +44,7 @@ def precision_recall(evaluation: Evaluation, kind: str, iou: str) -> Table:
 
 def tide(evaluation: Evaluation, kind: str) -> Table:
     """What each kind of error costs each detector, in points of AP at IoU .5."""
-    costs = {name: scores.tide for name, scores in evaluation.all_scores(kind).items() if _told(scores)}
+    costs = {name: scores.tide for name, scores in evaluation.all_scores(kind).items() if _distinguished(scores)}
     kinds = list(dict.fromkeys(error for cost in costs.values() for error in cost))
     rows = [(error, *(percent(cost.get(error)) for cost in costs.values()), TIDE.get(error, "")) for error in kinds]
     return Table((Column("error"), *(Column(title(name), "number") for name in costs), Column("meaning")), tuple(rows))
@@ -78,7 +78,7 @@ def drawn(curve: Sequence[float]) -> bool:
     return len(curve) > 1 and any(map(math.isfinite, curve))
 
 
-def _told(scores: Scores) -> bool:
+def _distinguished(scores: Scores) -> bool:
     return any(map(math.isfinite, scores.tide.values()))
 
 

@@ -80,7 +80,7 @@ def in_words(test: Comparison) -> str:
     """What a paired test says."""
     if not test.known:
         return "not measured"
-    if not test.told_apart:
+    if not test.classes_distinguished:
         return "no difference can be told"
     return f"the {title(test.a if test.difference > 0 else test.b)} is better"
 

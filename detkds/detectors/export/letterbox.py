@@ -1,0 +1,131 @@
+"""The fixed picture that an exported detector looks at, and how an image is put on it: as the config's own test pipeline does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from mmengine.config import Config
+from torch import nn
+
+from detkds.detectors.normalization import Normalization
+from detkds.errors import ConfigError, DatasetError
+
+Pixels = npt.NDArray[Any]
+_SILENT = ("LoadImageFromFile", "LoadAnnotations", "PackDetInputs", "Resize", "Pad")
+"""Steps of a test pipeline that a letterbox stands in for."""
+
+
+class Placed(NamedTuple):
+    """An image on a letterbox.
+
+    Args:
+        pixels: (3, H, W) float32, RGB, 0 to 255: the image in the upper left corner, padding around it.
+        size: height and width of the image there, in pixels.
+        scale: (x, y), by which its pixels must be divided to be those of the original.
+    """
+
+    pixels: Pixels
+    size: tuple[int, int]
+    scale: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Letterbox:
+    """A picture of fixed size.
+
+    Args:
+        height, width: in pixels.
+        padding: RGB, 0 to 255, where no image is.
+        keep_ratio: whether images keep their ratio of sides; else they are stretched over the whole letterbox.
+    """
+
+    height: int
+    width: int
+    padding: tuple[float, float, float]
+    keep_ratio: bool = True
+
+    @classmethod
+    def of(cls, config: Config, detector: nn.Module, size: tuple[int, int] | None = None) -> Letterbox:
+        """The letterbox of a config's test pipeline.
+
+        Args:
+            config: a full detector config.
+            detector: built from it.
+            size: height and width, multiples of what the detector's preprocessor pads to; None takes that of the pipeline, rounded up.
+
+        Raises:
+            ConfigError: there is no test pipeline or one with other steps, or the size does not suit.
+        """
+        steps = {str(step["type"]).removeprefix("mmdet."): step for step in _pipeline(config)}
+        if unknown := next((name for name in steps if name not in _SILENT), None):
+            raise ConfigError(f"a test pipeline of {', '.join(_SILENT)} can be exported, but this one has {unknown}; export without it.")
+        resize, pad = steps.get("Resize", {}), steps.get("Pad", {})
+        divisor = max(int(getattr(detector.data_preprocessor, "pad_size_divisor", 1)), int(pad.get("size_divisor") or 1))
+        height, width = _checked(size, divisor) if size else _size(resize, pad, divisor)
+        return cls(height, width, _padding(pad, detector), bool(resize.get("keep_ratio", False)))
+
+    def place(self, image: Pixels) -> Placed:
+        """An image (H, W, 3), uint8, RGB, as large as the letterbox allows, in its upper left corner."""
+        height, width = image.shape[:2]
+        across, down = self.width / width, self.height / height
+        if self.keep_ratio:
+            across = down = min(across, down)
+        size = (int(width * across + 0.5), int(height * down + 0.5))  # mmcv's rounding
+        pixels = np.full((self.height, self.width, 3), self.padding, np.float32)
+        pixels[: size[1], : size[0]] = cv2.resize(np.ascontiguousarray(image), size, interpolation=cv2.INTER_LINEAR)
+        return Placed(np.ascontiguousarray(pixels.transpose(2, 0, 1)), (size[1], size[0]), (size[0] / width, size[1] / height))
+
+
+def read_image(path: Path) -> Pixels:
+    """The image of a file, (H, W, 3), uint8, RGB, upright as its EXIF data say.
+
+    Raises:
+        DatasetError: it is no image.
+    """
+    pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if pixels is None:
+        raise DatasetError(f"image {path} cannot be read as an image; leave it out.")
+    return pixels[:, :, ::-1]
+
+
+def _pipeline(config: Config) -> list[dict[str, Any]]:
+    dataset: Any = config.get("test_dataloader", {}).get("dataset", {})
+    while "dataset" in dataset:
+        dataset = dataset["dataset"]
+    if not isinstance(dataset.get("pipeline"), list):
+        raise ConfigError("the detector config must have a test_dataloader with a pipeline, but has none; add one as mmdet's configs do.")
+    return list(dataset["pipeline"])
+
+
+def _size(resize: dict[str, Any], pad: dict[str, Any], divisor: int) -> tuple[int, int]:
+    """Height and width; mmcv writes width first."""
+    scale = pad.get("size") or resize.get("scale")
+    if scale is None:
+        raise ConfigError("the test pipeline must say the size of its images, but has no Resize with a scale; give --size HEIGHTxWIDTH.")
+    width, height = (max(scale),) * 2 if pad.get("pad_to_square") else scale
+    return ceil(height / divisor) * divisor, ceil(width / divisor) * divisor
+
+
+def _checked(size: tuple[int, int], divisor: int) -> tuple[int, int]:
+    if min(size) < divisor or any(side % divisor for side in size):
+        raise ConfigError(f"the sides of the input must be multiples of {divisor}, got {size[0]}x{size[1]}; choose such ones.")
+    return size
+
+
+def _padding(pad: dict[str, Any], detector: nn.Module) -> tuple[float, float, float]:
+    """Of the pipeline, in BGR; else of the preprocessor, which pads what is normalised already."""
+    value = pad.get("pad_val", 0)
+    value = value.get("img", 0) if isinstance(value, dict) else value
+    if pad:
+        blue, green, red = value if isinstance(value, (list, tuple)) else (value,) * 3
+        return float(red), float(green), float(blue)
+    known = Normalization(detector.data_preprocessor)
+    colours = (known.mean + known.pad_value * known.std).tolist()
+    red, green, blue = colours if known.swapped else colours[::-1]
+    return red, green, blue

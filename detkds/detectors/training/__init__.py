@@ -1,0 +1,1 @@
+"""Training of a detector: batches, schedule, loop with exact resume, several processes."""

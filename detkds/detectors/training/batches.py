@@ -1,0 +1,201 @@
+"""Batches of a COCO data set for training and testing, through the pipelines of a detector's own config."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmcv.transforms import LoadImageFromFile
+from mmdet.registry import DATASETS, TRANSFORMS
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.registry import init_default_scope
+from torch.utils.data import DataLoader, Dataset
+
+from detkds.data.coco import load
+from detkds.detectors.silence import silence
+from detkds.detectors.training import masks
+from detkds.detectors.training.randomness import Purpose, derived_seed, preserved, seed_all
+from detkds.errors import ConfigError, DatasetError
+
+Batch = dict[str, Any]
+"""{"inputs": list of (3, H, W) tensors, "data_samples": list of mmdet DetDataSample}, as mmdet's data preprocessors take it."""
+
+CACHE_BYTES = 512 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One COCO annotation file and the folder that its file names are relative to."""
+
+    annotations: Path
+    images: Path
+
+
+@TRANSFORMS.register_module()
+class DecodedImages(LoadImageFromFile):  # type: ignore[misc]
+    """mmcv's image loader, which keeps decoded images while they fit into CACHE_BYTES.
+
+    A search reads the same few images hundreds of times.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._images: dict[str, Any] = {}
+        self._bytes = 0
+
+    def transform(self, results: dict[str, Any]) -> Any:
+        """Add img (H, W, 3), img_shape and ori_shape for img_path. A file that is no image is a DatasetError."""
+        path = results["img_path"]
+        if path not in self._images:
+            try:
+                super().transform(results)
+            except (OSError, AssertionError) as error:  # mmcv asserts that the bytes decoded
+                raise DatasetError(f"image {path} cannot be read as an image: {error or type(error).__name__}") from error
+            if self._bytes + results["img"].nbytes > CACHE_BYTES:
+                return results
+            self._images[path] = results["img"]
+            self._bytes += results["img"].nbytes
+        image = self._images[path].copy()  # transforms may write into it
+        return {**results, "img": image, "img_shape": image.shape[:2], "ori_shape": image.shape[:2]}
+
+
+class Samples(Dataset[Any]):
+    """The images of a Source through one pipeline.
+
+    An item is asked for by (epoch, index): its augmentations depend on (seed, epoch, index) only.
+
+    Args:
+        config: a full detector config; its train or test loader's data set gives the pipeline and wrappers.
+        source: where annotations and images are. The whole file is validated.
+        training: the train pipeline, with masks where it wants them, and mmdet's default filter: images without boxes or under 32
+            pixels are left out. The test pipeline loads no masks.
+        seed: of order and augmentations.
+
+    Attributes:
+        truth: the COCO object as parsed.
+        classes: class names in label order, which is the order of the file's categories.
+        category_ids: the file's category id of each label.
+
+    Raises:
+        DatasetError: the annotations break rules of the COCO format, lack masks that training needs, or leave no image to train on.
+        ConfigError: the config's data set is of a kind that one COCO file cannot stand in for.
+    """
+
+    def __init__(self, config: Config, source: Source, *, training: bool, seed: int = 0) -> None:
+        self.truth = load(source.annotations, source.images)
+        self.seed = seed
+        self.classes = class_names(self.truth)
+        self.category_ids = tuple(int(category["id"]) for category in self.truth["categories"])
+        init_default_scope("mmdet")
+        with silence():
+            self._dataset = DATASETS.build(_dataset_config(config, source, self.truth, training))
+        if len(self._dataset) == 0:
+            raise DatasetError(f"{source.annotations} must hold an image {'with a box ' if training else ''}to use, but holds none.")
+        self._upright = [info["height"] > info["width"] for info in _infos(self._dataset)]
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def __getitem__(self, key: tuple[int, int]) -> Any:
+        epoch, index = key
+        with preserved():
+            seed_all(derived_seed(self.seed, Purpose.AUGMENTATION, epoch, index))
+            return self._dataset[index]
+
+    def order(self, epoch: int, batch_size: int) -> list[list[tuple[int, int]]]:
+        """The keys of an epoch's batches: a permutation, with upright and lying images in batches of their own so that little is padded.
+
+        The last batches may be smaller.
+        """
+        generator = torch.Generator().manual_seed(derived_seed(self.seed, Purpose.ORDER, epoch))
+        batches: list[list[tuple[int, int]]] = []
+        open_batches: dict[bool, list[tuple[int, int]]] = {}
+        for index in torch.randperm(len(self), generator=generator).tolist():
+            batch = open_batches.setdefault(self._upright[index], [])
+            batch.append((epoch, index))
+            if len(batch) == batch_size:
+                batches.append(open_batches.pop(self._upright[index]))
+        return [*batches, *open_batches.values()]
+
+    def training_batches(
+        self,
+        batch_size: int,
+        epochs: int,
+        *,
+        first_step: int = 0,
+        workers: int = 0,
+        share: Callable[[Sequence[tuple[int, int]]], Sequence[tuple[int, int]]] = lambda keys: keys,
+    ) -> Iterator[Batch]:
+        """Batches of all epochs in order, without the first `first_step` of them; of each the part that `share` takes."""
+        keys = (list(share(batch)) for epoch in range(epochs) for batch in self.order(epoch, batch_size))
+        return self._batches(islice(keys, first_step, None), workers)
+
+    def test_batches(self, batch_size: int, *, workers: int = 0) -> Iterator[Batch]:
+        """Every image once, in the order of the file."""
+        keys = [(0, index) for index in range(len(self))]
+        return self._batches((keys[start : start + batch_size] for start in range(0, len(keys), batch_size)), workers)
+
+    def _batches(self, keys: Iterable[list[tuple[int, int]]], workers: int) -> Iterator[Batch]:
+        yield from DataLoader(self, batch_sampler=keys, num_workers=workers, collate_fn=pseudo_collate)
+
+
+def class_names(truth: Mapping[str, Any]) -> tuple[str, ...]:
+    """Class names of a COCO object in label order."""
+    return tuple(str(category["name"]) for category in truth["categories"])
+
+
+def _dataset_config(config: Config, source: Source, truth: dict[str, Any], training: bool) -> dict[str, Any]:
+    """The config's own data set, read from `source` instead. Wrappers such as MultiImageMixDataset stay, repetition does not: an epoch is
+    one pass over the images."""
+    loader = "train_dataloader" if training else "test_dataloader"
+    if not isinstance(config.get(loader), dict):
+        raise ConfigError(f"the detector config must have a {loader} with a pipeline, but has none; add one as mmdet's configs do.")
+    dataset: dict[str, Any] = copy.deepcopy(config[loader].dataset.to_dict())
+    while dataset["type"] in ("RepeatDataset", "ClassBalancedDataset"):
+        dataset = dataset["dataset"]
+    leaf = dataset
+    while "dataset" in leaf:
+        leaf.pop("metainfo", None)  # wrappers take the classes from what they wrap
+        leaf = leaf["dataset"]
+    if not isinstance(leaf.get("pipeline"), list):
+        raise ConfigError(f"the {loader} of the detector config must hold one data set with a pipeline, but holds a {leaf['type']}.")
+    pipeline = masks.for_training(leaf["pipeline"], truth, source.annotations) if training else masks.for_testing(leaf["pipeline"])
+    leaf.clear()
+    leaf.update(
+        type="CocoDataset",
+        ann_file=str(source.annotations.resolve()),
+        data_prefix={"img": str(source.images.resolve())},
+        metainfo={"classes": class_names(truth)},
+        filter_cfg={"filter_empty_gt": True, "min_size": 32} if training else None,
+        test_mode=not training,
+        pipeline=[_cached(step) for step in pipeline],
+        serialize_data=False,
+    )
+    return dataset
+
+
+def _infos(dataset: Any) -> Iterator[dict[str, Any]]:
+    """What the annotations say about each image; a wrapper keeps its inner data set's indices."""
+    while hasattr(dataset, "dataset"):
+        dataset = dataset.dataset
+    return (dataset.get_data_info(index) for index in range(len(dataset)))
+
+
+def _cached(step: dict[str, Any]) -> dict[str, Any]:
+    """The same step, or the image loader that keeps what it decoded.
+
+    Raises:
+        ConfigError: the step mixes in images from a store of those it saw before.
+    """
+    if "CachedM" in step["type"]:
+        raise ConfigError(
+            f"{step['type']} mixes in images that came earlier, so what a step sees would depend on its history; leave it out of the "
+            "train pipeline, or use Mosaic and MixUp inside a MultiImageMixDataset."
+        )
+    return {**step, "type": "DecodedImages"} if step["type"] in ("LoadImageFromFile", "mmdet.LoadImageFromFile") else step

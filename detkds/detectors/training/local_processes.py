@@ -1,0 +1,143 @@
+"""The processes of a training group on this machine, started, watched and ended as one."""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from types import FrameType
+from typing import Any, TypeVar
+
+from torch import distributed
+
+from detkds.detectors.training.parallel import Group, joined
+from detkds.errors import DetKDSError, Interrupted
+from detkds.processes import VISIBLE, dealt
+
+T = TypeVar("T")
+GRACE_S = 20.0
+"""How long a member may take to bring its work to safety after another was stopped by SIGTERM; Kubernetes gives a pod 30 s in all."""
+
+
+@dataclass(frozen=True)
+class _Member:
+    process: SpawnProcess
+    answers: Connection
+
+
+def run_in_processes(size: int, task: Callable[[Group], T]) -> T:
+    """Run a task in `size` processes of one group, one a GPU, and return what it returns in the first.
+
+    SIGTERM goes on to all of them. Where one fails or is killed, the others end too; when this process is killed, they end at once.
+
+    Args:
+        task: pickles, and so does what it returns.
+
+    Raises:
+        DetKDSError: that of the member that failed first.
+        Interrupted: SIGTERM came, or a member was killed, for example because memory ran out.
+    """
+    store = distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)  # type: ignore[attr-defined]
+    context = multiprocessing.get_context("spawn")
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # for the members: they warn at every step without an unused parameter
+    members: list[_Member] = []
+    with _forwarding(members):
+        try:
+            for rank, device in enumerate(dealt(size)):
+                receiver, sender = context.Pipe(duplex=False)
+                process = context.Process(target=_member, args=(sender, rank, size, store.port, device, task))
+                process.start()
+                sender.close()
+                members.append(_Member(process, receiver))
+            found: T = _answers(members)[0]
+            return found
+        finally:
+            for member in members:
+                member.process.kill()
+                member.process.join()
+
+
+def _answers(members: Sequence[_Member]) -> list[Any]:
+    """What each member returned.
+
+    Raises:
+        DetKDSError: of the first that failed.
+    """
+    answers: dict[int, Any] = {}
+    failure: DetKDSError | None = None
+    end = math.inf
+    while len(answers) < len(members) and time.monotonic() < end:
+        left = {member.answers: rank for rank, member in enumerate(members) if rank not in answers}
+        for connection in wait(list(left), None if end == math.inf else max(0.0, end - time.monotonic())):
+            rank = left[connection]  # type: ignore[index]
+            answer, reported = _answer(members[rank])
+            answers[rank] = answer
+            if failure is None and isinstance(answer, DetKDSError):
+                failure = answer
+                end = time.monotonic() + (GRACE_S if reported and isinstance(answer, Interrupted) else 0.0)
+    if failure is not None:
+        first = answers.get(0)  # of all that were stopped it alone knows the checkpoint
+        raise first if isinstance(first, Interrupted) and isinstance(failure, Interrupted) else failure
+    return [answers[rank] for rank in range(len(members))]
+
+
+def _answer(member: _Member) -> tuple[Any, bool]:
+    """What a member returned, or its error; and whether it reported that itself."""
+    try:
+        return member.answers.recv(), True
+    except EOFError:
+        member.process.join()
+    code = member.process.exitcode or 0
+    if code < 0:
+        name = signal.Signals(-code).name
+        return Interrupted(f"a process of the training was ended by {name}, memory may have run out; run again."), False
+    return DetKDSError(f"a process of the training ended with code {code}; what it said is above."), False
+
+
+@contextmanager
+def _forwarding(members: Sequence[_Member]) -> Iterator[None]:
+    """SIGTERM goes to the members, who know what to do, and not to this process."""
+
+    def on_term(number: int, frame: FrameType | None) -> None:
+        for member in members:
+            member.process.terminate()
+
+    try:
+        previous = signal.signal(signal.SIGTERM, on_term)
+    except ValueError:  # not the main thread, which alone may do this: SIGTERM keeps its meaning
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _member(sender: Connection, rank: int, size: int, port: int, device: str, task: Callable[[Group], Any]) -> None:
+    """The environment is that of torchrun, whose agent also keeps the store; only the one GPU is seen, so the local rank is 0."""
+    os.environ.update(
+        {
+            "RANK": str(rank),
+            "WORLD_SIZE": str(size),
+            "LOCAL_RANK": "0",
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(port),
+            "TORCHELASTIC_USE_AGENT_STORE": "True",
+            "TORCHELASTIC_RESTART_COUNT": "0",
+        }
+    )
+    if device:
+        os.environ[VISIBLE] = device
+    with joined() as group:
+        try:
+            answer = task(group)
+        except DetKDSError as error:
+            answer = error
+        sender.send(answer)

@@ -1,0 +1,91 @@
+"""The paper's ablations at any budget: single losses (Table 11), search algorithms (Table 12, Figure 4), iterations (Table 13)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from detkds.errors import ConfigError
+from detkds.experiments.ablations import Ablations, Findings, Named
+from detkds.experiments.compare import publish, train_and_compare
+from detkds.experiments.prepared_run import Effort, opened_run
+from detkds.experiments.searches_table import markdown, show
+
+SINGLE_LOSSES, ALGORITHMS, ITERATIONS = "single-losses", "algorithms", "iterations"
+KINDS = (SINGLE_LOSSES, ALGORITHMS, ITERATIONS)
+
+
+def ablate(
+    path: Path,
+    kind: str,
+    effort: Effort,
+    *,
+    recipe: str = "",
+    only: Sequence[str] = (),
+    iterations: Sequence[int] = (),
+    home: Path,
+    trust: bool,
+    console: Console,
+    out: Path | None,
+) -> None:
+    """Search, train with what was found, print the tables, and publish them with the searches.
+
+    Args:
+        path: the run.yaml; its `search` is the budget of each search, its `train` that of each training.
+        kind: one of KINDS.
+        effort: how much.
+        recipe: single-losses: the losses to train alone, see `named_recipes`; empty: search them.
+        only: algorithms: names of variants; none: all.
+        iterations: iterations: the values of T; none: half, three quarters and all of the run's, as in Table 13.
+        home, trust: as of `detkds run`.
+        console: gets progress and tables.
+        out: the artifact; None: ablate/NAME-KIND below `home`.
+
+    Raises:
+        DetKDSError: something cannot be used; the message says which.
+    """
+    _check(kind, recipe, only, iterations)
+    with opened_run(path, home, trust, console) as run:
+        given = run.named_recipes([recipe]) if recipe else []
+        made = run.prepared_run()
+        trainings = made.trainings(effort)
+        lab = Ablations(made, trainings, effort)
+        if kind == SINGLE_LOSSES:
+            found = lab.losses_of(given[0].recipe) if given else lab.single_losses()
+        else:
+            found = lab.algorithms(only) if kind == ALGORITHMS else lab.iterations(iterations)
+        result = train_and_compare(made, trainings, [*lab.references(), *found.entries], effort, found.left_out)
+        if found.searches:
+            console.print(show(found.searches))
+        publish(out or made.home / "ablate" / f"{made.name}-{kind}", result, console, _files(found))
+
+
+def _check(kind: str, recipe: str, only: Sequence[str], iterations: Sequence[int]) -> None:
+    """Refuse what no ablation is before anything is trained."""
+    if kind not in KINDS:
+        raise ConfigError(f"an ablation is one of {', '.join(KINDS)}, got {kind!r}.")
+    owners = {"--recipe": (recipe, SINGLE_LOSSES), "--only": (only, ALGORITHMS), "--iterations": (iterations, ITERATIONS)}
+    for option, (value, owner) in owners.items():
+        if value and kind != owner:
+            raise ConfigError(f"{option} belongs to {owner}, got {kind}; leave it out.")
+    if only:
+        from detkds.experiments.searches import VARIANTS
+
+        names = [variant.name for variant in VARIANTS]
+        if unknown := [name for name in only if name not in names]:
+            raise ConfigError(f"unknown variant {unknown[0]!r}: choose from {', '.join(names)}.")
+
+
+def _files(found: Findings) -> dict[str, str]:
+    if not found.searches:
+        return {}
+    content = {"schema": "detkds.searches/1", "searches": [_content(one) for one in found.searches]}
+    return {"searches.md": markdown(found.searches), "searches.json": json.dumps(content, indent=1, allow_nan=False)}
+
+
+def _content(one: Named) -> dict[str, object]:
+    name, seed, searched = one
+    return {"name": name, "seed": seed, **searched.to_json()}

@@ -1,0 +1,97 @@
+"""Train the same student under several recipes, and tell what they are worth."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from detkds.errors import ConfigError
+from detkds.experiments.named_recipes import DEFAULT, NamedRecipe
+from detkds.experiments.prepared_run import Effort, PreparedRun, opened_run, refusal
+
+if TYPE_CHECKING:
+    from detkds.experiments.comparison import Comparison
+    from detkds.experiments.trainings import Entry, Trainings
+    from detkds.search.trial import Trial
+
+RESULT = "comparison"
+"""Kind of the artifact that holds compare.json and compare.md."""
+
+
+def compare(path: Path, recipes: Sequence[str], effort: Effort, *, home: Path, trust: bool, console: Console, out: Path | None) -> None:
+    """Train the student of a run under each recipe with each seed, print the table and publish it.
+
+    Args:
+        path: the run.yaml.
+        recipes: see `named_recipes`; none: DEFAULT.
+        effort: how much.
+        home, trust: as of `detkds run`.
+        console: gets progress and the table.
+        out: the artifact with compare.json and compare.md; None: compare/NAME below `home`.
+
+    Raises:
+        DetKDSError: run, recipes, data or detectors cannot be used; the message says which.
+    """
+    with opened_run(path, home, trust, console) as run:
+        given = run.named_recipes(recipes or DEFAULT)
+        made = run.prepared_run()
+        trainings = made.trainings(effort)
+        able, left_out = _parted(given, trainings)
+        entries = _entries(able, made.seeds(effort), inherit=made.values["inherit"])
+        result = train_and_compare(made, trainings, entries, effort, left_out)
+        publish(out or made.home / "compare" / made.name, result, console)
+
+
+def train_and_compare(
+    made: PreparedRun, trainings: Trainings, entries: Sequence[Entry], effort: Effort, left_out: Mapping[str, str]
+) -> Comparison:
+    """Run the trainings and draw the comparison; `left_out` holds recipes that were not trained, and why."""
+    from detkds.experiments.comparison import conclude
+
+    return conclude(made.name, trainings, entries, train(made, trainings, entries, effort), left_out)
+
+
+def train(made: PreparedRun, trainings: Trainings, entries: Sequence[Entry], effort: Effort) -> dict[str, Trial]:
+    """Train what was not trained before; a trial for each entry's id."""
+    from detkds.processes import gpus
+
+    return trainings.run(entries, jobs=effort.jobs or max(1, len(gpus())), show=made.show)
+
+
+def publish(out: Path, result: Comparison, console: Console, files: Mapping[str, str] | None = None) -> None:
+    """Print the table; write compare.json, compare.md and further files."""
+    from detkds.experiments.comparison_table import markdown, show
+    from detkds.storage.artifacts import publishing
+
+    with publishing(out, kind=RESULT, meta={"run": result.run}) as folder:
+        (folder / "compare.json").write_text(json.dumps(result.to_json(), indent=1, allow_nan=False))
+        (folder / "compare.md").write_text(markdown(result))
+        for name, text in (files or {}).items():
+            (folder / name).write_text(text)
+    show(result, console)
+    console.print(f"written to {out}", markup=False, soft_wrap=True)
+
+
+def _entries(able: Sequence[NamedRecipe], seeds: range, *, inherit: bool) -> list[Entry]:
+    from detkds.experiments.trainings import Entry
+
+    return [Entry(one.name, one.recipe, seed, inherit if one.inherit is None else one.inherit) for one in able for seed in seeds]
+
+
+def _parted(given: Sequence[NamedRecipe], trainings: Trainings) -> tuple[list[NamedRecipe], dict[str, str]]:
+    """Those that the pair can be trained with, and why the others cannot.
+
+    Raises:
+        ConfigError: none can.
+    """
+    missing = trainings.unsupported()
+    reasons = {one.name: dict.fromkeys(why for genome in one.recipe.active if (why := refusal(genome, missing))) for one in given}
+    left_out = {name: "; ".join(reason) for name, reason in reasons.items() if reason}
+    able = [one for one in given if one.name not in left_out]
+    if not able:
+        raise ConfigError(f"no recipe can be trained with this pair: {'; '.join(f'{name}: {why}' for name, why in left_out.items())}")
+    return able, left_out

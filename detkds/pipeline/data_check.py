@@ -1,0 +1,178 @@
+"""All that is wrong with a data set, or what is in it; and a repaired copy."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+
+from detkds.data import write_coco
+from detkds.data.checking.bombs import why_bomb
+from detkds.data.checking.faults import Fault
+from detkds.data.checking.folders import annotation_files
+from detkds.data.checking.pictures import Look
+from detkds.data.checking.rules import MAX_BYTES
+from detkds.data.checking.twins import Owner, image_files, note_same_content
+from detkds.data.coco import Inspection, inspect
+from detkds.data.repair.repair import Repaired, repair
+from detkds.errors import ConfigError, DatasetError
+from detkds.pipeline import data_screen as screen
+from detkds.pipeline import run_config
+from detkds.pipeline.run_config import is_remote
+from detkds.storage.artifacts import writing
+
+
+@dataclass(frozen=True)
+class Source:
+    """An annotation file, the folder of its images (None where that is to be looked for), and where its repaired copy goes, if anywhere."""
+
+    annotations: Path
+    images: Path | None
+    target: Path | None = None
+
+
+@dataclass
+class Books:
+    """What one call has found so far, over all annotation files."""
+
+    faults: list[Fault] = field(default_factory=list)
+    changes: list[dict[str, object]] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    repairable: bool = False
+    files: dict[str, dict[Owner, Path]] = field(default_factory=dict)
+    classes: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How closely to look: at image files, and at the bytes of those of equal length."""
+
+    look: Look = "headers"
+    compare: bool = False
+
+
+def data_check(path: Path, *, images: Path | None, options: Options, report: Path | None, fix: Path | None, console: Console) -> bool:
+    """Check a data set and say what was found; tells whether it, or its repaired copy, is sound.
+
+    Args:
+        path: an annotation file, a data set's folder, or a run.yaml.
+        images: the folder that file_name is relative to; None looks for one near the annotation file.
+        report: where the file of all faults goes; None names it after `path` in the current folder, if the screen does not show all.
+        fix: where repaired copies go: a .json file for one annotation file, else a folder.
+
+    Raises:
+        ConfigError: options that do not go together, or a file that would be overwritten.
+        DatasetError: `path` leads to no annotation file.
+    """
+    sources = _with_targets(_sources(path, images), path, fix)
+    listing = report or Path(f"{path.resolve().stem or 'data'}.faults.jsonl")
+    _require_apart(sources, listing)
+    books = Books()
+    sound = [_one(source, options, books, console) for source in sources]
+    if books.counts.total() > screen.SHOWN_FAULTS or books.changes or report:
+        _write_listing(listing, books)
+        screen.say_listing(listing, books.counts, len(books.faults), console)
+    if books.repairable and not fix:
+        screen.say_remedy(path, console)
+    return all(sound)
+
+
+def _sources(path: Path, images: Path | None) -> list[Source]:
+    if path.suffix in (".yaml", ".yml"):
+        config = run_config.load(path)
+        if is_remote(config.data.root):
+            raise DatasetError(f"{path}: the data lie in {config.data.root}, not on this machine; give the path of a copy.")
+        root = Path(config.data.root)
+        return [Source(root / split.annotations, root / split.images) for split in (config.data.train, config.data.test)]
+    if path.is_dir():
+        return [Source(found, images) for found in annotation_files(path)]
+    return [Source(path, images)]
+
+
+def _with_targets(sources: Sequence[Source], path: Path, fix: Path | None) -> list[Source]:
+    if fix is None:
+        return list(sources)
+    if fix.suffix == ".json":
+        if len(sources) > 1:
+            raise ConfigError(f"--fix {fix} names one file, but {path} has {len(sources)} annotation files; name a folder.")
+        return [Source(sources[0].annotations, sources[0].images, fix)]
+    root = path if path.is_dir() else None
+    named = [source.annotations.relative_to(root) if root else Path(source.annotations.name) for source in sources]
+    return [Source(source.annotations, source.images, fix / name) for source, name in zip(sources, named, strict=True)]
+
+
+def _require_apart(sources: Sequence[Source], listing: Path) -> None:
+    inputs = {source.annotations.resolve() for source in sources}
+    targets = [source.target for source in sources if source.target]
+    if listing.resolve() in inputs | {target.resolve() for target in targets} or listing.is_dir():
+        raise ConfigError(f"--report {listing} is a folder or another file of this call; name a file of its own.")
+    for target in targets:
+        if target.exists() or targets.count(target) > 1:
+            raise ConfigError(f"--fix would overwrite {target}; name a place where nothing is.")
+
+
+def _one(source: Source, options: Options, books: Books, console: Console) -> bool:
+    """Check one annotation file and, if asked, repair it; tells whether a run may use the outcome."""
+    name = str(source.annotations)
+    with console.status(screen.line(f"reading {source.annotations.name}")):
+        found = inspect(source.annotations, source.images, look=options.look, near=True)
+        _note_files(name, found, options, books)
+    books.faults += found.findings.faults
+    books.counts += found.findings.counts
+    screen.say_found(found, options.look, console)
+    if found.document is not None and found.findings.sound:
+        books.classes[name] = [(category["id"], category["name"]) for category in found.document["categories"]]
+        screen.say_relations(name, books.files, books.classes, console)
+    if source.target is None:
+        books.repairable |= found.document is not None and not found.findings.sound
+        return found.findings.sound
+    return _fix(found, source.target, options.look, books, console)
+
+
+def _note_files(name: str, found: Inspection, options: Options, books: Books) -> None:
+    if found.document is None or found.images is None or "folder.missing" in found.findings.counts:
+        return
+    books.files[name] = image_files(name, found.document, found.images)
+    if options.compare:
+        earlier = [files for other, files in books.files.items() if other != name]
+        note_same_content(books.files[name], earlier, found.findings)
+
+
+def _fix(found: Inspection, target: Path, look: Look, books: Books, console: Console) -> bool:
+    """Write the repaired copy; tells whether there is one."""
+    try:
+        with console.status(screen.line(f"repairing {Path(found.findings.file).name}")):
+            repaired = repair(found, look=look)
+            _write_copy(repaired, target)
+    except DatasetError as error:
+        screen.say_no_copy(error, console)
+        return False
+    books.changes += [{"file": found.findings.file, **asdict(change)} for change in repaired.changes]
+    screen.say_fixed(found, repaired, target, console)
+    return True
+
+
+def _write_copy(repaired: Repaired, target: Path) -> None:
+    """The copy appears whole or not at all. What is in it was found sound; as a file it must be within the limits of one, too."""
+    draft = target.with_name(f".{target.name}.draft")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        write_coco(draft, repaired.document)
+        if draft.stat().st_size > MAX_BYTES or why_bomb(draft):
+            raise DatasetError(f"the repaired copy of {target.name} breaks a limit of annotation files; divide the data set.")
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _write_listing(path: Path, books: Books) -> None:
+    """One JSON object a line, in ASCII: what is hostile in names stays escaped."""
+    with writing(path) as file:
+        for fault in books.faults:
+            file.write(json.dumps(fault.to_json()).encode() + b"\n")
+        for change in books.changes:
+            file.write(json.dumps(change).encode() + b"\n")

@@ -1,0 +1,119 @@
+"""A run's data set: in a folder of this machine or a mounted volume, where it is read in place, or in a store, from which images come."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from detkds.data.checking.paths import plain_parts
+from detkds.data.same_files import same_files
+from detkds.pipeline.progress import say
+from detkds.pipeline.workplace import home, local
+from detkds.storage.image_cache import ImageCache
+from detkds.storage.stored_set import StoredSet
+from detkds.storage.uri import is_s3
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+class DataSet(ABC):
+    """Files of a data set, named relative to its root; folders and files as run.yaml and the annotations write them."""
+
+    @abstractmethod
+    def annotations(self, name: str) -> Path:
+        """The local path of an annotation file.
+
+        Raises:
+            ArtifactError: it is not there, or damaged.
+        """
+
+    @abstractmethod
+    def in_place(self, folder: str) -> Path | None:
+        """The image folder, where images can be read without being fetched."""
+
+    @abstractmethod
+    def images(self, folder: str, names: Iterable[str]) -> Path:
+        """A local folder with all of these images under their names, until this process ends.
+
+        Raises:
+            DatasetError: an image is not there, or has an unsafe name.
+            ArtifactError: an image is damaged.
+            ConfigError, StoreError: see `ImageCache.view`.
+        """
+
+    @abstractmethod
+    def state(self, folder: str, names: Iterable[str]) -> str:
+        """A word that changes when one of these images changes in the store; empty where they are read in place."""
+
+    @abstractmethod
+    def same_content(self, files: Mapping[Key, tuple[str, str]]) -> tuple[list[list[Key]], str]:
+        """Groups of files (folder and name) with the same content, in the order given, and how they were compared.
+
+        Raises:
+            DatasetError: a file is not there.
+        """
+
+
+def data_set(root: str) -> DataSet:
+    """The data set at a folder or an s3:// address.
+
+    Raises:
+        ArtifactError: nothing is there, or its index is damaged.
+        StoreError: the store cannot be reached or refuses.
+    """
+    return _Stored(StoredSet(root)) if is_s3(root) else _Local(local(root))
+
+
+class _Local(DataSet):
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def annotations(self, name: str) -> Path:
+        return self._root / name
+
+    def in_place(self, folder: str) -> Path | None:
+        return self._root / folder
+
+    def images(self, folder: str, names: Iterable[str]) -> Path:
+        return self._root / folder
+
+    def state(self, folder: str, names: Iterable[str]) -> str:
+        return ""
+
+    def same_content(self, files: Mapping[Key, tuple[str, str]]) -> tuple[list[list[Key]], str]:
+        return same_files({key: f"{self._root}/{folder}/{name}" for key, (folder, name) in files.items()}), "content"
+
+
+class _Stored(DataSet):
+    def __init__(self, stored: StoredSet) -> None:
+        self._set = stored
+
+    def annotations(self, name: str) -> Path:
+        return self._set.fetch(name, home() / "cache")
+
+    def in_place(self, folder: str) -> Path | None:
+        return None
+
+    def images(self, folder: str, names: Iterable[str]) -> Path:
+        files = self._set.files(folder, ("/".join(plain_parts(name)) for name in names))
+        cache = ImageCache(home() / "cache" / "images", say=lambda text: say("images", text))
+        return cache.view(files, self._set.read, f"the images of {self._set.uri}/{folder}")
+
+    def state(self, folder: str, names: Iterable[str]) -> str:
+        files = self._set.files(folder, names)
+        return hashlib.sha256("\n".join(f"{name}\0{file.content}" for name, file in sorted(files.items())).encode()).hexdigest()
+
+    def same_content(self, files: Mapping[Key, tuple[str, str]]) -> tuple[list[list[Key]], str]:
+        known: dict[str, dict[str, str]] = {}
+        for folder in {folder for folder, _ in files.values()}:
+            names = (name for inside, name in files.values() if inside == folder)
+            known[folder] = {name: file.content for name, file in self._set.files(folder, names).items()}
+        groups: dict[str, list[Key]] = defaultdict(list)
+        for key, (folder, name) in files.items():
+            groups[known[folder][name]].append(key)
+        how = "the sha256 of the set's index" if self._set.indexed else "the store's tags (a pushed set: by sha256)"
+        return [group for group in groups.values() if len(group) > 1], how

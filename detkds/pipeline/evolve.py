@@ -1,0 +1,95 @@
+"""Stage 2, evolve: the search of one knowledge (Alg. 1, lines 1-12)."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from detkds.errors import ConfigError
+from detkds.genome import Genome, Knowledge, Recipe
+from detkds.genome.presets import preset
+from detkds.pipeline.progress import report_errors, say
+from detkds.pipeline.proxy import Proxy
+from detkds.pipeline.settings import Pair, Result, Schedule, SearchPlan
+from detkds.pipeline.studies import Finished, conduct, left_out, publish
+from detkds.pipeline.task import Task
+from detkds.pipeline.workers import hired
+from detkds.search.baselines import RandomSearch
+from detkds.search.designer import SingleSearch
+from detkds.search.evolution import Evolution
+from detkds.search.mcts import MonteCarloTreeSearch
+from detkds.search.settings import SearchSettings
+from detkds.search.space import SearchSpace
+from detkds.search.tpe import TreeParzenSearch
+
+ALGORITHMS: dict[str, type[SingleSearch]] = {
+    "evolution": Evolution,
+    "random": RandomSearch,
+    "mcts": MonteCarloTreeSearch,
+    "tpe": TreeParzenSearch,
+}
+
+
+@report_errors
+def run(
+    knowledge: str,
+    pair: Pair,
+    plan: SearchPlan,
+    schedule: Schedule,
+    *,
+    searched: str,
+    subset: Path,
+    out: Path,
+    work: str = "",
+    workers: int = 0,
+) -> Result:
+    """Publish the journal of the search and the best genome of one knowledge at `out`.
+
+    A search that was killed goes on from its journal, which lies at `work` (see Workplace), with the same result. A knowledge that is not
+    `searched` (comma-separated), or that this pair of detectors cannot share, gives an empty study with the reason. `workers` is how many
+    candidates are measured at a time, see `hired`; the journal is the same for any number.
+
+    Raises:
+        DetKDSError: data, detectors or plan cannot be used; the message says which.
+    """
+    wanted = Knowledge(knowledge)
+    title = f"evolve {wanted}"
+    if wanted not in searched.split(","):
+        return publish(Finished(title, str(wanted), (), reason="not searched in this run"), out)
+    build = partial(Proxy, pair, schedule, subset, early_stop=plan.early_stop, repeats=plan.repeats, work=work)
+    proxy = build()
+    settings = {"knowledge": wanted, "plan": plan, **proxy.identity}
+    task = Task(str(wanted), candidates(plan), tuple(searched.split(",")))
+    if reason := proxy.unsupported(wanted):
+        say(title, f"left out: {reason}")
+        return publish(left_out(title, task, reason, settings, work), out)
+    searcher = designer(wanted, plan, schedule.seed)
+    with hired(workers, build) as crew:
+        finished = conduct(title, task, searcher, proxy, settings, work=work, workers=crew)
+    return publish(finished, out)
+
+
+def candidates(plan: SearchPlan) -> int:
+    """How many candidates Alg. 1 asks: no distillation, the first population, two an iteration."""
+    return 1 + plan.population + 2 * plan.iterations
+
+
+def designer(knowledge: Knowledge, plan: SearchPlan, seed: int) -> SingleSearch:
+    """What asks the candidates of one knowledge.
+
+    Raises:
+        ConfigError: no such algorithm or space.
+    """
+    if plan.algorithm not in ALGORITHMS:
+        raise ConfigError(f"unknown search algorithm {plan.algorithm!r}: choose from {', '.join(ALGORITHMS)}.")
+    settings = SearchSettings(plan.population, plan.iterations, plan.sample_ratio, plan.top_k)
+    space = SearchSpace.preset(plan.space, plan.semantics)
+    return ALGORITHMS[plan.algorithm](space, knowledge, settings, seed, warm_start(plan, knowledge)[: plan.population])
+
+
+def warm_start(plan: SearchPlan, knowledge: Knowledge) -> list[Genome]:
+    """The genomes of one knowledge in the presets that the plan names; presets of another semantics have none."""
+    recipes: list[Recipe] = [preset(name.strip()) for name in plan.warm_start.split(",") if name.strip()]
+    return [
+        genome for recipe in recipes if recipe.semantics == plan.semantics for genome in recipe.genomes if genome.knowledge is knowledge
+    ]

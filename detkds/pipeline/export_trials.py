@@ -1,0 +1,183 @@
+"""Take the trials of a search elsewhere: to Optuna's dashboard, or as a plain table."""
+
+from __future__ import annotations
+
+import csv
+import os
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from detkds.errors import ConfigError
+from detkds.genome import SLOTS, Genome
+from detkds.pipeline.searches import StudyView
+from detkds.pipeline.task import WEIGHTS
+from detkds.pipeline.watch import opened
+from detkds.search.trial import Trial, TrialState
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import FrozenTrial
+
+INSTALL = "pip install 'detkds[optuna]'"
+COLUMNS = ("study", "number", "state", "AP", "is_bound", "seconds", "student_steps", "answered_by", "borrowed", "reason", "candidate")
+
+
+def export(run: str, work: str, home: Path, *, optuna: Path | None, table: Path | None, force: bool, console: Console) -> None:
+    """Write the finished trials of a search; those in work are left out.
+
+    Args:
+        run, work, home: see `watch`.
+        optuna: SQLite file for optuna-dashboard, one Optuna study for each study of the search.
+        table: CSV file, one line a trial.
+        force: replace files that exist.
+
+    Raises:
+        ConfigError: neither file is named, one exists, or optuna is not installed.
+        ArtifactError: there is no such run, or a journal is damaged.
+    """
+    targets: list[tuple[Path, Callable[[Sequence[StudyView], Path], None]]] = []
+    targets += [(optuna, _write_optuna)] if optuna else []
+    targets += [(table, _write_csv)] if table else []
+    if not targets:
+        raise ConfigError("name a file to write: --optuna study.db, --csv trials.csv, or both.")
+    for path, _ in targets:
+        if path.exists() and not force:
+            raise ConfigError(f"{path} exists and is not replaced; name another file, or add --force.")
+    if optuna:
+        _require_optuna()
+    with opened(run, work, home, console) as (searches, name):
+        studies = [study for study in searches.studies(name) if study.trials]
+    for path, write in targets:
+        with _replacing(path) as draft:
+            write(studies, draft)
+        trials = sum(len(study.trials) for study in studies)
+        console.print(f"{path}  {trials} trials of {len(studies)} studies", markup=False, soft_wrap=True)
+    if optuna:
+        console.print(f"look at it with: optuna-dashboard sqlite:///{optuna}", markup=False, soft_wrap=True)
+
+
+def _write_csv(studies: Sequence[StudyView], path: Path) -> None:
+    details = sorted({name for study in studies for trial in study.trials for name in trial.details})
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow([*COLUMNS, *details])
+        for study in studies:
+            for trial in study.trials:
+                writer.writerow([*_line(study, trial), *(trial.details.get(name) for name in details)])
+
+
+def _line(study: StudyView, trial: Trial) -> list[Any]:
+    return [
+        study.task.name, trial.number, str(trial.state), trial.score, trial.partial, study.seconds.get(trial.number),
+        trial.student_steps, trial.answered_by, trial.borrowed, trial.reason, "; ".join(str(trial.recipe).splitlines()),
+    ]  # fmt: skip
+
+
+def _write_optuna(studies: Sequence[StudyView], path: Path) -> None:
+    import optuna
+    from sqlalchemy import URL
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage = optuna.storages.RDBStorage(URL.create("sqlite", database=str(path)).render_as_string())
+    try:
+        for study in studies:
+            runs = study.task.runs
+            name = f"{runs[-1]} {study.task.name}" if runs else study.task.name
+            made = optuna.create_study(storage=storage, study_name=name, direction="maximize")
+            made.set_user_attr("journal", study.place)
+            made.add_trials(_frozen(study))
+    finally:
+        storage.engine.dispose()
+
+
+def _frozen(study: StudyView) -> Iterator[FrozenTrial]:
+    """The trials as Optuna's. How long each took was measured; when it began was not, so they follow each other up to the last record."""
+    from optuna.trial import FrozenTrial
+
+    distributions = _distributions(study)
+    began = datetime.fromtimestamp(study.changed) - timedelta(seconds=sum(study.seconds.values()))
+    for trial in study.trials:
+        ended = began + timedelta(seconds=study.seconds.get(trial.number, 0.0))
+        params = _params(study, trial)
+        kept = {name: distributions[name] for name in params}
+        attributes = {name: value for name, value in _attributes(study, trial).items() if value is not None and value is not False}
+        yield FrozenTrial(trial.number, _state(trial), trial.score, began, ended, params, kept, attributes, {}, {}, -1)
+        began = ended
+
+
+def _state(trial: Trial) -> Any:
+    """COMPLETE; PRUNED where validation was stopped and the score is a bound; FAIL where the candidate was rejected."""
+    from optuna.trial import TrialState as Optuna
+
+    if trial.state is not TrialState.COMPLETE:
+        return Optuna.FAIL
+    return Optuna.PRUNED if trial.partial else Optuna.COMPLETE
+
+
+def _attributes(study: StudyView, trial: Trial) -> dict[str, Any]:
+    return {
+        "candidate": str(trial.recipe),
+        "reason": trial.reason,
+        "seconds": study.seconds.get(trial.number),
+        "student_steps": trial.student_steps,
+        "answered_by": trial.answered_by,
+        "borrowed": trial.borrowed,
+        **trial.details,
+    }
+
+
+def _params(study: StudyView, trial: Trial) -> dict[str, Any]:
+    """What was searched: the slots and the weight of the one genome, or the weight of each. No distillation has none."""
+    if study.task.name == WEIGHTS:
+        return {f"{genome.knowledge} weight": genome.weight for genome in trial.recipe.genomes}
+    return {name: value for genome in trial.recipe.genomes for name, value in _genes(genome).items()}
+
+
+def _genes(genome: Genome) -> dict[str, Any]:
+    return {**genome.slots, "weight": genome.weight}
+
+
+def _distributions(study: StudyView) -> dict[str, BaseDistribution]:
+    """The words of each slot, and the range of weights that came up."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution
+
+    seen: dict[str, list[Any]] = {}
+    for trial in study.trials:
+        for name, value in _params(study, trial).items():
+            seen.setdefault(name, []).append(value)
+    words = {slot: choices for slots in (SLOTS[genome.knowledge] for genome in _first(study)) for slot, choices in slots.items()}
+    return {
+        name: CategoricalDistribution(words[name])
+        if name in words and study.task.name != WEIGHTS
+        else FloatDistribution(min(values), max(values), log=min(values) > 0)
+        for name, values in seen.items()
+    }
+
+
+def _first(study: StudyView) -> tuple[Genome, ...]:
+    return next((trial.recipe.genomes for trial in study.trials if trial.recipe.genomes), ())
+
+
+def _require_optuna() -> None:
+    try:
+        import optuna  # noqa: F401
+    except ModuleNotFoundError:
+        raise ConfigError(f"--optuna needs the package optuna, which is not installed: {INSTALL}") from None
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """A file beside `path` that takes its place when the block ends without an exception."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        yield draft
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)

@@ -1,0 +1,79 @@
+"""A training on several nodes of a cluster: its inputs go into the store, a TrainJob does the work, the model comes back.
+
+Tried with a fake Kubernetes API and the job's processes on one machine; on no cluster.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from detkds.errors import ConfigError
+from detkds.genome import Recipe
+from detkds.pipeline.kubeflow.package import NODE, STORE_KEYS, VOLUMES, disk_size
+from detkds.pipeline.kubeflow.trainer import Trainer
+from detkds.pipeline.kubeflow.trainjob import TrainJob
+from detkds.pipeline.progress import report_errors, say
+from detkds.pipeline.rank import JOB, MODEL, SUBSET, Job
+from detkds.pipeline.settings import Pair, Result, Schedule
+from detkds.pipeline.task import RUN
+from detkds.pipeline.train import KIND, content
+from detkds.pipeline.workplace import digest
+from detkds.storage.artifacts import verify
+from detkds.storage.image_cache import CACHE_GB, DEFAULT_GB
+from detkds.storage.uri import is_s3, open_store
+
+
+@report_errors
+def run(
+    pair: Pair,
+    schedule: Schedule,
+    recipe: Recipe,
+    *,
+    subset: Path,
+    out: Path,
+    work: str,
+    nodes: int,
+    gpus: int,
+    image: str,
+    trainer: Callable[[], Trainer] = Trainer,
+) -> Result:
+    """Publish at `out` what `pipeline.train.run` would, trained on `nodes` nodes with `gpus` GPUs each.
+
+    The same inputs are one job: a pod that starts again takes up the job that another made, and a model that is there is fetched.
+
+    Raises:
+        ConfigError: `work` is no s3:// address, through which the nodes get their inputs.
+        ClusterError: Kubernetes cannot be reached or refuses, or the job failed.
+        StoreError, ArtifactError: as the parts say.
+    """
+    if not is_s3(work):
+        raise ConfigError(f"a training on {nodes} nodes needs an s3:// address as `work`, got {work!r}; give the parameter `work`.")
+    contents = {name: content(value) for name, value in asdict(pair).items()}
+    inputs = {"pair": contents, "schedule": schedule, "recipe": recipe.digest, "subset": verify(subset).digest, "image": image}
+    name = f"detkds-train-{digest(inputs)[:16]}"
+    address = f"{work.rstrip('/')}/{name}"
+    store = open_store(address)
+    store.ensure_bucket()
+    if store.manifest(MODEL) is None:
+        store.put_folder(subset, SUBSET)
+        store.put_bytes(Job(pair, schedule, recipe, work).dumps().encode(), JOB)
+        trainer().run(job(name, address, nodes=nodes, gpus=gpus, image=image), show=lambda line: say("train nodes", line))
+    meta = store.get_folder(MODEL, out, KIND).meta
+    steps = float(meta["student_steps"])
+    return Result({"recipe": str(recipe), "framework": "mmdet", "digest": digest(dict(meta))}, {"student_steps": steps})
+
+
+def job(name: str, address: str, *, nodes: int, gpus: int, image: str) -> TrainJob:
+    """The TrainJob of a training whose inputs lie at `address`; its nodes keep as many images as this task may."""
+    asked: dict[str, Any] = json.loads(os.environ.get(NODE, "{}"))
+    asked["claims"] = tuple(asked.get("claims", ()))
+    command = ("torchrun", "-m", "detkds.pipeline.rank", address)
+    cache_gb = int(float(os.environ.get(CACHE_GB) or DEFAULT_GB))
+    environment = {RUN: os.environ.get(RUN, ""), CACHE_GB: str(cache_gb)}
+    asked |= {"volumes": VOLUMES, "disk": disk_size(cache_gb)}
+    return TrainJob(name, image, command, nodes, gpus, secret_keys=STORE_KEYS, environment=environment, **asked)

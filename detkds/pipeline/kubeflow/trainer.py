@@ -1,0 +1,173 @@
+"""Trainer: Kubeflow Trainer in a cluster, asked to make a TrainJob and followed to its end. Tried against a fake API server only."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from detkds.errors import ClusterError, Interrupted
+from detkds.pipeline.kubeflow.trainjob import GROUP, PLURAL, VERSION, State, TrainJob, state
+
+NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+MISSES = 20
+"""How many questions in a row may stay without an answer."""
+
+
+class Trainer:
+    """Kubeflow Trainer in one namespace of a cluster.
+
+    Args:
+        namespace: empty: this pod's own.
+        api: a `kubernetes.client.CustomObjectsApi`; None: the cluster that this pod runs in.
+
+    Raises:
+        ClusterError: this is no pod with a service account.
+    """
+
+    def __init__(self, namespace: str = "", api: Any = None) -> None:
+        if api is None:
+            from kubernetes import client, config  # type: ignore[import-untyped]
+
+            try:
+                config.load_incluster_config()
+                namespace = namespace or NAMESPACE_FILE.read_text().strip()
+            except (config.ConfigException, OSError) as error:
+                raise ClusterError(f"a TrainJob is made from a pod with a service account, but {error}.", final=True) from None
+            api = client.CustomObjectsApi()
+        self._api, self.namespace = api, namespace
+
+    def run(self, job: TrainJob, *, show: Callable[[str], None], interval_s: float = 10.0) -> None:
+        """Create a job, or take up the one of this name, and follow it to its end. One that failed before is made anew.
+
+        SIGTERM deletes the job, whose processes then write their checkpoint; the same call goes on from there.
+
+        Raises:
+            ClusterError: the API cannot be reached or refuses, or the job failed.
+            Interrupted: SIGTERM came.
+        """
+        before = self._get(job.name)
+        if before is not None and state(before)[0] is State.FAILED:
+            self._delete(job.name)
+            self._await(lambda: self._get(job.name) is None, interval_s)
+            before = None
+        if before is None:
+            self._call("create", lambda: self._api.create_namespaced_custom_object(*self._place, job.manifest()))
+            show(f"TrainJob {self.namespace}/{job.name} on {job.nodes} nodes with {job.gpus} GPU(s) each")
+        with _on_term():
+            try:
+                self._follow(job.name, show, interval_s)
+            except Interrupted:
+                self._delete(job.name)
+                raise
+
+    def _follow(self, name: str, show: Callable[[str], None], interval_s: float) -> None:
+        shown = ""
+        while True:
+            job = self._patiently(name, interval_s)
+            found, message = state(job)
+            if found is State.COMPLETE:
+                return
+            if found is State.FAILED:
+                reason = message or "without a reason"
+                raise ClusterError(f"TrainJob {self.namespace}/{name} failed: {reason}; see the logs of its pods.", final=True)
+            line = _line(job, found, message)
+            if line != shown:
+                show(f"TrainJob {name}: {line}")
+            shown = line
+            time.sleep(interval_s)
+
+    def _patiently(self, name: str, interval_s: float) -> dict[str, Any]:
+        """The job; a server that is away is asked again, MISSES times in a row."""
+        for _ in range(MISSES):
+            try:
+                job = self._get(name)
+            except ClusterError as error:
+                if error.final:
+                    raise
+                last = error
+                time.sleep(interval_s)
+                continue
+            if job is None:
+                raise ClusterError(f"TrainJob {self.namespace}/{name} was deleted by someone; run again.")
+            return job
+        raise last
+
+    def _await(self, condition: Callable[[], bool], interval_s: float) -> None:
+        for _ in range(MISSES):
+            if condition():
+                return
+            time.sleep(interval_s)
+        raise ClusterError(f"a TrainJob that failed before is still being deleted in {self.namespace}; run again.")
+
+    @property
+    def _place(self) -> tuple[str, str, str, str]:
+        return GROUP, VERSION, self.namespace, PLURAL
+
+    def _get(self, name: str) -> dict[str, Any] | None:
+        found = self._call("read", lambda: self._api.get_namespaced_custom_object(*self._place, name), missing=True)
+        return dict(found) if found is not None else None
+
+    def _delete(self, name: str) -> None:
+        self._call("delete", lambda: self._api.delete_namespaced_custom_object(*self._place, name), missing=True)
+
+    def _call(self, verb: str, ask: Callable[[], Any], *, missing: bool = False) -> Any:
+        from kubernetes.client import ApiException  # type: ignore[import-untyped]
+        from urllib3.exceptions import HTTPError
+
+        try:
+            return ask()
+        except ApiException as error:
+            message, kind = _reason(error)
+            if error.status == 404 and kind is not None and missing:
+                return None
+            raise _refusal(f"{verb} the TrainJob in {self.namespace}", int(error.status or 0), message, known=kind is not None) from None
+        except HTTPError as error:
+            raise ClusterError(f"the Kubernetes API cannot be reached: {str(error).splitlines()[0]}; is its network policy open?") from None
+
+
+def _line(job: Mapping[str, Any], found: State, message: str) -> str:
+    parts = job.get("status", {}).get("jobsStatus", [])
+    counts = [f"{part['name']}: {part.get('active', 0)} active, {part.get('failed', 0)} failed" for part in parts]
+    return ", ".join([f"{found.value}: {message}" if message else found.value, *counts])
+
+
+def _reason(error: Any) -> tuple[str, str | None]:
+    """The message of a refusal, and the kind of object that it is about; None where the API does not know such objects."""
+    try:
+        body = json.loads(error.body)
+        return " ".join(str(body.get("message", error.reason)).split()), (body.get("details") or {}).get("name")
+    except (ValueError, TypeError, AttributeError):
+        return str(error.reason), None
+
+
+def _refusal(what: str, status: int, message: str, *, known: bool) -> ClusterError:
+    if status == 403 and "quota" in message:
+        remedy = "ask for fewer nodes or GPUs, or wait for others to end"
+    elif status in (401, 403):
+        remedy = "give the service account the role of manifests/components/trainjob"
+    elif status == 404 and not known:
+        remedy = "install Kubeflow Trainer 2 (its TrainJob is not known here), or set train.nodes to 1"
+    else:
+        remedy = "correct what it names" if 400 <= status < 500 and status != 429 else "run again"
+    final = 400 <= status < 500 and status not in (408, 429)
+    return ClusterError(f"Kubernetes does not {what}: {status} {message}; {remedy}.", final=final)
+
+
+@contextmanager
+def _on_term() -> Iterator[None]:
+    """SIGTERM is an Interrupted inside."""
+
+    def on_term(number: int, frame: FrameType | None) -> None:
+        raise Interrupted("SIGTERM came; the TrainJob is deleted, and its checkpoint lies in the store: run again.")
+
+    previous = signal.signal(signal.SIGTERM, on_term)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

@@ -1,0 +1,49 @@
+"""What a stage prints while it works: one line an interval, read by people in a pod's log and by the terminal of a local run."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+from detkds import errors
+
+FAULT = "detkds-fault "
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+def say(task: str, text: str) -> None:
+    """Print `[task] text` at once."""
+    print(f"[{task}] {text}", flush=True)
+
+
+def columns(line: str) -> tuple[str, str]:
+    """Task and text of such a line, as the terminal shows them; the task is padded so that texts stand below each other."""
+    task, _, text = line.partition("] ")
+    return f"{task.removeprefix('['):<22}", text
+
+
+def report_errors(run: Callable[_P, _T]) -> Callable[_P, _T]:
+    """Print an error of ours as one line of JSON before it is raised on, so that a local run can show it as it is."""
+
+    @functools.wraps(run)
+    def running(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        try:
+            return run(*args, **kwargs)
+        except errors.DetKDSError as error:
+            print(FAULT + json.dumps({"type": type(error).__name__, "message": str(error)}), flush=True)
+            raise
+
+    return running
+
+
+def parse_fault(line: str) -> errors.DetKDSError:
+    """The error that `report_errors` printed."""
+    fault = json.loads(line.removeprefix(FAULT))
+    kind = getattr(errors, fault["type"], errors.DetKDSError)
+    if kind is errors.Rejected:
+        return errors.Rejected(*fault["message"].split(": ", 1))
+    error: errors.DetKDSError = kind(fault["message"])
+    return error

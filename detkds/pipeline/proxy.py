@@ -1,0 +1,119 @@
+"""The proxy objective of a study, built from a stage's plain values."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from detkds.detectors.objective import ProxyObjective
+from detkds.detectors.training.batches import Source
+from detkds.errors import ArtifactError
+from detkds.genome import Knowledge, Recipe
+from detkds.pipeline import pair as pairs
+from detkds.pipeline.settings import Pair, Schedule
+from detkds.pipeline.subset import part
+from detkds.pipeline.train import classes_of
+from detkds.pipeline.workplace import Workplace, digest, local
+from detkds.search.objective import Goal, Outcome
+from detkds.search.repeated import Repeated
+from detkds.storage.artifacts import verify, write_atomic
+from detkds.storage.manifest import file_sha256
+
+OUTCOME = "outcome.json"
+
+
+class Proxy:
+    """Trains a candidate on search-train and scores it on search-val. One measurement of no distillation serves all studies of a run.
+
+    Args:
+        pair: teacher and student.
+        schedule: of a candidate's training; its seed is that of the first.
+        subset: artifact of the subset stage.
+        early_stop: stop a validation whose outcome is settled.
+        repeats: trainings of a candidate that keeps up with the best, see Repeated.
+        loss_filter: see ProxyObjective.
+        work: see Workplace.
+    """
+
+    def __init__(
+        self,
+        pair: Pair,
+        schedule: Schedule,
+        subset: Path,
+        *,
+        early_stop: bool,
+        repeats: int = 1,
+        loss_filter: bool = True,
+        work: str = "",
+    ) -> None:
+        self._work, self._early_stop = work, early_stop
+        train, val = (part(subset, name) for name in ("search_train", "search_val"))
+        source = Source(train.annotations, train.images)
+        classes = classes_of(source)
+        config, start = pairs.student(pair, classes)
+        teacher = pairs.teacher(pair.teacher_config, pair.teacher_checkpoint, classes)
+        digests = {
+            "subset": verify(subset).digest,
+            "teacher": file_sha256(local(pair.teacher_checkpoint)),
+            "student": digest([config.to_dict(), pair.student_checkpoint and file_sha256(local(pair.student_checkpoint))]),
+        } | ({"repeats": str(repeats)} if repeats > 1 else {})
+        build = partial(ProxyObjective, config, teacher, source, Source(val.annotations, val.images), start=start, digests=digests)
+        seeds = range(schedule.seed, schedule.seed + repeats)
+        settings = [pairs.settings(replace(schedule, seed=seed), config) for seed in seeds]
+        objectives = [build(settings=one, early_stop=early_stop, loss_filter=loss_filter) for one in settings]
+        self._objective = objectives[0]
+        self._repeated = Repeated([partial(_scored, objective) for objective in objectives])
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What makes a trial this trial, beside the recipe."""
+        return self._objective.identity
+
+    def unsupported(self, knowledge: Knowledge) -> str | None:
+        """Why this pair cannot share a knowledge; None where it can."""
+        return self._objective.unsupported(knowledge)
+
+    def identify(self, recipe: Recipe) -> str:
+        """The trial's id."""
+        return self._objective.identify(recipe)
+
+    def __call__(self, recipe: Recipe, goal: Goal) -> Outcome:
+        """Train and score one candidate.
+
+        Raises:
+            Rejected: the recipe cannot work.
+        """
+        return self._measure(recipe, goal) if recipe.active else self._without_distillation(recipe)
+
+    def _measure(self, recipe: Recipe, goal: Goal) -> Outcome:
+        return self._repeated(recipe, goal if self._early_stop else Goal())
+
+    def _without_distillation(self, recipe: Recipe) -> Outcome:
+        """Candidate 0, which every study of a run measures alike: once a place of work, unless several begin in the same moment."""
+        place = Workplace("candidate-zero", {"identity": self.identity}, self._work)
+        known = place.fetch(OUTCOME, check=_read)
+        if known.exists():
+            return _read(known)
+        outcome = self._measure(recipe, Goal())
+        stored = {"score": outcome.score, "student_steps": outcome.student_steps, "details": dict(outcome.details)}
+        write_atomic(known, json.dumps({**stored, "sha256": digest(stored)}) + "\n")
+        place.put(OUTCOME)
+        return outcome
+
+
+def _scored(objective: ProxyObjective, recipe: Recipe, goal: Goal) -> Outcome:
+    score = objective(recipe, goal)
+    return Outcome(score.score, score.student_steps, score.partial, score.details)
+
+
+def _read(path: Path) -> Outcome:
+    try:
+        stored = json.loads(path.read_bytes())
+        if stored.pop("sha256") == digest(stored):
+            return Outcome(**stored)
+    except (ValueError, LookupError, TypeError, AttributeError):
+        pass
+    raise ArtifactError(f"{path} was altered: it has not the content of the sha256 it carries; delete it, it is measured again.")

@@ -1,0 +1,104 @@
+"""Fetch what a run published, and list what there is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from detkds.errors import ArtifactError, ConfigError
+from detkds.pipeline import publish as results
+from detkds.pipeline import run as launch
+from detkds.pipeline.publish import Published
+from detkds.storage.artifacts import verify
+from detkds.storage.manifest import FileEntry, file_sha256
+
+
+def pull(run: str, store: str, to: Path | None, only: Sequence[str], home: Path, console: Console, *, onnx: bool = False) -> None:
+    """Fetch the results of a run, each file verified, and list them with sizes and sha256.
+
+    Args:
+        run: NAME, NAME/ID or latest.
+        store: the bucket's address; runs are published in its `runs`.
+        to: folder for the files; None takes the run's name. Results of another run that nobody changed are replaced in one step.
+        only: names of single files; none for all.
+        home: of the embedded store.
+        console: where the list goes.
+        onnx: also write the student as FOLDER.onnx beside the folder, checked against mmdet.
+
+    Raises:
+        ArtifactError: there is no such run, or a file is damaged; nothing is left of it then.
+        ConfigError: the folder holds something else, or a student is to be exported of which only files were asked for.
+    """
+    if onnx and only:
+        raise ConfigError("--onnx needs the whole student; leave out --only.")
+    with _runs(store, home, console) as address:
+        found = results.find(run, address)
+        target = to or Path(found.name)
+        if only:
+            listed = {path: FileEntry(path.stat().st_size, file_sha256(path)) for path in found.bring(only, target)}
+        else:
+            listed = _all(found, target, console)
+    for path, entry in listed.items():
+        console.print(f"{entry.sha256}  {entry.size:>12,}  {path}", markup=False, soft_wrap=True)
+    if onnx:
+        from detkds.pipeline.export_onnx import export_student
+
+        export_student(target, target.parent / f"{target.name}.onnx", console)
+
+
+def list_runs(store: str, home: Path, console: Console) -> None:
+    """Print the published runs, the newest first: name, id, date, AP of the distilled student and what distillation gained."""
+    with _runs(store, home, console) as address:
+        table = Table(title=f"runs in {address}", title_style="bold")
+        for column in ("run", "id", "published", "AP", "without distillation"):
+            table.add_column(column, justify="right" if "AP" in column or "without" in column else "left", overflow="fold")
+        for found in results.published(address):
+            when = time.strftime("%Y-%m-%d %H:%M", time.localtime(found.when))
+            table.add_row(found.name, found.identity, when, *_figures(found))
+    if table.row_count:
+        console.print(table)
+        console.print("fetch one: detkds pull RUN, or RUN/ID for one that is not its newest", markup=False)
+    else:
+        console.print(f"no run was published in {address}", markup=False)
+
+
+@contextmanager
+def _runs(store: str, home: Path, console: Console) -> Iterator[str]:
+    """The address where runs are published, with the store at hand."""
+    with launch.store(home.resolve(), console) as environment:
+        launch.use(home.resolve(), environment)
+        yield f"{store}/runs"
+
+
+def _figures(found: Published) -> tuple[str, str]:
+    try:
+        figures = found.average_precision()
+    except ArtifactError:
+        return "damaged", ""
+    known = (figures.get(name) for name in ("distilled", "student"))
+    one, other = ("-" if value is None else f"{100 * value:.1f}" for value in known)
+    return one, other
+
+
+def _all(found: Published, target: Path, console: Console) -> dict[Path, FileEntry]:
+    manifest = found.manifest()
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        held = _held(target)
+        if held == manifest.digest:
+            console.print(f"{target} holds them already, unaltered", markup=False, soft_wrap=True)
+            return {target / name: entry for name, entry in manifest.files.items()}
+    found.store.get_folder(found.key, target, results.KIND)
+    return {target / name: entry for name, entry in manifest.files.items()}
+
+
+def _held(target: Path) -> str:
+    """Digest of the results that a folder holds, where they may be replaced: unaltered, and nothing else beside them."""
+    try:
+        return verify(target, results.KIND).digest
+    except (ArtifactError, NotADirectoryError):
+        raise ConfigError(f"{target} exists and holds something else; name another folder with --to.") from None

@@ -1,0 +1,73 @@
+"""One process of a training on several nodes: `torchrun -m detkds.pipeline.rank ADDRESS`, where the job lies in the object store."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from detkds.detectors.training.parallel import joined
+from detkds.errors import ArtifactError, DetKDSError
+from detkds.genome import Recipe
+from detkds.pipeline import train
+from detkds.pipeline.progress import report_errors
+from detkds.pipeline.settings import Pair, Schedule
+from detkds.pipeline.workplace import local
+from detkds.storage.uri import open_store
+
+JOB, SUBSET, MODEL = "job.json", "subset", "model"
+"""What lies at a job's address: this description, the subset artifact, and in the end the model artifact."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A training as every node receives it; see `train.run`."""
+
+    pair: Pair
+    schedule: Schedule
+    recipe: Recipe
+    work: str
+
+    def dumps(self) -> str:
+        """As JSON."""
+        content = {"pair": asdict(self.pair), "schedule": asdict(self.schedule), "recipe": self.recipe.to_json(), "work": self.work}
+        return json.dumps(content, indent=1)
+
+    @classmethod
+    def loads(cls, text: str | bytes, source: str) -> Job:
+        """Read what `dumps` wrote; `source` names it in messages.
+
+        Raises:
+            ArtifactError: it is something else.
+        """
+        try:
+            found = json.loads(text)
+            return cls(Pair(**found["pair"]), Schedule(**found["schedule"]), Recipe.from_json(found["recipe"]), str(found["work"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise ArtifactError(f"{source} is no job of a training ({error!r}); submit the run again.") from None
+
+
+@report_errors
+def run(address: str) -> None:
+    """Do this process's share of the job at an s3:// address; the first process of all stores the model there.
+
+    Raises:
+        DetKDSError: as `train.run`.
+    """
+    store = open_store(address)
+    job = Job.loads(store.get_bytes(JOB), store.uri(JOB))
+    subset = local(store.uri(SUBSET))
+    with joined() as group, tempfile.TemporaryDirectory() as scratch:
+        model = Path(scratch) / MODEL
+        train.share(job.pair, job.schedule, job.recipe, group, subset=subset, out=model, work=job.work)
+        if group.rank == 0:
+            store.put_folder(model, MODEL)
+
+
+if __name__ == "__main__":
+    try:
+        run(sys.argv[1])
+    except DetKDSError as error:
+        sys.exit(error.exit_code)

@@ -1,0 +1,167 @@
+"""Stage 6, report: one page about the run, and its results under fixed keys of the store. Needs no torch."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from detkds.errors import ArtifactError, GenomeError
+from detkds.genome import Recipe
+from detkds.pipeline import measurement, studies
+from detkds.pipeline import publish as published
+from detkds.pipeline.progress import report_errors, say
+from detkds.pipeline.provenance import provenance
+from detkds.pipeline.settings import Result
+from detkds.pipeline.task import TIMINGS
+from detkds.report.data import ReportData, StageCost
+from detkds.report.evaluation import Evaluation
+from detkds.report.markdown import markdown
+from detkds.report.page import render
+from detkds.report.results import results as as_results
+from detkds.report.study import Study, TrialPoint
+from detkds.search.history import History
+from detkds.storage.artifacts import publishing, verify
+from detkds.storage.manifest import MANIFEST
+
+MODEL = "model"
+STUDENT_FILES = ("student.pth", "student.safetensors", "student.py", "student.json", "recipe.json")
+
+
+@report_errors
+def run(
+    run_name: str,
+    results: str,
+    *,
+    subset: Path,
+    studies: Sequence[Path],
+    model: Path,
+    evaluation: Path,
+    baseline: Path | None = None,
+    teacher: str = "",
+) -> Result:
+    """Publish student, recipe, page and figures below `results`, a folder or an s3:// address, and return the page.
+
+    Args:
+        run_name: the run's name.
+        results: where runs are published.
+        subset, model, evaluation: artifacts; `model` is that of the distilled student.
+        studies: artifacts of the searches, a random one beside an evolution too.
+        baseline: model artifact of the student without distillation, for what its training took.
+        teacher: address of the teacher's checkpoint, for what its training took where this project trained it.
+
+    Raises:
+        DetKDSError: an artifact is not whole, or the store refuses.
+    """
+    data = collect(run_name, subset=subset, studies=studies, model=model, evaluation=evaluation, baseline=baseline, teacher=teacher)
+    page, summary = render(data), markdown(data)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "results"
+        publish_folder(folder, data, page, summary, model)
+        address = published.publish(folder, run_name, results)
+    say("report", f"published at {address}")
+    return Result({"results": address}, markdown=summary, page=page)
+
+
+def publish_folder(folder: Path, data: ReportData, page: str, summary: str, model: Path) -> None:
+    """Write the results artifact: what `detkds pull` brings."""
+    with publishing(folder, kind=published.KIND, meta={"run": data.run}) as inside:
+        (inside / "report.html").write_text(page)
+        (inside / "report.md").write_text(summary)
+        (inside / "results.json").write_text(json.dumps(as_results(data), indent=1, allow_nan=False))
+        (inside / "recipe.txt").write_text(f"{data.recipe}\n")
+        for name in STUDENT_FILES:
+            shutil.copy(model / name, inside / name)
+
+
+def collect(
+    run_name: str,
+    *,
+    subset: Path,
+    studies: Sequence[Path],
+    model: Path,
+    evaluation: Path,
+    baseline: Path | None = None,
+    teacher: str = "",
+) -> ReportData:
+    """What the report tells, from the artifacts of a run; see `run`."""
+    measured = verify(evaluation, measurement.KIND)
+    found, histories, searched = _studies(studies)
+    known = {
+        "train teacher": _training(Path(teacher).parent if teacher else None),
+        "train student without distillation": _training(baseline),
+        "train distilled student": _training(model),
+        "evaluate": (measured.meta["seconds"], None),
+    }
+    return ReportData(
+        run=run_name,
+        evaluation=_evaluation(evaluation),
+        studies=found,
+        recipe=_recipe(model),
+        costs=(*searched, *(StageCost(stage, *cost) for stage, cost in known.items() if cost)),
+        provenance=provenance(histories, {"subset": subset, "model": model, "evaluation": evaluation}),
+    )
+
+
+def _evaluation(artifact: Path) -> Evaluation:
+    """The evaluation with the pictures of its examples.
+
+    Raises:
+        ArtifactError: it has another form than this report reads.
+    """
+    path = artifact / measurement.FILE
+    try:
+        found = Evaluation.read(json.loads(path.read_text()))
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise ArtifactError(f"{path} cannot be reported: {type(error).__name__} {str(error)[:120]}; evaluate again.") from None
+    pictures = [example.file for example in found.examples if (artifact / example.file).is_file()]
+    inside = [name for name in pictures if (artifact / name).resolve().is_relative_to(artifact.resolve())]
+    return found.with_pictures({name: (artifact / name).read_bytes() for name in inside})
+
+
+def _recipe(model: Path) -> Recipe:
+    try:
+        return Recipe.from_json(json.loads((model / "recipe.json").read_text()))
+    except (OSError, ValueError, GenomeError) as error:
+        raise ArtifactError(f"artifact {model} holds no recipe that can be read: {error}") from None
+
+
+def _training(artifact: Path | None) -> tuple[float, int] | None:
+    """Seconds and steps of a training of this project; None where it was none, or lies elsewhere."""
+    if artifact is None or not (artifact / MANIFEST).is_file():
+        return None
+    meta = verify(artifact, MODEL).meta
+    return meta["seconds"], meta["student_steps"]
+
+
+def _studies(artifacts: Sequence[Path]) -> tuple[tuple[Study, ...], list[History], list[StageCost]]:
+    found, histories, costs = [], [], []
+    for artifact in artifacts:
+        summary, history, seconds = studies.read(artifact)
+        if history is not None:
+            plan = history.settings.get("plan") or {}
+            name, algorithm = summary["name"], str(plan.get("algorithm", "evolution"))
+            found.append(Study(name, _points(history, _timings(artifact)), algorithm))
+            histories.append(history)
+            costs.append(StageCost(_stage(name, algorithm), seconds, summary["student_steps"]))
+    return tuple(found), histories, costs
+
+
+def _stage(study: str, algorithm: str) -> str:
+    return study if study == "weights" else f"{'evolve' if algorithm == 'evolution' else algorithm} {study}"
+
+
+def _points(history: History, seconds: Mapping[int, float]) -> tuple[TrialPoint, ...]:
+    return tuple(
+        TrialPoint(number, str(trial.recipe), trial.score, str(trial.state), trial.reason, seconds.get(number), trial.partial)
+        for number, trial in history.trials.items()
+    )
+
+
+def _timings(artifact: Path) -> dict[int, float]:
+    path = artifact / TIMINGS
+    lines = path.read_text().splitlines() if path.exists() else []
+    entries = [json.loads(line) for line in lines]
+    return {int(entry["number"]): float(entry["seconds"]) for entry in entries}

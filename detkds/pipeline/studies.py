@@ -1,0 +1,221 @@
+"""What the two searching stages share: conduct a study beside its journal, publish it, read it back."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from detkds.errors import ArtifactError
+from detkds.genome import Recipe
+from detkds.pipeline.progress import say
+from detkds.pipeline.settings import Result
+from detkds.pipeline.task import FILE, Task
+from detkds.pipeline.task import JOURNAL as JOURNAL
+from detkds.pipeline.task import TIMINGS as TIMINGS
+from detkds.pipeline.workplace import Workplace, plain
+from detkds.search.designer import Designer
+from detkds.search.history import History
+from detkds.search.journal import Journal
+from detkds.search.study import StudyResult
+from detkds.search.study import run as run_study
+from detkds.search.trial import Trial, TrialState
+from detkds.storage.artifacts import publishing, verify, write_atomic
+
+if TYPE_CHECKING:
+    from detkds.pipeline.proxy import Proxy  # it needs torch, a study does not
+    from detkds.pipeline.workers import Workers
+
+KIND = "study"
+SUMMARY, RECIPE = "study.json", "recipe.json"
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished study.
+
+    Args:
+        task: its name in progress lines.
+        name: the knowledge, or "weights".
+        trials: all of them; none where the knowledge was left out.
+        journal: the folder of the journal; None where there is none.
+        reason: why it was left out.
+        seconds: wall-clock time of the last process that worked on it.
+    """
+
+    task: str
+    name: str
+    trials: tuple[Trial, ...]
+    journal: Path | None = None
+    reason: str = ""
+    seconds: float = 0.0
+
+    @property
+    def baseline(self) -> float | None:
+        """The score of candidate 0, no distillation."""
+        return self.trials[0].score if self.trials else None
+
+    @property
+    def best(self) -> Trial | None:
+        """The best candidate with a loss; None where none has a score."""
+        scored = [trial for trial in self.trials if trial.score is not None and trial.recipe.active]
+        return max(scored, key=lambda trial: (trial.score or 0.0, -trial.number), default=None)
+
+
+def conduct(
+    title: str,
+    task: Task,
+    designer: Designer,
+    proxy: Proxy,
+    settings: Mapping[str, Any],
+    *,
+    known: Mapping[str, Trial] | None = None,
+    work: str = "",
+    workers: Workers | None = None,
+) -> Finished:
+    """Run a study to its end from wherever its journal stands, one progress line a trial.
+
+    Args:
+        title: of the progress lines.
+        task: the description that watchers read.
+        designer, proxy, known: see `search.run`.
+        settings: what defines the study.
+        work: see Workplace; the journal goes there with every record.
+        workers: measure instead of `proxy`, several candidates at a time, which changes nothing in the journal.
+
+    Raises:
+        StudyHeldError: another process conducts this study.
+        DetKDSError: see `search.run`.
+    """
+    written = plain(settings)
+    began = time.monotonic()
+    with Workplace(title.replace(" ", "-"), written, work) as place:
+        task = tell(place, task)
+        place.fetch(TIMINGS)
+        journal_file = place.fetch(JOURNAL, check=History.read)
+        narrate = _narrator(title, task.expected, began)
+
+        def progress(trial: Trial) -> None:
+            place.put(JOURNAL, TIMINGS)
+            narrate(trial)
+
+        with Journal(journal_file, written) as journal:
+            result = run_study(
+                designer,
+                workers or proxy,
+                journal,
+                identify=proxy.identify,
+                known=known,
+                progress=progress,
+                ahead=workers.ahead if workers else None,
+            )
+        tell(place, replace(task, finished=True))
+    _say_counts(title, result)
+    return Finished(title, task.name, result.trials, place.folder, seconds=round(time.monotonic() - began, 1))
+
+
+def left_out(title: str, task: Task, reason: str, settings: Mapping[str, Any], work: str) -> Finished:
+    """A study that is not run, and why; watchers can read it."""
+    tell(Workplace(title.replace(" ", "-"), plain(settings), work), replace(task, finished=True, reason=reason))
+    return Finished(title, task.name, (), reason=reason)
+
+
+def tell(place: Workplace, task: Task) -> Task:
+    """Write the description that watchers read; returns it with the names of the runs that it is part of."""
+    file = place.fetch(FILE)
+    before = None
+    if file.exists():
+        with contextlib.suppress(ArtifactError):  # nothing depends on it: a damaged one is written anew
+            before = Task.loads(file.read_bytes(), file)
+    task = task.joined(before)
+    write_atomic(file, task.dumps())
+    place.put(FILE)
+    return task
+
+
+def publish(finished: Finished, out: Path, recipe: Recipe | None = None) -> Result:
+    """Publish a study: journal, timings, its best recipe (or the one given) and a summary."""
+    best = finished.best
+    found = recipe if recipe is not None else (best.recipe if best else Recipe())
+    summary: dict[str, Any] = {
+        "name": finished.name,
+        "reason": finished.reason,
+        "candidates": len(finished.trials),
+        "rejected": sum(trial.state is TrialState.REJECTED for trial in finished.trials),
+        "student_steps": sum(trial.student_steps for trial in finished.trials),
+        "no_distillation_AP": finished.baseline,
+        "best_AP": best.score if best else None,
+        "recipe": str(found),
+    }
+    with publishing(out, kind=KIND, meta={"seconds": finished.seconds}) as folder:
+        (folder / SUMMARY).write_text(json.dumps(summary, indent=1))
+        (folder / RECIPE).write_text(found.dumps())
+        for name in (JOURNAL, TIMINGS):
+            if finished.journal and (finished.journal / name).exists():
+                shutil.copy(finished.journal / name, folder / name)
+    numbers = ("candidates", "rejected", "student_steps", "no_distillation_AP", "best_AP")
+    metrics = {name: float(summary[name]) for name in numbers if summary[name] is not None}
+    return Result({"recipe": str(found), "study": finished.name}, metrics, markdown(finished, str(found)))
+
+
+def read(artifact: Path) -> tuple[dict[str, Any], History | None, float]:
+    """Summary, history (None where the knowledge was left out) and seconds of a published study.
+
+    Raises:
+        ArtifactError: the artifact is not whole, or its journal is damaged.
+    """
+    meta = verify(artifact, KIND).meta
+    summary = json.loads((artifact / SUMMARY).read_text())
+    journal = artifact / JOURNAL
+    return summary, History.read(journal) if journal.exists() else None, float(meta["seconds"])
+
+
+def markdown(finished: Finished, recipe: str) -> str:
+    """The study as the UI's Markdown view shows it."""
+    if finished.reason:
+        return f"**{finished.name}** was left out: {finished.reason}\n"
+    rows = [f"| {trial.number} | `{_short(trial.recipe)}` | {_outcome(trial)} |" for trial in finished.trials]
+    return "\n".join(
+        [f"**{finished.name}**", "", f"```\n{recipe}\n```", "", "| no. | candidate | search-val AP |", "|---:|---|---|", *rows, ""]
+    )
+
+
+def _short(recipe: Recipe) -> str:
+    return "; ".join(map(str, recipe.active)).replace("|", "\\|") or "no distillation"
+
+
+def _outcome(trial: Trial) -> str:
+    if trial.score is None:
+        return f"{trial.state}: {trial.reason}"
+    return f"{100 * trial.score:.1f}" + (" (stopped early: a bound)" if trial.partial else "")
+
+
+def _narrator(task: str, expected: int, began: float) -> Callable[[Trial], None]:
+    best: list[float] = []
+
+    def narrate(trial: Trial) -> None:
+        if trial.state is TrialState.RUNNING:
+            return
+        if trial.score is not None:
+            best[:] = [max([*best, trial.score])]
+        leader = f"best {100 * best[0]:.1f}" if best else "no score yet"
+        minutes = (time.monotonic() - began) / 60
+        number = trial.number + 1
+        count = f"{number}/{max(expected, number)}"  # a budget of steps may allow one or two more
+        say(task, f"{count}  {_outcome(trial)}  {leader}  {minutes:.1f} min  {_short(trial.recipe)}".replace("\\|", "|"))
+
+    return narrate
+
+
+def _say_counts(task: str, result: StudyResult) -> None:
+    counts = result.counts
+    rejected = ", ".join(f"{number} {kind}" for kind, number in counts.rejected.items()) or "none"
+    say(
+        task,
+        f"{counts.trained} trained, {counts.answered} answered by others, rejected: {rejected}, {counts.student_steps} steps",
+    )

@@ -1,0 +1,182 @@
+"""Stage 4, train: the student on the whole training set, with a recipe or without distillation."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from detkds.detectors.checkpoints import read_checkpoint
+from detkds.detectors.configs.data_config import freeze
+from detkds.detectors.tensors import save_tensors
+from detkds.detectors.training import parallel
+from detkds.detectors.training import train as training
+from detkds.detectors.training.batches import Source
+from detkds.detectors.training.local_processes import run_in_processes
+from detkds.detectors.training.parallel import Group
+from detkds.errors import ArtifactError, GenomeError
+from detkds.genome import Recipe
+from detkds.genome.presets import is_preset, preset
+from detkds.pipeline import pair as pairs
+from detkds.pipeline.progress import report_errors, say
+from detkds.pipeline.saved import LOG, Saved
+from detkds.pipeline.settings import Pair, Result, Schedule
+from detkds.pipeline.subset import part
+from detkds.pipeline.workplace import Workplace, digest, local
+from detkds.processes import gpus
+from detkds.storage.artifacts import publishing, verify
+from detkds.storage.manifest import file_sha256
+from detkds.storage.uri import is_s3
+
+KIND = "model"
+CHECKPOINT, CONFIG, TENSORS = "student.pth", "student.json", "student.safetensors"
+"""The checkpoint, its config as data, and the checkpoint's tensors alone; student.py beside them is the config for stock mmdet."""
+
+
+@report_errors
+def run(pair: Pair, schedule: Schedule, recipe: Recipe, *, subset: Path, out: Path, work: str = "", processes: int = 0) -> Result:
+    """Publish student.pth, its config student.py, student.safetensors, recipe.json and the training's log at `out`.
+
+    A training that was killed goes on from its last checkpoint, which lies at `work` (see Workplace), with the same result. Each batch is
+    shared by `processes` (0: one a GPU that this process may use), as many of them as divide it.
+
+    Raises:
+        DetKDSError: data, detectors or recipe cannot be used; the message says which.
+        StudyHeldError: another process is at this training.
+    """
+    config, _ = pairs.student(pair, classes_of(_source(subset)))
+    count = sharing(_title(recipe), pairs.settings(schedule, config).batch_size, processes)
+    task = partial(share, pair, schedule, recipe, subset=subset, out=out, work=work)
+    return task(Group()) if count == 1 else run_in_processes(count, task)
+
+
+def share(pair: Pair, schedule: Schedule, recipe: Recipe, group: Group, *, subset: Path, out: Path, work: str = "") -> Result:
+    """One process's share of `run`; the first process of the group publishes, and alone knows the result."""
+    if not recipe.active and not pair.inherit:
+        pair = replace(pair, teacher_config="", teacher_checkpoint="")
+    source = _source(subset)
+    master = pairs.teacher(pair.teacher_config, pair.teacher_checkpoint, classes_of(source)) if pair.teacher_config else None
+    if group.rank:
+        return assist(pair, schedule, recipe, master, source, group, out=out)
+    contents = {name: content(value) for name, value in asdict(pair).items()}
+    inputs = {"pair": contents, "schedule": schedule, "recipe": recipe.digest, "subset": verify(subset).digest}
+    with Workplace("train", inputs, work) as place:
+        return fit(pair, schedule, recipe, master, source, task=_title(recipe), out=out, place=place, group=group)
+
+
+def sharing(title: str, batch_size: int, processes: int = 0) -> int:
+    """How many processes share a batch: as many of `processes` (0: one a GPU that this process may use) as divide it."""
+    asked = processes or max(1, len(gpus()))
+    count = parallel.processes(batch_size, asked)
+    if count < asked:
+        say(title, f"{count} of {asked} processes share a batch: more would not divide it")
+    return count
+
+
+def assist(pair: Pair, schedule: Schedule, recipe: Recipe, teacher: nn.Module | None, source: Source, group: Group, *, out: Path) -> Result:
+    """The share of a process of the group that is not the first, whose share is `fit`; it publishes nothing."""
+    config, start = pairs.student(pair, classes_of(source))
+    training.train(config, source, pairs.settings(schedule, config), out, teacher=teacher, recipe=recipe, start=start, group=group)
+    return Result({})
+
+
+def _source(subset: Path) -> Source:
+    data = part(subset, "train")
+    return Source(data.annotations, data.images)
+
+
+def _title(recipe: Recipe) -> str:
+    return "train distilled" if recipe.active else "train baseline"
+
+
+def fit(
+    pair: Pair,
+    schedule: Schedule,
+    recipe: Recipe,
+    teacher: nn.Module | None,
+    source: Source,
+    *,
+    task: str,
+    out: Path,
+    place: Workplace,
+    group: Group | None = None,
+) -> Result:
+    """Train the student of `pair` on `source` and publish the model; `place` keeps the checkpoint to go on from."""
+    config, start = pairs.student(pair, classes_of(source))
+    settings = pairs.settings(schedule, config)
+    saved = Saved(place)
+    began = time.monotonic()
+
+    def progress(step: int, steps: int, losses: Mapping[str, float]) -> None:
+        if step % max(1, steps // 10) == 0 or step == steps:
+            saved.note(step, losses)
+            say(task, f"step {step}/{steps}  loss {losses['loss']:.3f}")
+        saved.put_when_due()
+
+    meta: dict[str, object] = {"recipe": recipe.to_json(), "epochs": settings.epochs, "seed": settings.seed}
+    with publishing(out, kind=KIND, meta=meta) as folder:
+        with saved:
+            trained = training.train(
+                config,
+                source,
+                settings,
+                folder / CHECKPOINT,
+                teacher=teacher,
+                recipe=recipe,
+                start=start,
+                checkpoint=saved.checkpoint,
+                progress=progress,
+                group=group,
+            )
+        (folder / CONFIG).write_text(freeze(config))
+        save_tensors(read_checkpoint(folder / CHECKPOINT), folder / TENSORS, config=freeze(config))
+        (folder / "recipe.json").write_text(recipe.dumps())
+        shutil.copy(saved.log, folder / LOG)
+        if trained.inherited:
+            listed = {"copied": trained.inherited.copied, "skipped": trained.inherited.skipped}
+            (folder / "inherited.json").write_text(json.dumps(listed, indent=1))
+            say(task, f"inherited {len(listed['copied'])} tensors of the teacher, {len(listed['skipped'])} not; inherited.json lists them")
+        meta |= {"student_steps": trained.steps, "seconds": round(time.monotonic() - began, 1)}
+    saved.retire()
+    return Result({"recipe": str(recipe), "framework": "mmdet", "digest": digest(meta)}, {"student_steps": trained.steps})
+
+
+def content(value: Any) -> Any:
+    """What an address holds, so that another checkpoint under the same name is another training; other values as they are."""
+    is_file = isinstance(value, str) and (is_s3(value) or Path(value).is_file())
+    return file_sha256(local(value)) if is_file else value
+
+
+def classes_of(source: Source) -> tuple[str, ...]:
+    """Class names of an annotation file, in label order."""
+    categories = json.loads(source.annotations.read_text())["categories"]
+    return tuple(str(category["name"]) for category in categories)
+
+
+def recipe_of(artifact: Path) -> Recipe:
+    """The recipe of a weights, study or model artifact.
+
+    Raises:
+        ArtifactError: the artifact is not whole, or holds no recipe.
+    """
+    verify(artifact)
+    try:
+        return Recipe.from_json(json.loads((artifact / "recipe.json").read_text()))
+    except (OSError, ValueError, GenomeError) as error:
+        raise ArtifactError(f"artifact {artifact} holds no recipe that can be read: {error}") from None
+
+
+def parse_recipe(text: str, semantics: str) -> Recipe:
+    """A recipe from a preset, `NAME` or `NAME x FACTOR`, or from genome text; empty text is no distillation.
+
+    Raises:
+        GenomeError: the text is neither.
+    """
+    return preset(text.strip()) if is_preset(text.strip()) else Recipe.parse(text, semantics)

@@ -1,0 +1,60 @@
+"""What a stage prints, divided: everything into a file, progress lines to whoever watches."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from detkds import errors
+from detkds.pipeline.progress import FAULT, parse_fault
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_PROGRESS = re.compile(r"\[[a-z]+( [a-z]+)?\] ")
+
+
+class Transcript(io.TextIOBase):
+    """A context in which standard output goes into a file; progress lines such as "[evolve global] 3/12 …" also go to `show`, which prints
+    to the terminal as before.
+
+    Attributes:
+        fault: the error that a task reported, if one did.
+    """
+
+    def __init__(self, file: Path, show: Callable[[str], None]) -> None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        self._file = file.open("a")
+        self._show = show
+        self._terminal = sys.stdout
+        self._line = ""
+        self.fault: errors.DetKDSError | None = None
+
+    def write(self, text: str) -> int:
+        """Collect text and pass on whole lines."""
+        self._file.write(_COLOUR.sub("", text))
+        *lines, self._line = (self._line + text).split("\n")
+        for line in map(str.strip, lines):
+            if line.startswith(FAULT):
+                self.fault = parse_fault(line)
+            elif _PROGRESS.match(line):
+                with contextlib.redirect_stdout(self._terminal):
+                    self._show(line)
+        self._file.flush()
+        return len(text)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+        super().close()
+
+    def __enter__(self) -> Transcript:
+        self._redirection = contextlib.redirect_stdout(self)
+        self._redirection.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._redirection.__exit__(None, None, None)
+        self.close()

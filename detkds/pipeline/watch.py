@@ -1,0 +1,182 @@
+"""Follow a search in the terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from detkds.errors import ConfigError
+from detkds.genome import Recipe
+from detkds.pipeline.searches import Searches, StudyView, awaited, is_finished
+from detkds.search.trial import Trial
+from detkds.storage.uri import is_s3, open_store
+
+IDLE_S = 120.0
+"""From then on a study that writes nothing is reported as silent; longer where its candidates take longer."""
+
+
+def watch(run: str, work: str, home: Path, *, once: bool, every_s: float, console: Console) -> None:
+    """Show the studies of a run until its search is finished; Ctrl-C ends the looking on, not the search.
+
+    Args:
+        run: name of a run; or a folder, or an s3:// address, with journals below it; empty: the run that wrote something last.
+        work: the place of work where runs are looked for by name; empty: `work` below `home`.
+        home: as of `detkds run`.
+        once: print the state and end.
+        every_s: seconds between two looks.
+        console: a terminal shows a table that is drawn anew, anything else one line for every change.
+
+    Raises:
+        ConfigError: `every_s` is not positive.
+        ArtifactError: there is no such run, or a journal is damaged.
+        StoreError: the store cannot be reached or refuses.
+    """
+    if not every_s > 0:
+        raise ConfigError(f"--every must be a number of seconds above 0, got {every_s:g}.")
+    with opened(run, work, home, console) as (searches, name):
+        alone = not name and bool(run)
+        studies = searches.studies(name)
+        if once:
+            console.print(shown(studies))
+        else:
+            with contextlib.suppress(KeyboardInterrupt):
+                (_draw if console.is_terminal else _tell)(searches, name, studies, alone, every_s, console)
+
+
+@contextlib.contextmanager
+def opened(run: str, work: str, home: Path, console: Console) -> Iterator[tuple[Searches, str]]:
+    """The searches to look at, and the name of the run in them; empty where `run` is a place itself."""
+    is_place = bool(run) and (is_s3(run) or Path(run).is_dir())
+    address = run if is_place else work or str(home.resolve() / "work")
+    with contextlib.ExitStack() as stack:
+        if is_s3(address):
+            from detkds.pipeline import run as launch  # starts the embedded store where no other is named
+
+            launch.use(home.resolve(), stack.enter_context(launch.store(home.resolve(), console)))
+        elif not Path(address).is_dir():
+            raise ConfigError(f"{address} does not exist: start a search, or name a run's folder or s3:// address, or --work.")
+        yield Searches(open_store(address)), "" if is_place else run
+
+
+def _draw(searches: Searches, run: str, studies: list[StudyView], alone: bool, every_s: float, console: Console) -> None:
+    with Live(shown(studies), console=console, auto_refresh=False) as live:
+        while not is_finished(studies, alone=alone):
+            time.sleep(every_s)
+            studies = searches.studies(run)
+            live.update(shown(studies), refresh=True)
+
+
+def _tell(searches: Searches, run: str, studies: list[StudyView], alone: bool, every_s: float, console: Console) -> None:
+    printed: dict[str, str] = {}
+    while True:
+        for study in studies:
+            line = f"[{study.task.name}] {_progress(study)}  {_best(study)}  {_rejected(study)}  {_left(study)}"
+            if printed.get(study.task.name, "").partition("  ")[0] != line.partition("  ")[0]:  # only what was done, not the clock
+                printed[study.task.name] = line
+                console.print(line, markup=False, soft_wrap=True)
+        if is_finished(studies, alone=alone):
+            return
+        time.sleep(every_s)
+        studies = searches.studies(run)
+
+
+def shown(studies: Sequence[StudyView]) -> Group:
+    """A row a study, and below them who leads in each and who is in work."""
+    runs = studies[-1].task.runs
+    figures = Table(
+        box=SIMPLE_HEAD, title=f"search of {runs[-1]}" if runs else None, title_style="bold", title_justify="left", padding=(0, 1, 0, 0)
+    )
+    figures.add_column("study", no_wrap=True)
+    for column in ("", "done", "best AP", "gain", "rejected", "per hour", "time left"):
+        figures.add_column(column, justify="right", no_wrap=True)
+    leaders = Table.grid(padding=(0, 2), pad_edge=True)
+    leaders.add_column(no_wrap=True)
+    leaders.add_column(overflow="fold")
+    for study in studies:
+        figures.add_row(*_row(study), style="dim" if study.task.finished else "")
+        for word, text in _candidates(study):
+            leaders.add_row(f"{study.task.name} {word}", Text(text), style="dim" if word == "now" else "")
+    for name in awaited(studies):
+        figures.add_row(name, "", "", "", "", "", "", "not begun", style="dim")
+    return Group(figures, leaders)
+
+
+def _row(study: StudyView) -> list[RenderableType]:
+    best, base, pace = study.best, study.baseline, study.pace_s
+    gain = None if best is None or best.score is None or base is None else best.score - base
+    return [
+        study.task.name,
+        ProgressBar(total=max(study.expected, 1), completed=len(study.trials), width=7),
+        _progress(study),
+        _percent(best),
+        "" if gain is None else f"{100 * gain:+.1f}",
+        str(sum(study.rejected.values())),
+        "" if pace is None else f"{3600 / pace:,.0f}",
+        Text(_left(study)),
+    ]
+
+
+def _candidates(study: StudyView) -> Iterator[tuple[str, str]]:
+    if study.task.reason:
+        yield "left out", study.task.reason
+    if study.best is not None:
+        yield "best", _candidate(study, study.best.recipe)
+    if study.running is not None and not _silent_s(study):
+        yield "now", _candidate(study, study.running.recipe)
+
+
+def _progress(study: StudyView) -> str:
+    return "" if study.task.reason else f"{len(study.trials)}/{study.expected}"
+
+
+def _best(study: StudyView) -> str:
+    if study.task.reason:
+        return f"left out: {study.task.reason}"
+    base = "" if study.baseline is None else f" (no distillation {100 * study.baseline:.1f})"
+    return f"best {_percent(study.best)}{base}" if study.best else "no score yet"
+
+
+def _rejected(study: StudyView) -> str:
+    return "rejected " + (", ".join(f"{number} {kind}" for kind, number in study.rejected.items()) or "none")
+
+
+def _left(study: StudyView) -> str:
+    if study.task.finished:
+        return "left out" if study.task.reason else "finished"
+    if silent := _silent_s(study):
+        return f"silent for {_duration(silent)}"
+    return "" if study.left_s is None else _duration(study.left_s)
+
+
+def _silent_s(study: StudyView) -> float:
+    """Since when a study that should be at work has written nothing, in seconds; 0 where that is nothing unusual."""
+    silent = time.time() - study.changed
+    slowest = max(study.seconds.values(), default=0.0)
+    return silent if silent > max(IDLE_S, 3 * slowest) and not study.task.finished else 0.0
+
+
+def _percent(trial: Trial | None) -> str:
+    return "" if trial is None or trial.score is None else f"{100 * trial.score:.1f}"
+
+
+def _candidate(study: StudyView, recipe: Recipe) -> str:
+    """Without the knowledge where the study is named after it."""
+    return "; ".join(str(genome).removeprefix(f"{study.task.name}: ") for genome in recipe.active) or "no distillation"
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if minutes < 90:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60:02} min" if minutes < 48 * 60 else f"{minutes // 1440} d {minutes % 1440 // 60} h"

@@ -1,0 +1,106 @@
+"""Stage 3, weights: how much each of the found losses counts (Alg. 1, lines 13-18)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from detkds.errors import ArtifactError
+from detkds.genome import Genome, Recipe
+from detkds.pipeline.progress import report_errors, say
+from detkds.pipeline.proxy import Proxy
+from detkds.pipeline.settings import Pair, Result, Schedule, WeightsPlan
+from detkds.pipeline.studies import Finished, conduct, left_out, publish, read
+from detkds.pipeline.task import WEIGHTS, Task
+from detkds.pipeline.train import recipe_of
+from detkds.pipeline.workers import hired
+from detkds.search.settings import SearchSettings
+from detkds.search.space import SearchSpace
+from detkds.search.trial import Trial, best_of
+from detkds.search.weights import WeightSearch
+from detkds.storage.artifacts import publishing, verify
+
+POOL_RATIO, TOP_K = 0.9, 5
+"""r and k of Alg. 1; the paper gives none of their own to the weights."""
+
+
+@report_errors
+def run(
+    studies: Sequence[Path],
+    pair: Pair,
+    plan: WeightsPlan,
+    schedule: Schedule,
+    *,
+    subset: Path,
+    out: Path,
+    recipe_out: Path,
+    work: str = "",
+    workers: int = 0,
+) -> Result:
+    """Publish the search over weights at `out` and the best recipe of all at `recipe_out`, which may be no distillation.
+
+    Trials of the five studies answer where the same recipe comes up again. A search that was killed goes on from its journal, which lies
+    at `work` (see Workplace), with the same result. `workers` is how many candidates are measured at a time, see `hired`; beyond the
+    first population Alg. 1 asks one after the other.
+
+    Raises:
+        DetKDSError: data, detectors or plan cannot be used; the message says which.
+    """
+    genomes, known, semantics = _found(studies)
+    if not genomes:
+        say(WEIGHTS, "no loss was found that could be trained; the recipe is no distillation")
+        inputs = {"studies": [verify(study).digest for study in studies], "plan": plan}
+        finished = left_out(WEIGHTS, Task(WEIGHTS), "no knowledge has a candidate with a score", inputs, work)
+        recipe = Recipe(semantics=semantics)
+    else:
+        build = partial(Proxy, pair, schedule, subset, early_stop=plan.early_stop, repeats=plan.repeats, work=work)
+        finished = _search(genomes, semantics, plan, schedule, build, known, work, workers)
+        best = best_of(finished.trials)
+        recipe = Recipe(best.recipe.active, semantics) if best else Recipe(semantics=semantics)
+    with publishing(recipe_out, kind="recipe", meta={}) as folder:
+        (folder / "recipe.json").write_text(recipe.dumps())
+        (folder / "recipe.txt").write_text(f"{recipe}\n")
+    return publish(finished, out, recipe)
+
+
+def candidates(plan: WeightsPlan, genomes: int) -> int:
+    """How many candidates the search asks: no distillation, the first population (at least the known points), one an iteration."""
+    return 1 + max(plan.population, genomes + 2) + plan.iterations
+
+
+def _search(
+    genomes: Sequence[Genome],
+    semantics: str,
+    plan: WeightsPlan,
+    schedule: Schedule,
+    build: Callable[[], Proxy],
+    known: dict[str, Trial],
+    work: str,
+    workers: int,
+) -> Finished:
+    settings = SearchSettings(plan.population, plan.iterations, POOL_RATIO, min(TOP_K, plan.population))
+    space = SearchSpace.preset(plan.space, semantics)
+    designer = WeightSearch(genomes, space, settings, schedule.seed)
+    proxy = build()
+    identity = {"genomes": [str(genome) for genome in genomes], "plan": plan, **proxy.identity}
+    task = Task(WEIGHTS, candidates(plan, len(genomes)))
+    with hired(workers, build) as crew:
+        return conduct(WEIGHTS, task, designer, proxy, identity, known=known, work=work, workers=crew)
+
+
+def _found(studies: Sequence[Path]) -> tuple[list[Genome], dict[str, Trial], str]:
+    """The best genome of each study, all finished trials by id, and the semantics."""
+    recipes: list[Recipe] = []
+    known: dict[str, Trial] = {}
+    for artifact in studies:
+        _, history, _ = read(artifact)
+        if history is not None:
+            recipes.append(recipe_of(artifact))
+            for trial_id, trial in history.finished().items():
+                known.setdefault(trial_id, trial)
+    active = [recipe for recipe in recipes if recipe.active]
+    semantics = {recipe.semantics for recipe in active}
+    if len(semantics) > 1:
+        raise ArtifactError(f"all studies must have one semantics, got {', '.join(sorted(semantics))}; search them again with one.")
+    return [recipe.genomes[0] for recipe in active], known, semantics.pop() if semantics else "paper"

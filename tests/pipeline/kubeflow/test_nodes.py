@@ -1,0 +1,113 @@
+"""A training on several nodes: what goes to the store and to Kubernetes, and what the nodes' processes do with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from detkds.errors import ArtifactError, ConfigError
+from detkds.genome import Recipe
+from detkds.pipeline import rank, train
+from detkds.pipeline.kubeflow import nodes
+from detkds.pipeline.kubeflow.trainjob import TrainJob
+from detkds.pipeline.settings import Pair, Result, Schedule
+from detkds.storage.artifacts import publishing, verify
+from detkds.storage.manifest import MANIFEST
+from detkds.storage.store import Store
+
+PAIR = Pair("retinanet_r101_fpn_1x_coco", "teacher.pth", "retinanet_r50_fpn_1x_coco")
+RECIPE = Recipe.parse("global: none > none > norm_batch | l2 x 2")
+
+
+@pytest.fixture
+def subset(tmp_path: Path) -> Path:
+    with publishing(tmp_path / "subset", kind="subset") as folder:
+        (folder / "train.json").write_text("{}")
+    return tmp_path / "subset"
+
+
+class Nodes:
+    """In the place of Trainer: the first process of the nodes, in this process."""
+
+    def __init__(self) -> None:
+        self.jobs: list[TrainJob] = []
+
+    def run(self, job: TrainJob, *, show: Callable[[str], None]) -> None:
+        self.jobs.append(job)
+        show(f"TrainJob {job.name}")
+        rank.run(job.command[-1])
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[object, ...]]:
+    """What the share of a training was called with; it publishes an empty student."""
+    calls: list[tuple[object, ...]] = []
+
+    def share(*arguments: object, subset: Path, out: Path, work: str) -> Result:
+        calls.append((*arguments, verify(subset).digest, work))
+        with publishing(out, kind=train.KIND, meta={"student_steps": 12}) as folder:
+            (folder / "student.pth").write_bytes(b"")
+        return Result({})
+
+    monkeypatch.setattr(train, "share", share)
+    monkeypatch.setenv("DETKDS_HOME", str(tmp_path / "home"))
+    return calls
+
+
+@pytest.fixture
+def stored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """s3://bucket/... as folders below this one."""
+    from detkds.storage.folder import FolderStore
+
+    root = tmp_path / "store"
+
+    def open_store(address: str) -> Store:
+        folder = root / address.removeprefix("s3://")
+        folder.mkdir(parents=True, exist_ok=True)
+        return FolderStore(folder)
+
+    for module in (nodes, rank):
+        monkeypatch.setattr(module, "open_store", open_store)
+    monkeypatch.setattr(rank, "local", lambda address: Path(address.removeprefix("file://")))
+    return root
+
+
+def test_a_model_comes_back_from_the_nodes(
+    stored: Path, trained: list[tuple[object, ...]], subset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DETKDS_NODE", json.dumps({"claims": ["coco"], "queue": "gpu", "memory_limit": "128G"}))
+    cluster, schedule = Nodes(), Schedule(2, 16)
+
+    def call(out: str) -> Result:
+        return nodes.run(
+            PAIR, schedule, RECIPE, subset=subset, out=tmp_path / out, work="s3://detkds/work", nodes=2, gpus=8, image="image",
+            trainer=lambda: cluster,  # type: ignore[arg-type,return-value]
+        )  # fmt: skip
+
+    result = call("model")
+    assert (tmp_path / "model" / MANIFEST).exists()
+    assert result.metrics == {"student_steps": 12.0}
+    assert trained[0][:3] == (PAIR, schedule, RECIPE)
+    assert trained[0][4:] == (verify(subset).digest, "s3://detkds/work")
+    (job,) = cluster.jobs
+    assert (job.nodes, job.gpus, job.claims, job.queue, job.memory_limit) == (2, 8, ("coco",), "gpu", "128G")
+    assert job.command[:3] == ("torchrun", "-m", "detkds.pipeline.rank")
+    assert job.command[3].startswith("s3://detkds/work/detkds-train-")
+    assert len(job.name) <= 50
+    call("again")
+    assert len(cluster.jobs) == len(trained) == 1  # it was there
+
+
+def test_nodes_without_a_store_are_refused(subset: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="needs an s3:// address as `work`, got ''"):
+        nodes.run(PAIR, Schedule(1), RECIPE, subset=subset, out=tmp_path / "out", work="", nodes=2, gpus=1, image="image")
+
+
+def test_a_job_reads_back_and_another_file_is_refused() -> None:
+    job = rank.Job(PAIR, Schedule(2, 16, 0.01, True, 3), RECIPE, "s3://detkds/work")
+    assert rank.Job.loads(job.dumps(), "job.json") == job
+    with pytest.raises(ArtifactError, match="no job of a training"):
+        rank.Job.loads("{}", "job.json")

@@ -1,0 +1,145 @@
+"""Stages 2 to 6 on pictures of 64 pixels: each hands on what the next one needs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from detkds.errors import ArtifactError, ConfigError, GenomeError
+from detkds.genome import Knowledge, Recipe
+from detkds.pipeline import evaluate, evolve, report, studies, train, weights
+from detkds.pipeline import publish as published
+from detkds.pipeline.settings import Pair, Schedule, SearchPlan, WeightsPlan
+from detkds.search.trial import TrialState
+from detkds.storage import verify
+
+PRESET = "global: none > none > norm_batch | l2 x 1"
+
+
+@pytest.fixture(scope="session")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("out")
+
+
+@pytest.fixture(scope="session")
+def found(out: Path, pair: Pair, plan: SearchPlan, schedule: Schedule, subset: Path, home: Path) -> dict[str, Path]:
+    """One study of two knowledges; the others are left out."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DETKDS_HOME", str(home))
+        for knowledge in Knowledge:
+            evolve.run(knowledge, pair, plan, schedule, searched="global,logits", subset=subset, out=out / knowledge)
+    return {str(knowledge): out / knowledge for knowledge in Knowledge}
+
+
+@pytest.fixture(scope="session")
+def combined(out: Path, found: dict[str, Path], pair: Pair, schedule: Schedule, subset: Path, home: Path) -> Path:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DETKDS_HOME", str(home))
+        weights.run(list(found.values()), pair, WeightsPlan(2, 1), schedule, subset=subset, out=out / "weights", recipe_out=out / "recipe")
+    return out / "weights"
+
+
+def test_a_study_has_candidate_zero_the_population_and_two_an_iteration(found: dict[str, Path], plan: SearchPlan) -> None:
+    summary, history, _ = studies.read(found["global"])
+    assert history is not None
+    assert len(history.trials) == evolve.candidates(plan) == 1 + 2 + 2 == summary["candidates"]
+    assert not history.trials[0].recipe.active
+    assert all(trial.recipe.genomes[0].knowledge is Knowledge.GLOBAL for number, trial in history.trials.items() if number)
+
+
+def test_a_knowledge_that_is_not_searched_says_so(found: dict[str, Path]) -> None:
+    summary, history, _ = studies.read(found["instance"])
+    assert history is None
+    assert summary["reason"] == "not searched in this run"
+
+
+def test_the_weights_answer_single_losses_from_the_studies(combined: Path) -> None:
+    _, history, _ = studies.read(combined)
+    assert history is not None
+    answered = [trial for trial in history.trials.values() if trial.borrowed]
+    assert {len(trial.recipe.active) for trial in answered} == {0, 1}
+    scores = [trial.score for trial in history.trials.values() if trial.state is TrialState.COMPLETE]
+    best = Recipe.from_json(json.loads((combined.parent / "recipe" / "recipe.json").read_text()))
+    assert any(
+        trial.recipe.digest == best.digest and trial.score == max(scores) for trial in history.trials.values() if trial.score is not None
+    )
+
+
+def test_train_evaluate_report(
+    out: Path, found: dict[str, Path], combined: Path, pair: Pair, schedule: Schedule, subset: Path, tmp_path: Path
+) -> None:
+    train.run(pair, schedule, Recipe(), subset=subset, out=out / "student")
+    train.run(pair, schedule, train.parse_recipe(PRESET, "paper"), subset=subset, out=out / "distilled")
+    inherited = json.loads((out / "distilled" / "inherited.json").read_text())
+    assert all(name.startswith(("neck.", "bbox_head.")) for name in inherited["copied"])
+    assert all(reason for _, reason in inherited["skipped"])
+
+    students = {"student": out / "student", "distilled": out / "distilled"}
+    evaluate.run(pair.teacher_config, pair.teacher_checkpoint, students, subset=subset, batch_size=0, out=out / "evaluation")
+    analysis, _ = evaluate.read(out / "evaluation")
+    assert list(analysis.detectors) == ["teacher", "student", "distilled"]
+    assert analysis.images == 4
+
+    result = report.run(
+        "tiny",
+        str(tmp_path / "runs"),
+        subset=subset,
+        studies=[*found.values(), combined],
+        model=out / "distilled",
+        evaluation=out / "evaluation",
+    )
+    assert PRESET in result.page.replace("&gt;", ">")
+    assert "<script" not in result.page
+    name, place = published.fetch("latest", str(tmp_path / "runs"), tmp_path / "pulled")
+    assert name == "tiny"
+    ours = torch.load(out / "distilled" / "student.pth", weights_only=True)["state_dict"]
+    theirs = torch.load(place / "student.pth", weights_only=True)["state_dict"]
+    assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+def test_a_training_that_ends_again_gives_the_same_student(pair: Pair, schedule: Schedule, subset: Path, tmp_path: Path) -> None:
+    recipe = train.parse_recipe(PRESET, "paper")
+    states = []
+    for name in ("one", "two"):
+        train.run(pair, schedule, recipe, subset=subset, out=tmp_path / name)
+        states.append(torch.load(tmp_path / name / "student.pth", weights_only=True)["state_dict"])
+    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+
+
+def test_an_altered_artifact_is_refused_by_name(found: dict[str, Path], tmp_path: Path) -> None:
+    broken = tmp_path / "study"
+    shutil.copytree(found["global"], broken)
+    (broken / "recipe.json").write_text("{}")
+    with pytest.raises(ArtifactError, match=r"recipe\.json"):
+        train.recipe_of(broken)
+
+
+def test_a_run_that_nobody_published_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="no run was published here yet"):
+        published.fetch("latest", str(tmp_path), tmp_path / "out")
+    with pytest.raises(ArtifactError, match="no run 'mine' was published here; there are: none"):
+        published.fetch("mine", str(tmp_path), tmp_path / "out")
+
+
+def test_warm_starts_are_the_genomes_of_the_presets(plan: SearchPlan) -> None:
+    warm = evolve.warm_start(replace(plan, warm_start="pkd x 20, detkds-one-stage,released-gfl"), Knowledge.GLOBAL)
+    assert list(map(str, warm)) == [
+        "global: none > none > norm_batch | l2 x 20",
+        "global: catt > scale_2 > norm_N | l1 x 1",  # and none of released-gfl, whose semantics is another
+    ]
+
+
+def test_plans_that_cannot_be(pair: Pair, plan: SearchPlan, schedule: Schedule, subset: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="unknown search algorithm 'annealing'"):
+        evolve.run("global", pair, replace(plan, algorithm="annealing"), schedule, searched="global", subset=subset, out=tmp_path / "a")
+    with pytest.raises(ConfigError, match="needs a checkpoint, got none"):
+        evolve.run("global", replace(pair, teacher_checkpoint=""), plan, schedule, searched="global", subset=subset, out=tmp_path / "b")
+    assert train.parse_recipe(" pkd x 20 ", "released").weights == {Knowledge.GLOBAL: 20}
+    with pytest.raises(GenomeError, match="did you mean catt"):
+        train.parse_recipe("global: cat > none > none | l2", "paper")
+    assert verify(subset)
