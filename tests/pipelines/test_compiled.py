@@ -96,8 +96,8 @@ def test_every_parameter_is_described(name: str) -> None:
 
 
 def test_the_launcher_fills_exactly_the_parameters_of_the_pipeline() -> None:
-    from detkds.config import load
-    from detkds.launch import parameters
+    from detkds.pipeline.run import parameters
+    from detkds.pipeline.run_config import load
 
     config = load(ROOT / "examples" / "coco.yaml")
     given = parameters(config, "teacher", "", "student", "s3://detkds/runs", version="1")
