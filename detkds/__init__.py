@@ -10,10 +10,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from detkds.detectors.heads.register import head
     from detkds.errors import ConfigError, DatasetError, DetKDSError, GenomeError, Rejected
     from detkds.genome import Genome, Knowledge, Recipe
     from detkds.genome.presets import preset
     from detkds.losses.loss import loss
+    from detkds.losses.plugins import distance, region, transform
     from detkds.losses.views import Response
     from detkds.objective import Outcome
     from detkds.search.function_study import study
@@ -35,16 +37,22 @@ __all__ = [
     "Response",
     "Study",
     "Trial",
+    "distance",
+    "head",
     "loss",
     "preset",
+    "region",
     "study",
+    "transform",
 ]
 
 _HOMES = {
+    "detkds.detectors.heads.register": ("head",),
     "detkds.errors": ("ConfigError", "DatasetError", "DetKDSError", "GenomeError", "Rejected"),
     "detkds.genome": ("Genome", "Knowledge", "Recipe"),
     "detkds.genome.presets": ("preset",),
     "detkds.losses.loss": ("loss",),
+    "detkds.losses.plugins": ("distance", "region", "transform"),
     "detkds.losses.views": ("Response",),
     "detkds.objective": ("Outcome",),
     "detkds.search.function_study": ("study",),

@@ -1,0 +1,124 @@
+"""Plugins: Python modules that register words or heads when they are imported. Imports no torch.
+
+They are found by entry points of the groups `detkds.words` and `detkds.heads`, by `plugins:` of a run.yaml, or imported in a notebook. What
+a process has loaded is handed to the processes that work for it, which load the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import inspect
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from importlib import import_module
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from detkds.errors import ConfigError, DetKDSError
+
+GROUPS = ("detkds.words", "detkds.heads")
+
+_loaded: dict[str, None] = {}
+"""Modules that `load` imported, in their order."""
+_sources: dict[tuple[str, str], str] = {}
+"""Module and name of what was registered to its source."""
+
+
+def installed() -> tuple[str, ...]:
+    """The modules that installed packages announce, sorted."""
+    return tuple(sorted({point.module for group in GROUPS for point in entry_points(group=group)}))
+
+
+def loaded() -> tuple[str, ...]:
+    """The modules that `load` has imported in this process."""
+    return tuple(_loaded)
+
+
+def load(modules: str | Iterable[str]) -> None:
+    """Import modules, so that their words and heads are known here; those that are known already cost nothing.
+
+    Args:
+        modules: names such as `package.module`; as a text, comma-separated.
+
+    Raises:
+        ConfigError: one cannot be imported, or registers nothing.
+    """
+    names = modules.split(",") if isinstance(modules, str) else list(modules)
+    for name in (name.strip() for name in names):
+        if name and name not in _loaded:
+            _import(name)
+            _loaded[name] = None
+
+
+def note(registered: Callable[..., Any]) -> str:
+    """Remember what a plugin registers, for `identity`; returns the module that it is defined in."""
+    try:
+        source = inspect.getsource(registered)
+    except (OSError, TypeError):  # typed into a shell that keeps no source
+        code = getattr(registered, "__code__", None)
+        source = repr((code.co_code, code.co_consts, code.co_names)) if code else repr(registered)
+    _sources[registered.__module__, registered.__qualname__] = source
+    return registered.__module__
+
+
+def identity() -> dict[str, str]:
+    """The digest of the sources of all plugins of this process, as `plugins`; empty without any, so that identities stay.
+
+    Of a module that lies in a file it covers every .py file of the module's package, of one typed in a notebook what was registered.
+    """
+    modules = {module for module, _ in _sources} | set(_loaded)
+    if not modules:
+        return {}
+    digest = hashlib.sha256()
+    for module in sorted(modules):
+        digest.update(module.encode() + b"\0")
+        files = _files(module)
+        for file in files:
+            digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+        if not files:
+            own = [f"{name}\n{source}" for (of, name), source in sorted(_sources.items()) if of == module]
+            digest.update("\0".join(own).encode())
+    return {"plugins": digest.hexdigest()}
+
+
+@contextlib.contextmanager
+def forgotten() -> Iterator[None]:
+    """Forget at the end of the block which plugins were loaded in it: for tests."""
+    names, sources = dict(_loaded), dict(_sources)
+    try:
+        yield
+    finally:
+        _loaded.clear()
+        _loaded.update(names)
+        _sources.clear()
+        _sources.update(sources)
+
+
+def _import(name: str) -> None:
+    try:
+        import_module(name)
+    except DetKDSError as error:
+        raise ConfigError(f"the plugin {name} is refused: {error}") from None
+    except ModuleNotFoundError as error:
+        if error.name and (name == error.name or name.startswith(f"{error.name}.")):
+            raise ConfigError(
+                f"the plugin {name} cannot be imported: there is no module {error.name}; install its package or put its folder on "
+                "PYTHONPATH, for a cluster in the image."
+            ) from None
+        raise ConfigError(f"the plugin {name} needs the module {error.name}, which is not installed; install it.") from None
+    except Exception as error:
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ConfigError(f"the plugin {name} failed while it was imported: {text[:300]}") from None
+    if not any(module == name or module.startswith(f"{name}.") for module, _ in _sources):
+        raise ConfigError(f"the plugin {name} registers neither a word nor a head; name the module that has the decorators.")
+
+
+def _files(module: str) -> list[Path]:
+    """The sources of a module: all of its top package, or its own file; none of what has no file."""
+    top = sys.modules.get(module.partition(".")[0])
+    own = getattr(sys.modules.get(module), "__file__", None)
+    if top is not None and getattr(top, "__file__", None) and hasattr(top, "__path__"):
+        return sorted(Path(str(top.__file__)).parent.rglob("*.py"))
+    return [Path(own)] if own and Path(own).suffix == ".py" and Path(own).exists() else []
