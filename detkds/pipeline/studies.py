@@ -138,8 +138,9 @@ def tell(place: Workplace, task: Task) -> Task:
     return task
 
 
-def publish(finished: Finished, out: Path, recipe: Recipe | None = None) -> Result:
-    """Publish a study: journal, timings, its best recipe (or the one given) and a summary."""
+def publish(finished: Finished, out: Path, recipe: Recipe | None = None, files: Mapping[str, str] | None = None, below: str = "") -> Result:
+    """Publish a study: journal, timings, its best recipe (or the one given), a summary, and further `files`, text by name; `below` goes
+    under its Markdown."""
     best = finished.best
     found = recipe if recipe is not None else (best.recipe if best else Recipe())
     summary: dict[str, Any] = {
@@ -155,12 +156,14 @@ def publish(finished: Finished, out: Path, recipe: Recipe | None = None) -> Resu
     with publishing(out, kind=KIND, meta={"seconds": finished.seconds}) as folder:
         (folder / SUMMARY).write_text(json.dumps(summary, indent=1))
         (folder / RECIPE).write_text(found.dumps())
+        for name, content in (files or {}).items():
+            (folder / name).write_text(content)
         for name in (JOURNAL, TIMINGS):
             if finished.journal and (finished.journal / name).exists():
                 shutil.copy(finished.journal / name, folder / name)
     numbers = ("candidates", "rejected", "student_steps", "no_distillation_AP", "best_AP")
     metrics = {name: float(summary[name]) for name in numbers if summary[name] is not None}
-    return Result({"recipe": str(found), "study": finished.name}, metrics, markdown(finished, str(found)))
+    return Result({"recipe": str(found), "study": finished.name}, metrics, markdown(finished, str(found)) + below)
 
 
 def read(artifact: Path) -> tuple[dict[str, Any], History | None, float]:
