@@ -36,11 +36,7 @@ def weights(
     metrics: dsl.Output[dsl.Metrics],
     summary: dsl.Output[dsl.Markdown],
 ) -> None:
-    """Hands on the winner of the final race, which may be no distillation, and the journals of search and race.
-
-    Args:
-        work: s3:// address (or folder) of unfinished work, from which another pod goes on; empty: a folder of this machine.
-    """
+    """Hands on the winner of the final race, which may be no distillation, and the journals; `work` holds unfinished work."""
     import json
     from pathlib import Path
 
@@ -52,8 +48,9 @@ def weights(
     proxy = Schedule(epochs, batch_size, learning_rate, amp, seed)
     studies = [Path(item.path) for item in (global_study, fgbg_study, instance_study, logits_study, localization_study)]
     final = RacePlan(race_candidates, race_seeds, race_epochs, race_known)
-    out, recipe_out = Path(study.path), Path(recipe.path)
-    result = stage.run(studies, pair, plan, proxy, final=final, subset=Path(subset.path), out=out, recipe_out=recipe_out, work=work)
+    result = stage.run(
+        studies, pair, plan, proxy, final=final, subset=Path(subset.path), out=Path(study.path), recipe_out=Path(recipe.path), work=work
+    )
     study.metadata.update(result.metadata)
     recipe.metadata.update(result.metadata)
     Path(metrics.path).write_text(json.dumps(dict(result.metrics)))

@@ -13,7 +13,7 @@ from detkds.genome import Recipe
 from detkds.genome.presets import preset
 from detkds.pipeline.progress import say
 from detkds.pipeline.settings import RacePlan, Schedule
-from detkds.pipeline.studies import Finished, conduct
+from detkds.pipeline.studies import Conducted, conduct
 from detkds.pipeline.task import KNOWN, RACE, Task
 from detkds.pipeline.workers import hired
 from detkds.search.listed import Listed
@@ -38,7 +38,7 @@ class Raced:
     """
 
     table: tuple[Standing, ...]
-    studies: tuple[Finished, ...]
+    studies: tuple[Conducted, ...]
 
     @property
     def recipe(self) -> Recipe:
@@ -89,7 +89,7 @@ def race(
     semantics = trials[0].recipe.semantics
     distillers = {name: recipe for name, recipe in _presets(plan).items() if recipe.semantics == semantics}
     studies = [_study(KNOWN, list(distillers.values()), short, build, {}, known, work, workers)]
-    scored = [*trials, *(trial for trial in studies[0].trials[1:])]
+    scored = [*trials, *(trial for trial in studies[0].study.trials[1:])]
     entered = entrants(scored, distillers, plan.candidates, short.identify)
     rounds: list[Mapping[str, Trial]] = []
     for place in range(plan.seeds):
@@ -97,7 +97,7 @@ def race(
         recipes = [runner.recipe for runner in remaining(entered, rounds) if runner.name != BASELINE]
         again = partial(longer, seeded)
         studies.append(_study(f"{RACE} {place + 1}", recipes, again(), again, {"plan": plan}, {}, work, workers))
-        rounds.append({trial.recipe.digest: trial for trial in studies[-1].trials})
+        rounds.append({trial.recipe.digest: trial for trial in studies[-1].study.trials})
     table = tuple(standings(entered, rounds))
     _tell(table)
     return Raced(table, tuple(studies))
@@ -131,7 +131,7 @@ def _study(
     known: Mapping[str, Trial],
     work: str,
     workers: int,
-) -> Finished:
+) -> Conducted:
     """Train recipes, each a trial; candidate 0 is no distillation."""
     settings = {"study": name, "recipes": [str(recipe) for recipe in recipes], **how, **proxy.identity}
     with hired(workers, build) as crew:

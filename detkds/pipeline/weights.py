@@ -13,13 +13,13 @@ from detkds.pipeline.proxy import Proxy
 from detkds.pipeline.race import LEADERBOARD, Raced, epochs, following, race
 from detkds.pipeline.race import markdown as race_markdown
 from detkds.pipeline.settings import Pair, RacePlan, Result, Schedule, WeightsPlan
-from detkds.pipeline.studies import JOURNAL, Finished, conduct, left_out, publish, read
+from detkds.pipeline.studies import JOURNAL, Conducted, conduct, left_out, publish, read
 from detkds.pipeline.task import WEIGHTS, Task
 from detkds.pipeline.train import recipe_of
 from detkds.pipeline.workers import hired
 from detkds.search.settings import SearchSettings
 from detkds.search.space import SearchSpace
-from detkds.search.trial import Trial, best_of
+from detkds.search.trial import Trial
 from detkds.search.weights import WeightSearch
 from detkds.storage.artifacts import publishing, verify
 
@@ -62,12 +62,12 @@ def run(
         build = partial(Proxy, pair, schedule, subset, early_stop=plan.early_stop, repeats=plan.repeats, work=work)
         finished = _search(genomes, semantics, plan, schedule, build, known, work, workers, following(final))
         if final and final.candidates:
-            tried = [*known.values(), *(trial for trial in finished.trials if not trial.borrowed)]
+            tried = [*known.values(), *(trial for trial in finished.study.trials if not trial.borrowed)]
             longer = partial(_longer, pair, subset, work)
             raced = race(final, schedule, tried, known, build, longer, repeats=plan.repeats, work=work, workers=workers)
             recipe = raced.recipe
         else:
-            best = best_of(finished.trials)
+            best = finished.study.best
             recipe = Recipe(best.recipe.active, semantics) if best else Recipe(semantics=semantics)
     with publishing(recipe_out, kind="recipe", meta={}) as folder:
         (folder / "recipe.json").write_text(recipe.dumps())
@@ -75,7 +75,7 @@ def run(
     if raced is None or final is None:
         return publish(finished, out, recipe)
     board = raced.dumps(final, epochs(final, schedule))
-    journals = {f"{study.name.replace(' ', '-')}.jsonl": (study.journal / JOURNAL).read_text() for study in raced.studies if study.journal}
+    journals = {f"{one.study.name.replace(' ', '-')}.jsonl": (one.journal / JOURNAL).read_text() for one in raced.studies if one.journal}
     return publish(finished, out, recipe, {LEADERBOARD: board, **journals}, race_markdown(raced.table))
 
 
@@ -98,7 +98,7 @@ def _search(
     work: str,
     workers: int,
     followed_by: tuple[str, ...],
-) -> Finished:
+) -> Conducted:
     settings = SearchSettings(plan.population, plan.iterations, POOL_RATIO, min(TOP_K, plan.population))
     space = SearchSpace.preset(plan.space, semantics)
     designer = WeightSearch(genomes, space, settings, schedule.seed)

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from detkds.errors import ArtifactError, ConfigError
+from detkds.objective import Outcome
 from detkds.pipeline import proxy, studies
 from detkds.pipeline import workplace as module
 from detkds.pipeline.saved import CHECKPOINT, LOG, Saved
 from detkds.pipeline.settings import Schedule
 from detkds.pipeline.task import FILE, RUN, Task, run_name
 from detkds.pipeline.workplace import Workplace, digest, home
-from detkds.search.objective import Outcome
 
 
 def test_the_same_inputs_are_the_same_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
