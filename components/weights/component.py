@@ -36,11 +36,15 @@ def weights(
     metrics: dsl.Output[dsl.Metrics],
     summary: dsl.Output[dsl.Markdown],
 ) -> None:
-    """Hands on the winner of the final race, which may be no distillation, and the journals; `work` holds unfinished work."""
-    import json
+    """Hands on the winner of the final race, which may be no distillation, and the journals of search and race.
+
+    Args:
+        work: s3:// address (or folder) of unfinished work, from which another pod goes on; empty: a folder of this machine.
+    """
     from pathlib import Path
 
     from detkds.pipeline import weights as stage
+    from detkds.pipeline.kubeflow.outputs import hand_on
     from detkds.pipeline.settings import Pair, RacePlan, Schedule, WeightsPlan
 
     pair = Pair(teacher_config, teacher_checkpoint, student_config, student_checkpoint, inherit)
@@ -51,9 +55,4 @@ def weights(
     result = stage.run(
         studies, pair, plan, proxy, final=final, subset=Path(subset.path), out=Path(study.path), recipe_out=Path(recipe.path), work=work
     )
-    study.metadata.update(result.metadata)
-    recipe.metadata.update(result.metadata)
-    Path(metrics.path).write_text(json.dumps(dict(result.metrics)))
-    for name, value in result.metrics.items():
-        metrics.log_metric(name, value)
-    Path(summary.path).write_text(result.markdown)
+    hand_on(result, study, recipe, metrics=metrics, summary=summary)

@@ -43,7 +43,7 @@ def run(
     image: str,
     trainer: Callable[[], Trainer] = Trainer,
 ) -> Result:
-    """Publish at `out` what `stages.train.run` would, trained on `nodes` nodes with `gpus` GPUs each.
+    """Publish at `out` what `pipeline.train.run` would, trained on `nodes` nodes with `gpus` GPUs each.
 
     The same inputs are one job: a pod that starts again takes up the job that another made, and a model that is there is fetched.
 
