@@ -17,6 +17,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import nn
 
+from detkds.detectors.configs.pixels import fold_normalisation
 from detkds.detectors.silence import silence
 from detkds.errors import ConfigError
 
@@ -84,7 +85,8 @@ def adapt(config: Config, classes: tuple[str, ...], *, pretrained_backbone: bool
     Every head gets the class count, every data set the class names. Pretrained initialisations are taken out: nothing is fetched behind
     the user's back, and weights come in by `apply_weights` and `apply_backbone` only. A backbone that then starts from scratch cannot keep
     frozen stages or frozen batch statistics; these are freed unless `pretrained_backbone` says that its weights will come. Batches keep the
-    size that the pipeline gives them: a size drawn every few steps (YOLOX) would make a step depend on those before it.
+    size that the pipeline gives them: a size drawn every few steps (YOLOX) would make a step depend on those before it. What pipelines
+    do to pixel values is moved into the data preprocessor, see `fold_normalisation`.
 
     Args:
         config: a full detector config; not changed.
@@ -92,12 +94,13 @@ def adapt(config: Config, classes: tuple[str, ...], *, pretrained_backbone: bool
         pretrained_backbone: weights for the backbone will be applied after the build.
 
     Raises:
-        ConfigError: no class, or a model without any head that has a class count.
+        ConfigError: no class, a model without any head that has a class count, or a normalisation that cannot be followed.
     """
     if not classes:
         raise ConfigError("a detector needs at least one class, got none; look at the categories of the data set.")
     adapted = copy.deepcopy(config)
-    changes = [*_set_class_count(adapted.model, len(classes)), *_drop_downloads(adapted), *_keep_batch_size(adapted.model)]
+    changes = [*_set_class_count(adapted.model, len(classes)), *_drop_downloads(adapted), *fold_normalisation(adapted)]
+    changes += _keep_batch_size(adapted.model)
     if not pretrained_backbone:
         changes += _free_backbone(adapted.model)
     for node in _dicts(adapted._cfg_dict):
