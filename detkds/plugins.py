@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import inspect
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
@@ -19,6 +20,9 @@ from typing import Any
 from detkds.errors import ConfigError, DetKDSError
 
 GROUPS = ("detkds.words", "detkds.heads")
+
+VARIABLE = "DETKDS_PLUGINS"
+"""The environment variable by which the processes that a process starts learn what it has loaded."""
 
 _loaded: dict[str, None] = {}
 """Modules that `load` imported, in their order."""
@@ -31,25 +35,40 @@ def installed() -> tuple[str, ...]:
     return tuple(sorted({point.module for group in GROUPS for point in entry_points(group=group)}))
 
 
-def loaded() -> tuple[str, ...]:
-    """The modules that `load` has imported in this process."""
-    return tuple(_loaded)
+def loaded() -> str:
+    """The modules that `load` has imported in this process, each with the digest of its sources, as another process's `load` takes them."""
+    return ",".join(f"{name}@{_digest(name)}" for name in _loaded)
 
 
 def load(modules: str | Iterable[str]) -> None:
     """Import modules, so that their words and heads are known here; those that are known already cost nothing.
 
     Args:
-        modules: names such as `package.module`; as a text, comma-separated.
+        modules: names such as `package.module`, or `package.module@DIGEST`, whose sources must have that digest; comma-separated in a text.
 
     Raises:
-        ConfigError: one cannot be imported, or registers nothing.
+        ConfigError: one cannot be imported, registers nothing, or has other sources than where the run was started.
     """
     names = modules.split(",") if isinstance(modules, str) else list(modules)
-    for name in (name.strip() for name in names):
+    for name, _, digest in (name.strip().partition("@") for name in names):
         if name and name not in _loaded:
             _import(name)
             _loaded[name] = None
+        if digest and digest != _digest(name):
+            raise ConfigError(
+                f"the plugin {name} has the sources {_digest(name)} here and {digest} where the run was started; "
+                "install one version in both places, for a cluster in the image."
+            )
+    os.environ[VARIABLE] = loaded()
+
+
+def inherit() -> None:
+    """Load what the process that started this one has loaded.
+
+    Raises:
+        ConfigError: as `load`.
+    """
+    load(os.environ.get(VARIABLE, ""))
 
 
 def note(registered: Callable[..., Any]) -> str:
@@ -64,29 +83,20 @@ def note(registered: Callable[..., Any]) -> str:
 
 
 def identity() -> dict[str, str]:
-    """The digest of the sources of all plugins of this process, as `plugins`; empty without any, so that identities stay.
+    """All plugins of this process with the digests of their sources, as `plugins`; empty without any, so that identities stay.
 
     Of a module that lies in a file it covers every .py file of the module's package, of one typed in a notebook what was registered.
     """
     modules = {module for module, _ in _sources} | set(_loaded)
     if not modules:
         return {}
-    digest = hashlib.sha256()
-    for module in sorted(modules):
-        digest.update(module.encode() + b"\0")
-        files = _files(module)
-        for file in files:
-            digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
-        if not files:
-            own = [f"{name}\n{source}" for (of, name), source in sorted(_sources.items()) if of == module]
-            digest.update("\0".join(own).encode())
-    return {"plugins": digest.hexdigest()}
+    return {"plugins": ",".join(f"{module}@{_digest(module)}" for module in sorted(modules))}
 
 
 @contextlib.contextmanager
 def forgotten() -> Iterator[None]:
     """Forget at the end of the block which plugins were loaded in it: for tests."""
-    names, sources = dict(_loaded), dict(_sources)
+    names, sources, variable = dict(_loaded), dict(_sources), os.environ.get(VARIABLE)
     try:
         yield
     finally:
@@ -94,6 +104,8 @@ def forgotten() -> Iterator[None]:
         _loaded.update(names)
         _sources.clear()
         _sources.update(sources)
+        os.environ.pop(VARIABLE, None)
+        os.environ.update({} if variable is None else {VARIABLE: variable})
 
 
 def _import(name: str) -> None:
@@ -113,6 +125,13 @@ def _import(name: str) -> None:
         raise ConfigError(f"the plugin {name} failed while it was imported: {text[:300]}") from None
     if not any(module == name or module.startswith(f"{name}.") for module, _ in _sources):
         raise ConfigError(f"the plugin {name} registers neither a word nor a head; name the module that has the decorators.")
+
+
+def _digest(module: str) -> str:
+    """16 hexadecimal digits of sha256 over the sources of a module."""
+    parts = [file.name.encode() + b"\0" + file.read_bytes() for file in _files(module)]
+    own = [f"{name}\n{source}".encode() for (of, name), source in sorted(_sources.items()) if of == module]
+    return hashlib.sha256(b"\0".join(parts or own)).hexdigest()[:16]
 
 
 def _files(module: str) -> list[Path]:

@@ -181,7 +181,7 @@ def vocabulary(knowledge: Knowledge, space: str = "", semantics: str = "") -> Ma
     """
     found: dict[str, list[str]] = {slot: [] for slot in SLOTS_OF[knowledge]}
     for (of, slot, name), word in _words.items():
-        if of is knowledge and (not space or space in word.spaces) and (not semantics or semantics in word.semantics):
+        if of == knowledge and (not space or space in word.spaces) and (not semantics or semantics in word.semantics):
             found[slot].append(name)
     return {slot: tuple(names) for slot, names in found.items()}
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
+from detkds import plugins
 from detkds.errors import ConfigError
 from detkds.pipeline import run_config
 from detkds.pipeline.progress import columns
@@ -246,4 +247,5 @@ def _fingerprint(address: str) -> str:
 
 def code_digest() -> str:
     """Digest of this library and of what it computes with: another version answers nothing from the cache."""
-    return digest([source_digest(), *(package_version(name) for name in ("torch", "onedl-mmdetection", "onedl-mmcv", "pycocotools"))])
+    own = plugins.identity().values()
+    return digest([source_digest(), *own, *(package_version(name) for name in ("torch", "onedl-mmdetection", "onedl-mmcv", "pycocotools"))])

@@ -13,6 +13,7 @@ from typing import Any
 
 from torch import nn
 
+from detkds import plugins
 from detkds.detectors.checkpoints import read_checkpoint
 from detkds.detectors.configs.data_config import freeze
 from detkds.detectors.tensors import save_tensors
@@ -69,6 +70,7 @@ def share(pair: Pair, schedule: Schedule, recipe: Recipe, group: Group, *, subse
         return assist(pair, classes, schedule, recipe, master, source, group, out=out)
     contents = {name: content(value) for name, value in asdict(pair).items()}
     inputs = {"pair": contents, "classes": classes, "schedule": schedule, "recipe": recipe.digest, "subset": verify(subset).digest}
+    inputs |= plugins.identity()
     with Workplace("train", inputs, work) as place:
         return fit(pair, classes, schedule, recipe, master, source, task=_title(recipe), out=out, place=place, group=group)
 
