@@ -9,7 +9,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmcv.transforms import LoadImageFromFile
 from mmdet.registry import DATASETS, TRANSFORMS
 from mmengine.config import Config
@@ -20,6 +19,8 @@ from torch.utils.data import DataLoader, Dataset
 from detkds.data.coco import load
 from detkds.detectors.silence import silence
 from detkds.detectors.training import masks
+from detkds.detectors.training.mixing import MixingCocoDataset
+from detkds.detectors.training.order import Order
 from detkds.detectors.training.randomness import Purpose, derived_seed, preserved, seed_all
 from detkds.errors import ConfigError, DatasetError
 
@@ -89,39 +90,34 @@ class Samples(Dataset[Any]):
 
     def __init__(self, config: Config, source: Source, *, training: bool, seed: int = 0) -> None:
         self.truth = load(source.annotations, source.images)
-        self.seed = seed
+        self.seed, self._annotations = seed, source.annotations
         self.classes = class_names(self.truth)
         self.category_ids = tuple(int(category["id"]) for category in self.truth["categories"])
         init_default_scope("mmdet")
         with silence():
-            self._dataset = DATASETS.build(_dataset_config(config, source, self.truth, training))
-        if len(self._dataset) == 0:
+            self.dataset: Any = DATASETS.build(_dataset_config(config, source, self.truth, training))
+        if len(self.dataset) == 0:
             raise DatasetError(f"{source.annotations} must hold an image {'with a box ' if training else ''}to use, but holds none.")
-        self._upright = [info["height"] > info["width"] for info in _infos(self._dataset)]
+        self._order = Order.of(config) if training else Order()
+        self._upright = [info["height"] > info["width"] for info in map(self.dataset.get_data_info, range(len(self.dataset)))]
 
     def __len__(self) -> int:
-        return len(self._dataset)
+        return len(self.dataset)
 
     def __getitem__(self, key: tuple[int, int]) -> Any:
         epoch, index = key
         with preserved():
             seed_all(derived_seed(self.seed, Purpose.AUGMENTATION, epoch, index))
-            return self._dataset[index]
+            return self.dataset[index]
+
+    def prepared(self, pipeline: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """A pipeline that a hook of the config changes to during training, as this data set runs it."""
+        return [_cached(step) for step in masks.for_training(pipeline, self.truth, self._annotations)]
 
     def order(self, epoch: int, batch_size: int) -> list[list[tuple[int, int]]]:
-        """The keys of an epoch's batches: a permutation, with upright and lying images in batches of their own so that little is padded.
-
-        The last batches may be smaller.
-        """
-        generator = torch.Generator().manual_seed(derived_seed(self.seed, Purpose.ORDER, epoch))
-        batches: list[list[tuple[int, int]]] = []
-        open_batches: dict[bool, list[tuple[int, int]]] = {}
-        for index in torch.randperm(len(self), generator=generator).tolist():
-            batch = open_batches.setdefault(self._upright[index], [])
-            batch.append((epoch, index))
-            if len(batch) == batch_size:
-                batches.append(open_batches.pop(self._upright[index]))
-        return [*batches, *open_batches.values()]
+        """The keys of an epoch's batches, see `Order`."""
+        seed = derived_seed(self.seed, Purpose.ORDER, epoch)
+        return [[(epoch, index) for index in batch] for batch in self._order.batches(self._upright, batch_size, seed)]
 
     def training_batches(
         self,
@@ -151,13 +147,13 @@ def class_names(truth: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _dataset_config(config: Config, source: Source, truth: dict[str, Any], training: bool) -> dict[str, Any]:
-    """The config's own data set, read from `source` instead. Wrappers such as MultiImageMixDataset stay, repetition does not: an epoch is
-    one pass over the images."""
+    """The config's own data set, read from `source` instead. Wrappers such as MultiImageMixDataset stay, RepeatDataset does not: an epoch
+    is one pass over the images. A config that filters nothing gets the filter that mmdet's own configs have."""
     loader = "train_dataloader" if training else "test_dataloader"
     if not isinstance(config.get(loader), dict):
         raise ConfigError(f"the detector config must have a {loader} with a pipeline, but has none; add one as mmdet's configs do.")
     dataset: dict[str, Any] = copy.deepcopy(config[loader].dataset.to_dict())
-    while dataset["type"] in ("RepeatDataset", "ClassBalancedDataset"):
+    while dataset["type"] == "RepeatDataset":
         dataset = dataset["dataset"]
     leaf = dataset
     while "dataset" in leaf:
@@ -166,13 +162,14 @@ def _dataset_config(config: Config, source: Source, truth: dict[str, Any], train
     if not isinstance(leaf.get("pipeline"), list):
         raise ConfigError(f"the {loader} of the detector config must hold one data set with a pipeline, but holds a {leaf['type']}.")
     pipeline = masks.for_training(leaf["pipeline"], truth, source.annotations) if training else masks.for_testing(leaf["pipeline"])
+    kept = leaf.get("filter_cfg", {"filter_empty_gt": True, "min_size": 32}) if training else None
     leaf.clear()
     leaf.update(
-        type="CocoDataset",
+        type=MixingCocoDataset.__name__,
         ann_file=str(source.annotations.resolve()),
         data_prefix={"img": str(source.images.resolve())},
         metainfo={"classes": class_names(truth)},
-        filter_cfg={"filter_empty_gt": True, "min_size": 32} if training else None,
+        filter_cfg=kept,
         test_mode=not training,
         pipeline=[_cached(step) for step in pipeline],
         serialize_data=False,
@@ -180,22 +177,6 @@ def _dataset_config(config: Config, source: Source, truth: dict[str, Any], train
     return dataset
 
 
-def _infos(dataset: Any) -> Iterator[dict[str, Any]]:
-    """What the annotations say about each image; a wrapper keeps its inner data set's indices."""
-    while hasattr(dataset, "dataset"):
-        dataset = dataset.dataset
-    return (dataset.get_data_info(index) for index in range(len(dataset)))
-
-
 def _cached(step: dict[str, Any]) -> dict[str, Any]:
-    """The same step, or the image loader that keeps what it decoded.
-
-    Raises:
-        ConfigError: the step mixes in images from a store of those it saw before.
-    """
-    if "CachedM" in step["type"]:
-        raise ConfigError(
-            f"{step['type']} mixes in images that came earlier, so what a step sees would depend on its history; leave it out of the "
-            "train pipeline, or use Mosaic and MixUp inside a MultiImageMixDataset."
-        )
+    """The same step, or the image loader that keeps what it decoded."""
     return {**step, "type": "DecodedImages"} if step["type"] in ("LoadImageFromFile", "mmdet.LoadImageFromFile") else step
