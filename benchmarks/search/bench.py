@@ -15,8 +15,8 @@ from functools import cache
 from statistics import fmean, stdev
 
 from detkds.genome import Knowledge, Recipe
+from detkds.objective import Goal, Objective, Outcome
 from detkds.search.evolution import Evolution
-from detkds.search.objective import Goal, Objective, Outcome
 from detkds.search.repeated import Repeated
 from detkds.search.settings import SearchSettings
 from detkds.search.space import SearchSpace

@@ -28,7 +28,7 @@ from detkds.detectors.training.batches import Samples, Source
 from detkds.detectors.training.loop import TrainSettings
 from detkds.genome import Recipe
 from detkds.genome.presets import preset
-from detkds.search.objective import Goal
+from detkds.objective import Goal
 
 CONFIGS = Path(__file__).resolve().parents[2] / "examples" / "configs"
 BATCH = 4

@@ -7,9 +7,9 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 from mmengine.config import Config
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from detkds.detectors.device import resolve
 from detkds.detectors.distiller import DistilledDetector, supported
 from detkds.detectors.predict import Detection, predict
 from detkds.detectors.training.batches import Samples, Source
+from detkds.detectors.training.kept import Kept
 from detkds.detectors.training.loop import Training, TrainSettings, memory_limit
 from detkds.detectors.training.masks import measured_kind, require
 from detkds.detectors.training.randomness import Purpose, derived_seed, preserved, seed_all
@@ -28,35 +29,10 @@ from detkds.evaluation.coco import bounds, evaluate
 from detkds.genome import SLOTS, Genome, Knowledge, Recipe, canonical
 from detkds.losses.filter import Signature, reject_on_probe, signature
 from detkds.losses.views import Views
+from detkds.objective import Goal, Outcome
 
 CHECKS = 8
 """How often, at most, a validation asks whether it can stop; each time costs an evaluation."""
-
-
-class Goal(Protocol):
-    """When validation may stop early; detkds.search has the class."""
-
-    @property
-    def floor(self) -> float | None:
-        """A candidate that can no longer reach this AP need not be measured further."""
-
-
-@dataclass(frozen=True, slots=True)
-class Score:
-    """What one candidate reached.
-
-    Args:
-        score: search-val AP in [0, 1], of boxes or masks as `masks.measured_kind` says; where `partial`, the highest that was still
-            possible, which is below the goal's floor.
-        student_steps: optimizer steps it took.
-        partial: validation was stopped early.
-        details: AP50, AP75 and the last step's loss.
-    """
-
-    score: float
-    student_steps: int = 0
-    partial: bool = False
-    details: Mapping[str, float] = field(default_factory=dict)
 
 
 class ProxyObjective:
@@ -110,6 +86,11 @@ class ProxyObjective:
         self.identity: dict[str, Any] = {**(digests or {}), "proxy": settings.identity, "inherit": self.inherited is not None}
         self.identity |= {} if loss_filter else {"loss_filter": False}
 
+    @property
+    def kept(self) -> Kept:
+        """What of search-train is trained on."""
+        return self._samples.kept
+
     def unsupported(self, knowledge: Knowledge) -> str | None:
         """Why this pair cannot share a knowledge; None where it can."""
         return self._supported[knowledge]
@@ -144,7 +125,7 @@ class ProxyObjective:
         usable = found.size > 0 and all(map(math.isfinite, (found.size, found.loss, *found.direction)))
         return found if usable else None
 
-    def __call__(self, recipe: Recipe, goal: Goal) -> Score:
+    def __call__(self, recipe: Recipe, goal: Goal) -> Outcome:
         """Train and score one candidate; the same recipe and goal give the same score.
 
         Raises:
@@ -162,7 +143,7 @@ class ProxyObjective:
                 raise
             raise Rejected("raised", " ".join(f"{type(error).__name__}: {error}".split())[:300]) from error
 
-    def _measure(self, recipe: Recipe, floor: float | None) -> Score:
+    def _measure(self, recipe: Recipe, floor: float | None) -> Outcome:
         distiller = DistilledDetector(copy.deepcopy(self._student), self._teacher, recipe)
         if recipe.active and self.loss_filter:
             reject_on_probe(recipe, self._views)
@@ -172,7 +153,7 @@ class ProxyObjective:
         score = self._validate(distiller.student, floor)
         return replace(score, student_steps=steps, details={**score.details, "loss": last["loss"]})
 
-    def _validate(self, student: nn.Module, floor: float | None) -> Score:
+    def _validate(self, student: nn.Module, floor: float | None) -> Outcome:
         truth, total = self._val.truth, len(self._val)
         found: list[Detection] = []
         seen: list[int] = []
@@ -184,9 +165,9 @@ class ProxyObjective:
                 due = len(seen) + interval
                 highest = bounds(truth, found, seen, kind=self._kind).upper
                 if highest < floor:
-                    return Score(highest, partial=True)
+                    return Outcome(highest, partial=True)
         figures = evaluate(truth, found, kind=self._kind).figures
-        return Score(figures["AP"], details={name: figures[name] for name in ("AP50", "AP75")})
+        return Outcome(figures["AP"], details={name: figures[name] for name in ("AP50", "AP75")})
 
     @cached_property
     def _views(self) -> Views:

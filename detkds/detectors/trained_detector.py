@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,9 @@ from mmengine.config import Config
 from torch import nn
 
 from detkds.detectors.checkpoints import read_checkpoint
-from detkds.detectors.configs.classes import named_classes
+from detkds.detectors.configs.classes import label_order
 from detkds.detectors.configs.config import adapt
 from detkds.detectors.training.train import load_detector
-from detkds.errors import ConfigError
-
-FEW = 5  # names that a message gives
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,24 +36,8 @@ def trained_detector(config: Config, checkpoint: Path, truth: Mapping[str, Any])
         ArtifactError: the checkpoint is damaged or does not fit the config.
     """
     ids = {str(category["name"]): int(category["id"]) for category in truth["categories"]}
-    names = read_checkpoint(checkpoint).classes or named_classes(config)
-    if names is not None:
-        _require_same(checkpoint, names, tuple(ids))
-    adapted = adapt(config, names or tuple(ids), pretrained_backbone=True).config
+    stored = read_checkpoint(checkpoint).classes
+    names = label_order(f"checkpoint {checkpoint}", stored, config, tuple(ids), "the annotation file")
+    adapted = adapt(config, names, pretrained_backbone=True).config
     detector = load_detector(adapted, checkpoint, what="checkpoint")
-    return TrainedDetector(detector, adapted, tuple(ids[name] for name in names or ids))
-
-
-def _require_same(checkpoint: Path, own: Sequence[str], wanted: Sequence[str]) -> None:
-    if sorted(own) == sorted(wanted):
-        return
-    unknown, missing = ([name for name in some if name not in others] for some, others in ((own, wanted), (wanted, own)))
-    parts = [f"{what} {_few(names)}" for what, names in (("it alone knows", unknown), ("the file alone has", missing)) if names]
-    raise ConfigError(
-        f"the classes of {checkpoint} and of the annotation file must agree, but they are {len(own)} and {len(wanted)}"
-        f"{''.join(f'; {part}' for part in parts)}; give annotations in the detector's own classes."
-    )
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:FEW]) + (f" and {len(names) - FEW} more" if len(names) > FEW else "")
+    return TrainedDetector(detector, adapted, tuple(ids[name] for name in names))

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from detkds.errors import Rejected
 from detkds.genome import Genome, Knowledge, Recipe
+from detkds.objective import Goal, Outcome
 from detkds.pipeline.evolve import candidates, designer
 from detkds.pipeline.proxy import Proxy
 from detkds.pipeline.settings import SearchPlan, WeightsPlan
-from detkds.pipeline.studies import TIMINGS, Finished, conduct
+from detkds.pipeline.studies import conduct
 from detkds.pipeline.task import WEIGHTS, Task
 from detkds.pipeline.weights import POOL_RATIO, TOP_K
 from detkds.pipeline.weights import candidates as weight_candidates
 from detkds.search.budget import Budgeted
 from detkds.search.designer import Designer
 from detkds.search.joint import JointEvolution
-from detkds.search.objective import Goal, Outcome
 from detkds.search.sampling import Sampling
 from detkds.search.settings import SearchSettings
 from detkds.search.space import SearchSpace
+from detkds.search.study import Study
 from detkds.search.trial import Trial, best_of
 from detkds.search.weights import WeightSearch
 
@@ -81,7 +81,7 @@ class Remembering(Proxy):
 class Searched:
     """A finished search: its studies in their order, that over the weights last."""
 
-    studies: tuple[Finished, ...]
+    studies: tuple[Study, ...]
 
     @property
     def recipe(self) -> Recipe:
@@ -114,17 +114,9 @@ class Searched:
             "candidates": len(trials),
             "rejected": sum(trial.score is None for trial in trials),
             "student_steps": sum(trial.student_steps for trial in trials),
-            "seconds": round(sum(seconds(study) for study in self.studies), 1),
+            "seconds": round(sum(study.total_seconds for study in self.studies), 1),
             "curve": [list(point) for point in self.curve()],
         }
-
-
-def seconds(study: Finished) -> float:
-    """What the candidates of a study took, as far as that was written down."""
-    path = study.journal / TIMINGS if study.journal else None
-    lines = path.read_text().splitlines() if path and path.exists() else []
-    took = {int(entry["number"]): float(entry["seconds"]) for entry in map(json.loads, lines)}
-    return sum(took.get(trial.number, 0.0) for trial in study.trials)
 
 
 @dataclass(frozen=True)
@@ -154,7 +146,7 @@ class VariantSearch:
         singles = [self.single(knowledge, plan, proxy, single) for knowledge in self.knowledges]
         return Searched((*singles, *self.weigh([study.trials for study in singles], proxy, last)))
 
-    def single(self, knowledge: Knowledge, plan: SearchPlan, proxy: Proxy, budget: int = 0) -> Finished:
+    def single(self, knowledge: Knowledge, plan: SearchPlan, proxy: Proxy, budget: int = 0) -> Study:
         """The study of one knowledge; a budget of 0 is none."""
         asking: Designer = designer(knowledge, plan, self.seed)
         return self._conduct(
@@ -167,7 +159,7 @@ class VariantSearch:
             expected=candidates(self.plan if budget else plan),
         )
 
-    def weigh(self, singles: Sequence[Sequence[Trial]], proxy: Proxy, budget: int = 0) -> list[Finished]:
+    def weigh(self, singles: Sequence[Sequence[Trial]], proxy: Proxy, budget: int = 0) -> list[Study]:
         """The study of the weights of each study's best loss; none where no study has any."""
         losses = [best_of(trial for trial in trials if trial.recipe.active) for trials in singles]
         genomes: list[Genome] = [trial.recipe.genomes[0] for trial in losses if trial]
@@ -184,7 +176,7 @@ class VariantSearch:
             )
         ]
 
-    def sample(self, genomes: int, proxy: Proxy) -> Finished:
+    def sample(self, genomes: int, proxy: Proxy) -> Study:
         """Random genomes until so many have a score (Figure 5)."""
         asking = Sampling(self._space, self.knowledges, genomes, self.seed)
         return self._conduct("sampling genomes", "sampling", asking, proxy, {"genomes": genomes}, expected=1 + genomes)
@@ -193,7 +185,7 @@ class VariantSearch:
     def _space(self) -> SearchSpace:
         return SearchSpace.preset(self.plan.space, self.plan.semantics)
 
-    def _joint(self, variant: Variant, proxy: Proxy, budget: int) -> Finished:
+    def _joint(self, variant: Variant, proxy: Proxy, budget: int) -> Study:
         plan = replace(self.plan, iterations=SLACK * len(self.knowledges) * (self.plan.iterations + self.plan.population))
         settings = SearchSettings(plan.population, plan.iterations, plan.sample_ratio, plan.top_k)
         asking = JointEvolution(self._space, self.knowledges, settings, self.seed)
@@ -211,9 +203,9 @@ class VariantSearch:
         known: Mapping[str, Trial] | None = None,
         *,
         expected: int,
-    ) -> Finished:
+    ) -> Study:
         """Conduct a study; `expected` is how many candidates it has, where none of a budget's is rejected."""
         answered = sorted(known or ())
         settings = {"variant_search": asdict(self), "study": name, "budget": budget, **how, "known": answered, **proxy.identity}
         task = Task(name, expected, tuple(map(str, self.knowledges)))
-        return conduct(title, task, Budgeted(asking, budget) if budget else asking, proxy, settings, known=known)
+        return conduct(title, task, Budgeted(asking, budget) if budget else asking, proxy, settings, known=known).study

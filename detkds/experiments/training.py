@@ -85,7 +85,8 @@ def train_and_evaluate(context: TrainingContext, training: Training, show: Calla
 
 def unsupported(context: TrainingContext) -> dict[Knowledge, str]:
     """Knowledges that the pair cannot share, and why."""
-    pair, classes = context.pair, train.classes_of(_test(context))
+    pair = context.pair
+    classes = pairs.classes_of_pair(pair, train.classes_of(_test(context)))
     student = build_detector(pairs.student(pair, classes)[0], seed=0)
     teacher = build_detector(pairs.detector_config(pair.teacher_config, classes, pretrained=True), seed=0)
     return {knowledge: reason for knowledge, reason in supported(student, teacher).items() if reason}
@@ -96,7 +97,7 @@ def evaluate_teacher(context: TrainingContext, out: Path) -> None:
     if (out / MANIFEST).exists():
         return
     pair, source = context.pair, _test(context)
-    classes = train.classes_of(source)
+    classes = pairs.classes_of_pair(Pair(pair.teacher_config, pair.teacher_checkpoint, ""), train.classes_of(source))
     detector = pairs.teacher(pair.teacher_config, pair.teacher_checkpoint, classes)
     config = pairs.detector_config(pair.teacher_config, classes, pretrained=True)
     _publish(detector, Samples(config, source, training=False), context, out)

@@ -109,6 +109,7 @@ def _teacher(config: RunConfig, home: Path, trust: bool, console: Console) -> st
     from detkds.pipeline import run as launch
     from detkds.pipeline.data_set import data_set
     from detkds.pipeline.evaluate import detections_of
+    from detkds.pipeline.settings import Pair
     from detkds.pipeline.train import classes_of
 
     if not config.teacher.checkpoint:
@@ -118,7 +119,8 @@ def _teacher(config: RunConfig, home: Path, trust: bool, console: Console) -> st
         place, test = data_set(config.data.root), config.data.test
         few, names = _first_images(place.annotations(test.annotations), home / "doctor.json")
         source = Source(few, place.images(test.images, names))
-        address, classes = launch.config_address(config.teacher, home, trust), classes_of(source)
+        address = launch.config_address(config.teacher, home, trust)
+        classes = pairs.classes_of_pair(Pair(address, config.teacher.checkpoint, ""), classes_of(source))
         detector = pairs.teacher(address, config.teacher.checkpoint, classes)
         samples = Samples(pairs.detector_config(address, classes, pretrained=True), source, training=False)
         ap = evaluate(few, detections_of(detector, samples, 1)).figures["AP"]

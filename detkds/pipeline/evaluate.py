@@ -19,7 +19,7 @@ from detkds.pipeline import pair as pairs
 from detkds.pipeline.measure import Progress, measure
 from detkds.pipeline.measurement import KIND, Measurement, conclude, read, write
 from detkds.pipeline.progress import report_errors, say
-from detkds.pipeline.settings import Result
+from detkds.pipeline.settings import Pair, Result
 from detkds.pipeline.subset import part
 from detkds.pipeline.train import CHECKPOINT, CONFIG, classes_of
 from detkds.pipeline.train import KIND as MODEL
@@ -65,8 +65,8 @@ def detections_of(detector: nn.Module, samples: Samples, batch_size: int) -> lis
 
 
 def _detector(name: str, config: str, checkpoint: str, students: Mapping[str, Path], source: Source) -> tuple[nn.Module, Any]:
-    classes = classes_of(source)
     if name == TEACHER:
+        classes = pairs.classes_of_pair(Pair(config, checkpoint, ""), classes_of(source))
         return pairs.teacher(config, checkpoint, classes), pairs.detector_config(config, classes, pretrained=True)
     verify(students[name], MODEL)
     own = read_config(str(students[name] / CONFIG))

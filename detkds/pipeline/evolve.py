@@ -5,29 +5,19 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from detkds.errors import ConfigError
 from detkds.genome import Genome, Knowledge, Recipe
 from detkds.genome.presets import preset
 from detkds.pipeline.progress import report_errors, say
 from detkds.pipeline.proxy import Proxy
 from detkds.pipeline.settings import Pair, Result, Schedule, SearchPlan
-from detkds.pipeline.studies import Finished, conduct, left_out, publish
+from detkds.pipeline.studies import Conducted, conduct, left_out, publish
 from detkds.pipeline.task import Task
 from detkds.pipeline.workers import hired
-from detkds.search.baselines import RandomSearch
+from detkds.search.algorithms import single_search
 from detkds.search.designer import SingleSearch
-from detkds.search.evolution import Evolution
-from detkds.search.mcts import MonteCarloTreeSearch
 from detkds.search.settings import SearchSettings
 from detkds.search.space import SearchSpace
-from detkds.search.tpe import TreeParzenSearch
-
-ALGORITHMS: dict[str, type[SingleSearch]] = {
-    "evolution": Evolution,
-    "random": RandomSearch,
-    "mcts": MonteCarloTreeSearch,
-    "tpe": TreeParzenSearch,
-}
+from detkds.search.study import Study
 
 
 @report_errors
@@ -55,7 +45,7 @@ def run(
     wanted = Knowledge(knowledge)
     title = f"evolve {wanted}"
     if wanted not in searched.split(","):
-        return publish(Finished(title, str(wanted), (), reason="not searched in this run"), out)
+        return publish(Conducted(Study(name=str(wanted), reason="not searched in this run")), out)
     build = partial(Proxy, pair, schedule, subset, early_stop=plan.early_stop, repeats=plan.repeats, work=work)
     proxy = build()
     settings = {"knowledge": wanted, "plan": plan, **proxy.identity}
@@ -63,6 +53,7 @@ def run(
     if reason := proxy.unsupported(wanted):
         say(title, f"left out: {reason}")
         return publish(left_out(title, task, reason, settings, work), out)
+    say(title, f"search-train: {proxy.kept}")
     searcher = designer(wanted, plan, schedule.seed)
     with hired(workers, build) as crew:
         finished = conduct(title, task, searcher, proxy, settings, work=work, workers=crew)
@@ -80,11 +71,9 @@ def designer(knowledge: Knowledge, plan: SearchPlan, seed: int) -> SingleSearch:
     Raises:
         ConfigError: no such algorithm or space.
     """
-    if plan.algorithm not in ALGORITHMS:
-        raise ConfigError(f"unknown search algorithm {plan.algorithm!r}: choose from {', '.join(ALGORITHMS)}.")
     settings = SearchSettings(plan.population, plan.iterations, plan.sample_ratio, plan.top_k)
     space = SearchSpace.preset(plan.space, plan.semantics)
-    return ALGORITHMS[plan.algorithm](space, knowledge, settings, seed, warm_start(plan, knowledge)[: plan.population])
+    return single_search(plan.algorithm, space, knowledge, settings, seed, warm_start(plan, knowledge)[: plan.population])
 
 
 def warm_start(plan: SearchPlan, knowledge: Knowledge) -> list[Genome]:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from detkds.detectors.checkpoints import load_weights, read_checkpoint
+from detkds.detectors.configs.classes import label_order, named_classes
 from detkds.detectors.configs.config import adapt
 from detkds.detectors.configs.data_config import SUFFIXES, read_config
+from detkds.detectors.configs.pixels import colours
 from detkds.detectors.training.loop import TrainSettings
 from detkds.detectors.training.train import Start, load_detector
 from detkds.errors import ConfigError
@@ -25,22 +27,65 @@ DEFAULT_BATCH_SIZE = 2
 
 def detector_config(address: str, classes: Iterable[str], *, pretrained: bool) -> Config:
     """The config that `address` names, adapted to the classes."""
-    path = local(address) if address.endswith(SUFFIXES) else None
-    return adapt(read_config(address, path), tuple(classes), pretrained_backbone=pretrained).config
+    return adapt(_given_config(address), tuple(classes), pretrained_backbone=pretrained).config
+
+
+def _given_config(address: str) -> Config:
+    """The config as it was written."""
+    return read_config(address, local(address) if address.endswith(SUFFIXES) else None)
+
+
+def classes_of_pair(pair: Pair, data: Iterable[str]) -> tuple[str, ...]:
+    """The classes of a run in label order: that of the teacher's weights, else of the student's, else of the data.
+
+    Args:
+        pair: either detector may have no weights.
+        data: class names of the data set, in its order.
+
+    Raises:
+        ConfigError: weights name other classes, the two name them in different orders, or the two decode images differently.
+    """
+    listed = tuple(data)
+    if pair.teacher_config and pair.student_config:
+        _require_same_colours(pair)
+    teacher = _named("teacher", pair.teacher_config, pair.teacher_checkpoint, listed)
+    student = _named("student", pair.student_config, pair.student_checkpoint, listed)
+    if teacher and student and teacher != student:
+        raise ConfigError(
+            f"the teacher checkpoint {pair.teacher_checkpoint} and the student checkpoint {pair.student_checkpoint} list the same classes "
+            f"in different orders, {', '.join(teacher[:3])} … and {', '.join(student[:3])} …; start the student without its checkpoint, "
+            "or from one of the teacher's order."
+        )
+    return teacher or student or listed
+
+
+def _require_same_colours(pair: Pair) -> None:
+    ours, theirs = (colours(_given_config(address)) for address in (pair.student_config, pair.teacher_config))
+    if ours != theirs:
+        raise ConfigError(
+            f"the student decodes images as {ours}, the teacher as {theirs}, and the teacher is shown the student's; "
+            "give a pair that decodes alike (color_type of LoadImageFromFile)."
+        )
+
+
+def _named(role: str, config: str, checkpoint: str, data: tuple[str, ...]) -> tuple[str, ...] | None:
+    """The label order of a whole detector's weights; None where there are none, or where nothing names their classes."""
+    if not config or not checkpoint:
+        return None
+    path = local(checkpoint)
+    if not _is_whole(path):
+        return None
+    stored, given = read_checkpoint(path).classes, _given_config(config)
+    if not stored and not named_classes(given):
+        return None
+    return label_order(f"the {role} checkpoint {checkpoint}", stored, given, data, "the data set")
 
 
 def teacher(config: str, checkpoint: str, classes: Iterable[str]) -> nn.Module:
-    """The teacher with its weights, in evaluation mode."""
+    """The teacher with its weights, in evaluation mode; `classes` in its own label order, see `classes_of_pair`."""
     if not checkpoint:
         raise ConfigError(f"the teacher {config} needs a checkpoint, got none; name a file or an s3:// address.")
-    path, wanted = local(checkpoint), tuple(classes)
-    stored = read_checkpoint(path).classes
-    if stored is not None and len(stored) == len(wanted) and stored != wanted:
-        raise ConfigError(
-            f"the teacher checkpoint {checkpoint} tells {', '.join(stored[:5])} … apart, the data set {', '.join(wanted[:5])} …; "
-            "order the categories alike, or give a teacher of these classes."
-        )
-    return load_detector(detector_config(config, wanted, pretrained=True), path)
+    return load_detector(detector_config(config, classes, pretrained=True), local(checkpoint))
 
 
 def student(pair: Pair, classes: Iterable[str]) -> tuple[Config, Start]:
@@ -54,8 +99,12 @@ def student(pair: Pair, classes: Iterable[str]) -> tuple[Config, Start]:
 
 def start_from(path: Path, inherit: bool) -> Start:
     """Start from a file of weights: those of a whole detector, or of a backbone alone."""
-    whole = any(name.startswith("backbone.") for name in load_weights(path))
-    return Start(inherit, checkpoint=path) if whole else Start(inherit, backbone=path)
+    return Start(inherit, checkpoint=path) if _is_whole(path) else Start(inherit, backbone=path)
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether weights are those of a whole detector, not of a backbone alone."""
+    return any(name.startswith("backbone.") for name in load_weights(path))
 
 
 def settings(schedule: Schedule, config: Config) -> TrainSettings:

@@ -10,14 +10,15 @@ from typing import Any
 
 from detkds.detectors.objective import ProxyObjective
 from detkds.detectors.training.batches import Source
+from detkds.detectors.training.kept import Kept
 from detkds.errors import ArtifactError
 from detkds.genome import Knowledge, Recipe
+from detkds.objective import Goal, Outcome
 from detkds.pipeline import pair as pairs
 from detkds.pipeline.settings import Pair, Schedule
 from detkds.pipeline.subset import part
 from detkds.pipeline.train import classes_of
 from detkds.pipeline.workplace import Workplace, digest, local
-from detkds.search.objective import Goal, Outcome
 from detkds.search.repeated import Repeated
 from detkds.storage.artifacts import verify, write_atomic
 from detkds.storage.manifest import file_sha256
@@ -52,7 +53,7 @@ class Proxy:
         self._work, self._early_stop = work, early_stop
         train, val = (part(subset, name) for name in ("search_train", "search_val"))
         source = Source(train.annotations, train.images)
-        classes = classes_of(source)
+        classes = pairs.classes_of_pair(pair, classes_of(source))
         config, start = pairs.student(pair, classes)
         teacher = pairs.teacher(pair.teacher_config, pair.teacher_checkpoint, classes)
         digests = {
@@ -65,12 +66,17 @@ class Proxy:
         settings = [pairs.settings(replace(schedule, seed=seed), config) for seed in seeds]
         objectives = [build(settings=one, early_stop=early_stop, loss_filter=loss_filter) for one in settings]
         self._objective = objectives[0]
-        self._repeated = Repeated([partial(_scored, objective) for objective in objectives])
+        self._repeated = Repeated(objectives)
 
     @property
     def identity(self) -> dict[str, Any]:
         """What makes a trial this trial, beside the recipe."""
         return self._objective.identity
+
+    @property
+    def kept(self) -> Kept:
+        """What of search-train a candidate is trained on."""
+        return self._objective.kept
 
     def unsupported(self, knowledge: Knowledge) -> str | None:
         """Why this pair cannot share a knowledge; None where it can."""
@@ -102,11 +108,6 @@ class Proxy:
         write_atomic(known, json.dumps({**stored, "sha256": digest(stored)}) + "\n")
         place.put(OUTCOME)
         return outcome
-
-
-def _scored(objective: ProxyObjective, recipe: Recipe, goal: Goal) -> Outcome:
-    score = objective(recipe, goal)
-    return Outcome(score.score, score.student_steps, score.partial, score.details)
 
 
 def _read(path: Path) -> Outcome:

@@ -23,6 +23,7 @@ from detkds.report.page import render
 from detkds.report.results import results as as_results
 from detkds.report.study import Study, TrialPoint
 from detkds.search.history import History
+from detkds.search.journal import timings
 from detkds.storage.artifacts import publishing, verify
 from detkds.storage.manifest import MANIFEST
 
@@ -143,7 +144,7 @@ def _studies(artifacts: Sequence[Path]) -> tuple[tuple[Study, ...], list[History
         if history is not None:
             plan = history.settings.get("plan") or {}
             name, algorithm = summary["name"], str(plan.get("algorithm", "evolution"))
-            found.append(Study(name, _points(history, _timings(artifact)), algorithm))
+            found.append(Study(name, _points(history, timings(artifact / TIMINGS)), algorithm))
             histories.append(history)
             costs.append(StageCost(_stage(name, algorithm), seconds, summary["student_steps"]))
     return tuple(found), histories, costs
@@ -158,10 +159,3 @@ def _points(history: History, seconds: Mapping[int, float]) -> tuple[TrialPoint,
         TrialPoint(number, str(trial.recipe), trial.score, str(trial.state), trial.reason, seconds.get(number), trial.partial)
         for number, trial in history.trials.items()
     )
-
-
-def _timings(artifact: Path) -> dict[int, float]:
-    path = artifact / TIMINGS
-    lines = path.read_text().splitlines() if path.exists() else []
-    entries = [json.loads(line) for line in lines]
-    return {int(entry["number"]): float(entry["seconds"]) for entry in entries}

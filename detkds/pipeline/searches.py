@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from detkds.errors import ArtifactError
 from detkds.genome import Knowledge
 from detkds.pipeline.task import FILE, JOURNAL, TIMINGS, WEIGHTS, Task, run_name
 from detkds.search.history import History, Started
-from detkds.search.trial import Trial, TrialState, best_of
+from detkds.search.journal import timings
+from detkds.search.study import Study
+from detkds.search.trial import Trial
 from detkds.storage.store import Store, StoredObject
 
 SUMMARY = "study.json"
@@ -39,10 +40,15 @@ class StudyView:
     seconds: Mapping[int, float] = field(default_factory=dict)
     changed: float = 0.0
 
+    @cached_property
+    def study(self) -> Study:
+        """Its finished trials."""
+        return Study(tuple(self.history.trials.values()), self.task.name, self.seconds, self.task.reason)
+
     @property
     def trials(self) -> tuple[Trial, ...]:
-        """The finished ones by number."""
-        return tuple(self.history.trials.values())
+        """The finished trials by number."""
+        return self.study.trials
 
     @property
     def running(self) -> Started | None:
@@ -56,25 +62,9 @@ class StudyView:
         return len(self.trials) if self.task.finished else max(self.task.expected, len(self.trials))
 
     @property
-    def best(self) -> Trial | None:
-        """The best of all candidates, no distillation included."""
-        return best_of(self.trials)
-
-    @property
-    def baseline(self) -> float | None:
-        """The score of candidate 0, no distillation."""
-        return self.trials[0].score if self.trials else None
-
-    @property
-    def rejected(self) -> dict[str, int]:
-        """Rejected candidates by kind of reason, the most frequent first."""
-        kinds = Counter((trial.reason or "").partition(":")[0] for trial in self.trials if trial.state is TrialState.REJECTED)
-        return dict(kinds.most_common())
-
-    @property
     def pace_s(self) -> float | None:
         """Seconds a candidate, over all that are finished; None before the first."""
-        spent = sum(self.seconds.get(trial.number, 0.0) for trial in self.trials)
+        spent = self.study.total_seconds
         return spent / len(self.trials) if spent else None
 
     @property
@@ -124,7 +114,7 @@ class Searches:
             task = Task.loads(self._store.get_bytes(files[FILE].key), self._store.uri(files[FILE].key))
         else:
             task = Task(_name(history), len(history.trials), finished=SUMMARY in files)
-        seconds = _seconds(self._store.get_bytes(files[TIMINGS].key)) if TIMINGS in files else {}
+        seconds = timings(self._store.get_bytes(files[TIMINGS].key)) if TIMINGS in files else {}
         return StudyView(self._store.uri(folder), task, history, seconds, max(entry.modified for entry in files.values()))
 
     def _history(self, journal: StoredObject) -> History:
@@ -167,14 +157,3 @@ def _of_run(views: Sequence[StudyView], run: str, place: str) -> list[StudyView]
 def _name(history: History) -> str:
     """The knowledge, or "weights", of a study without a recorded name."""
     return str(history.settings.get("knowledge", WEIGHTS))
-
-
-def _seconds(data: bytes) -> dict[int, float]:
-    seconds = {}
-    for line in data.split(b"\n"):
-        try:
-            entry = json.loads(line)
-            seconds[int(entry["number"])] = float(entry["seconds"])
-        except (ValueError, LookupError, TypeError):
-            continue  # best effort, as they were written: the last line may be half there
-    return seconds

@@ -18,11 +18,11 @@ from detkds.pipeline.settings import Result
 from detkds.pipeline.task import FILE, Task
 from detkds.pipeline.task import JOURNAL as JOURNAL
 from detkds.pipeline.task import TIMINGS as TIMINGS
-from detkds.pipeline.workplace import Workplace, plain
+from detkds.pipeline.workplace import Workplace, patiently, plain
 from detkds.search.designer import Designer
 from detkds.search.history import History
 from detkds.search.journal import Journal
-from detkds.search.study import StudyResult
+from detkds.search.study import Study
 from detkds.search.study import run as run_study
 from detkds.search.trial import Trial, TrialState
 from detkds.storage.artifacts import publishing, verify, write_atomic
@@ -36,35 +36,18 @@ SUMMARY, RECIPE = "study.json", "recipe.json"
 
 
 @dataclass(frozen=True)
-class Finished:
-    """A finished study.
+class Conducted:
+    """A study that ended in this process, and where its files are.
 
     Args:
-        task: its name in progress lines.
-        name: the knowledge, or "weights".
-        trials: all of them; none where the knowledge was left out.
-        journal: the folder of the journal; None where there is none.
-        reason: why it was left out.
-        seconds: wall-clock time of the last process that worked on it.
+        study: its trials; none where the knowledge was left out.
+        journal: the folder of the journal and the timings; None where there is none.
+        seconds: wall-clock time of this process on it.
     """
 
-    task: str
-    name: str
-    trials: tuple[Trial, ...]
+    study: Study
     journal: Path | None = None
-    reason: str = ""
     seconds: float = 0.0
-
-    @property
-    def baseline(self) -> float | None:
-        """The score of candidate 0, no distillation."""
-        return self.trials[0].score if self.trials else None
-
-    @property
-    def best(self) -> Trial | None:
-        """The best candidate with a loss; None where none has a score."""
-        scored = [trial for trial in self.trials if trial.score is not None and trial.recipe.active]
-        return max(scored, key=lambda trial: (trial.score or 0.0, -trial.number), default=None)
 
 
 def conduct(
@@ -77,7 +60,7 @@ def conduct(
     known: Mapping[str, Trial] | None = None,
     work: str = "",
     workers: Workers | None = None,
-) -> Finished:
+) -> Conducted:
     """Run a study to its end from wherever its journal stands, one progress line a trial.
 
     Args:
@@ -89,7 +72,7 @@ def conduct(
         workers: measure instead of `proxy`, several candidates at a time, which changes nothing in the journal.
 
     Raises:
-        StudyHeldError: another process conducts this study.
+        StudyHeldError: another process took this study over, because this one was silent for too long.
         DetKDSError: see `search.run`.
     """
     written = plain(settings)
@@ -104,7 +87,7 @@ def conduct(
             place.put(JOURNAL, TIMINGS)
             narrate(trial)
 
-        with Journal(journal_file, written) as journal:
+        with patiently(lambda: Journal(journal_file, written), title) as journal:
             result = run_study(
                 designer,
                 workers or proxy,
@@ -116,13 +99,13 @@ def conduct(
             )
         tell(place, replace(task, finished=True))
     _say_counts(title, result)
-    return Finished(title, task.name, result.trials, place.folder, seconds=round(time.monotonic() - began, 1))
+    return Conducted(replace(result, name=task.name), place.folder, round(time.monotonic() - began, 1))
 
 
-def left_out(title: str, task: Task, reason: str, settings: Mapping[str, Any], work: str) -> Finished:
+def left_out(title: str, task: Task, reason: str, settings: Mapping[str, Any], work: str) -> Conducted:
     """A study that is not run, and why; watchers can read it."""
     tell(Workplace(title.replace(" ", "-"), plain(settings), work), replace(task, finished=True, reason=reason))
-    return Finished(title, task.name, (), reason=reason)
+    return Conducted(Study(name=task.name, reason=reason))
 
 
 def tell(place: Workplace, task: Task) -> Task:
@@ -138,29 +121,30 @@ def tell(place: Workplace, task: Task) -> Task:
     return task
 
 
-def publish(finished: Finished, out: Path, recipe: Recipe | None = None) -> Result:
+def publish(conducted: Conducted, out: Path, recipe: Recipe | None = None) -> Result:
     """Publish a study: journal, timings, its best recipe (or the one given) and a summary."""
-    best = finished.best
+    study, journal = conducted.study, conducted.journal
+    best = study.best_distilled
     found = recipe if recipe is not None else (best.recipe if best else Recipe())
     summary: dict[str, Any] = {
-        "name": finished.name,
-        "reason": finished.reason,
-        "candidates": len(finished.trials),
-        "rejected": sum(trial.state is TrialState.REJECTED for trial in finished.trials),
-        "student_steps": sum(trial.student_steps for trial in finished.trials),
-        "no_distillation_AP": finished.baseline,
+        "name": study.name,
+        "reason": study.reason,
+        "candidates": len(study.trials),
+        "rejected": sum(study.rejected.values()),
+        "student_steps": study.counts.student_steps,
+        "no_distillation_AP": study.baseline,
         "best_AP": best.score if best else None,
         "recipe": str(found),
     }
-    with publishing(out, kind=KIND, meta={"seconds": finished.seconds}) as folder:
+    with publishing(out, kind=KIND, meta={"seconds": conducted.seconds}) as folder:
         (folder / SUMMARY).write_text(json.dumps(summary, indent=1))
         (folder / RECIPE).write_text(found.dumps())
         for name in (JOURNAL, TIMINGS):
-            if finished.journal and (finished.journal / name).exists():
-                shutil.copy(finished.journal / name, folder / name)
+            if journal and (journal / name).exists():
+                shutil.copy(journal / name, folder / name)
     numbers = ("candidates", "rejected", "student_steps", "no_distillation_AP", "best_AP")
     metrics = {name: float(summary[name]) for name in numbers if summary[name] is not None}
-    return Result({"recipe": str(found), "study": finished.name}, metrics, markdown(finished, str(found)))
+    return Result({"recipe": str(found), "study": study.name}, metrics, markdown(study, str(found)))
 
 
 def read(artifact: Path) -> tuple[dict[str, Any], History | None, float]:
@@ -175,13 +159,13 @@ def read(artifact: Path) -> tuple[dict[str, Any], History | None, float]:
     return summary, History.read(journal) if journal.exists() else None, float(meta["seconds"])
 
 
-def markdown(finished: Finished, recipe: str) -> str:
+def markdown(study: Study, recipe: str) -> str:
     """The study as the UI's Markdown view shows it."""
-    if finished.reason:
-        return f"**{finished.name}** was left out: {finished.reason}\n"
-    rows = [f"| {trial.number} | `{_short(trial.recipe)}` | {_outcome(trial)} |" for trial in finished.trials]
+    if study.reason:
+        return f"**{study.name}** was left out: {study.reason}\n"
+    rows = [f"| {trial.number} | `{_short(trial.recipe)}` | {_outcome(trial)} |" for trial in study.trials]
     return "\n".join(
-        [f"**{finished.name}**", "", f"```\n{recipe}\n```", "", "| no. | candidate | search-val AP |", "|---:|---|---|", *rows, ""]
+        [f"**{study.name}**", "", f"```\n{recipe}\n```", "", "| no. | candidate | search-val AP |", "|---:|---|---|", *rows, ""]
     )
 
 
@@ -212,8 +196,8 @@ def _narrator(task: str, expected: int, began: float) -> Callable[[Trial], None]
     return narrate
 
 
-def _say_counts(task: str, result: StudyResult) -> None:
-    counts = result.counts
+def _say_counts(task: str, study: Study) -> None:
+    counts = study.counts
     rejected = ", ".join(f"{number} {kind}" for kind, number in counts.rejected.items()) or "none"
     say(
         task,

@@ -132,9 +132,10 @@ def _parts(drawn: Split) -> dict[str, dict[str, Any]]:
 
 
 def _require_same_classes(source: Source, train: Mapping[str, Any], test: Mapping[str, Any]) -> None:
-    classes = [[category["name"] for category in data["categories"]] for data in (train, test)]
-    if classes[0] != classes[1]:
+    """The order does not matter: detectors find theirs by name."""
+    names = [{category["name"] for category in data["categories"]} for data in (train, test)]
+    if apart := ", ".join(sorted(names[0] ^ names[1])):
         raise DatasetError(
-            f"{source.train_annotations} and {source.test_annotations} must list the same classes in the same order, "
-            f"got {classes[0]} and {classes[1]}."
+            f"{source.train_annotations} and {source.test_annotations} must list the same classes, but {apart} "
+            "are in one of them only; write the same categories into both."
         )

@@ -53,9 +53,10 @@ def run(
         show(f"[teacher] trained before: {out / CHECKPOINT}")
     else:
         source = Source(path, place.images(images, (image["file_name"] for image in load(path)["images"])))
-        config, _ = pairs.student(pair, classes_of(source))
+        classes = pairs.classes_of_pair(pair, classes_of(source))
+        config, _ = pairs.student(pair, classes)
         count = sharing("teacher", pairs.settings(schedule, config).batch_size, processes)
-        task = partial(_share, pair, schedule, source, inputs=inputs, out=out, log=home / "logs" / "teacher.log")
+        task = partial(_share, pair, classes, schedule, source, inputs=inputs, out=out, log=home / "logs" / "teacher.log")
         _ = task(Group(), show=show) if count == 1 else run_in_processes(count, task)
     return out / CHECKPOINT
 
@@ -66,6 +67,7 @@ def _print(line: str) -> None:
 
 def _share(
     pair: Pair,
+    classes: tuple[str, ...],
     schedule: Schedule,
     source: Source,
     group: Group,
@@ -78,6 +80,6 @@ def _share(
     """One process's share of the training; the first process of the group publishes."""
     with Transcript(log, show):
         if group.rank:
-            assist(pair, schedule, Recipe(), None, source, group, out=out)
+            assist(pair, classes, schedule, Recipe(), None, source, group, out=out)
         else:
-            fit(pair, schedule, Recipe(), None, source, task="teacher", out=out, place=Workplace("teacher", inputs), group=group)
+            fit(pair, classes, schedule, Recipe(), None, source, task="teacher", out=out, place=Workplace("teacher", inputs), group=group)

@@ -19,6 +19,7 @@ from detkds.detectors.tensors import save_tensors
 from detkds.detectors.training import parallel
 from detkds.detectors.training import train as training
 from detkds.detectors.training.batches import Source
+from detkds.detectors.training.kept import Kept
 from detkds.detectors.training.local_processes import run_in_processes
 from detkds.detectors.training.parallel import Group
 from detkds.errors import ArtifactError, GenomeError
@@ -49,9 +50,9 @@ def run(pair: Pair, schedule: Schedule, recipe: Recipe, *, subset: Path, out: Pa
 
     Raises:
         DetKDSError: data, detectors or recipe cannot be used; the message says which.
-        StudyHeldError: another process is at this training.
+        StudyHeldError: another process took this training over, because this one was silent for too long.
     """
-    config, _ = pairs.student(pair, classes_of(_source(subset)))
+    config, _ = pairs.student(pair, pairs.classes_of_pair(pair, classes_of(_source(subset))))
     count = sharing(_title(recipe), pairs.settings(schedule, config).batch_size, processes)
     task = partial(share, pair, schedule, recipe, subset=subset, out=out, work=work)
     return task(Group()) if count == 1 else run_in_processes(count, task)
@@ -59,16 +60,17 @@ def run(pair: Pair, schedule: Schedule, recipe: Recipe, *, subset: Path, out: Pa
 
 def share(pair: Pair, schedule: Schedule, recipe: Recipe, group: Group, *, subset: Path, out: Path, work: str = "") -> Result:
     """One process's share of `run`; the first process of the group publishes, and alone knows the result."""
+    source = _source(subset)
+    classes = pairs.classes_of_pair(pair, classes_of(source))  # with and without distillation labels are the teacher's
     if not recipe.active and not pair.inherit:
         pair = replace(pair, teacher_config="", teacher_checkpoint="")
-    source = _source(subset)
-    master = pairs.teacher(pair.teacher_config, pair.teacher_checkpoint, classes_of(source)) if pair.teacher_config else None
+    master = pairs.teacher(pair.teacher_config, pair.teacher_checkpoint, classes) if pair.teacher_config else None
     if group.rank:
-        return assist(pair, schedule, recipe, master, source, group, out=out)
+        return assist(pair, classes, schedule, recipe, master, source, group, out=out)
     contents = {name: content(value) for name, value in asdict(pair).items()}
-    inputs = {"pair": contents, "schedule": schedule, "recipe": recipe.digest, "subset": verify(subset).digest}
+    inputs = {"pair": contents, "classes": classes, "schedule": schedule, "recipe": recipe.digest, "subset": verify(subset).digest}
     with Workplace("train", inputs, work) as place:
-        return fit(pair, schedule, recipe, master, source, task=_title(recipe), out=out, place=place, group=group)
+        return fit(pair, classes, schedule, recipe, master, source, task=_title(recipe), out=out, place=place, group=group)
 
 
 def sharing(title: str, batch_size: int, processes: int = 0) -> int:
@@ -80,9 +82,19 @@ def sharing(title: str, batch_size: int, processes: int = 0) -> int:
     return count
 
 
-def assist(pair: Pair, schedule: Schedule, recipe: Recipe, teacher: nn.Module | None, source: Source, group: Group, *, out: Path) -> Result:
+def assist(
+    pair: Pair,
+    classes: tuple[str, ...],
+    schedule: Schedule,
+    recipe: Recipe,
+    teacher: nn.Module | None,
+    source: Source,
+    group: Group,
+    *,
+    out: Path,
+) -> Result:
     """The share of a process of the group that is not the first, whose share is `fit`; it publishes nothing."""
-    config, start = pairs.student(pair, classes_of(source))
+    config, start = pairs.student(pair, classes)
     training.train(config, source, pairs.settings(schedule, config), out, teacher=teacher, recipe=recipe, start=start, group=group)
     return Result({})
 
@@ -98,6 +110,7 @@ def _title(recipe: Recipe) -> str:
 
 def fit(
     pair: Pair,
+    classes: tuple[str, ...],
     schedule: Schedule,
     recipe: Recipe,
     teacher: nn.Module | None,
@@ -108,8 +121,10 @@ def fit(
     place: Workplace,
     group: Group | None = None,
 ) -> Result:
-    """Train the student of `pair` on `source` and publish the model; `place` keeps the checkpoint to go on from."""
-    config, start = pairs.student(pair, classes_of(source))
+    """Train the student of `pair`, labels in the order of `classes`, on `source` and publish the model; `place` keeps the checkpoint to go
+    on from."""
+    config, start = pairs.student(pair, classes)
+    say(task, str(Kept.of_config(config, json.loads(source.annotations.read_text()))))
     settings = pairs.settings(schedule, config)
     saved = Saved(place)
     began = time.monotonic()
@@ -155,7 +170,7 @@ def content(value: Any) -> Any:
 
 
 def classes_of(source: Source) -> tuple[str, ...]:
-    """Class names of an annotation file, in label order."""
+    """Class names of an annotation file, in its order."""
     categories = json.loads(source.annotations.read_text())["categories"]
     return tuple(str(category["name"]) for category in categories)
 

@@ -78,10 +78,10 @@ def _draw(searches: Searches, run: str, studies: list[StudyView], alone: bool, e
 def _tell(searches: Searches, run: str, studies: list[StudyView], alone: bool, every_s: float, console: Console) -> None:
     printed: dict[str, str] = {}
     while True:
-        for study in studies:
-            line = f"[{study.task.name}] {_progress(study)}  {_best(study)}  {_rejected(study)}  {_left(study)}"
-            if printed.get(study.task.name, "").partition("  ")[0] != line.partition("  ")[0]:  # only what was done, not the clock
-                printed[study.task.name] = line
+        for view in studies:
+            line = f"[{view.task.name}] {_progress(view)}  {_best(view)}  {_rejected(view)}  {_left(view)}"
+            if printed.get(view.task.name, "").partition("  ")[0] != line.partition("  ")[0]:  # only what was done, not the clock
+                printed[view.task.name] = line
                 console.print(line, markup=False, soft_wrap=True)
         if is_finished(studies, alone=alone):
             return
@@ -101,76 +101,76 @@ def shown(studies: Sequence[StudyView]) -> Group:
     leaders = Table.grid(padding=(0, 2), pad_edge=True)
     leaders.add_column(no_wrap=True)
     leaders.add_column(overflow="fold")
-    for study in studies:
-        figures.add_row(*_row(study), style="dim" if study.task.finished else "")
-        for word, text in _candidates(study):
-            leaders.add_row(f"{study.task.name} {word}", Text(text), style="dim" if word == "now" else "")
+    for view in studies:
+        figures.add_row(*_row(view), style="dim" if view.task.finished else "")
+        for word, text in _candidates(view):
+            leaders.add_row(f"{view.task.name} {word}", Text(text), style="dim" if word == "now" else "")
     for name in awaited(studies):
         figures.add_row(name, "", "", "", "", "", "", "not begun", style="dim")
     return Group(figures, leaders)
 
 
-def _row(study: StudyView) -> list[RenderableType]:
-    best, base, pace = study.best, study.baseline, study.pace_s
+def _row(view: StudyView) -> list[RenderableType]:
+    best, base, pace = view.study.best, view.study.baseline, view.pace_s
     gain = None if best is None or best.score is None or base is None else best.score - base
     return [
-        study.task.name,
-        ProgressBar(total=max(study.expected, 1), completed=len(study.trials), width=7),
-        _progress(study),
+        view.task.name,
+        ProgressBar(total=max(view.expected, 1), completed=len(view.trials), width=7),
+        _progress(view),
         _percent(best),
         "" if gain is None else f"{100 * gain:+.1f}",
-        str(sum(study.rejected.values())),
+        str(sum(view.study.rejected.values())),
         "" if pace is None else f"{3600 / pace:,.0f}",
-        Text(_left(study)),
+        Text(_left(view)),
     ]
 
 
-def _candidates(study: StudyView) -> Iterator[tuple[str, str]]:
-    if study.task.reason:
-        yield "left out", study.task.reason
-    if study.best is not None:
-        yield "best", _candidate(study, study.best.recipe)
-    if study.running is not None and not _silent_s(study):
-        yield "now", _candidate(study, study.running.recipe)
+def _candidates(view: StudyView) -> Iterator[tuple[str, str]]:
+    if view.task.reason:
+        yield "left out", view.task.reason
+    if view.study.best is not None:
+        yield "best", _candidate(view, view.study.best.recipe)
+    if view.running is not None and not _silent_s(view):
+        yield "now", _candidate(view, view.running.recipe)
 
 
-def _progress(study: StudyView) -> str:
-    return "" if study.task.reason else f"{len(study.trials)}/{study.expected}"
+def _progress(view: StudyView) -> str:
+    return "" if view.task.reason else f"{len(view.trials)}/{view.expected}"
 
 
-def _best(study: StudyView) -> str:
-    if study.task.reason:
-        return f"left out: {study.task.reason}"
-    base = "" if study.baseline is None else f" (no distillation {100 * study.baseline:.1f})"
-    return f"best {_percent(study.best)}{base}" if study.best else "no score yet"
+def _best(view: StudyView) -> str:
+    if view.task.reason:
+        return f"left out: {view.task.reason}"
+    base = "" if view.study.baseline is None else f" (no distillation {100 * view.study.baseline:.1f})"
+    return f"best {_percent(view.study.best)}{base}" if view.study.best else "no score yet"
 
 
-def _rejected(study: StudyView) -> str:
-    return "rejected " + (", ".join(f"{number} {kind}" for kind, number in study.rejected.items()) or "none")
+def _rejected(view: StudyView) -> str:
+    return "rejected " + (", ".join(f"{number} {kind}" for kind, number in view.study.rejected.items()) or "none")
 
 
-def _left(study: StudyView) -> str:
-    if study.task.finished:
-        return "left out" if study.task.reason else "finished"
-    if silent := _silent_s(study):
+def _left(view: StudyView) -> str:
+    if view.task.finished:
+        return "left out" if view.task.reason else "finished"
+    if silent := _silent_s(view):
         return f"silent for {_duration(silent)}"
-    return "" if study.left_s is None else _duration(study.left_s)
+    return "" if view.left_s is None else _duration(view.left_s)
 
 
-def _silent_s(study: StudyView) -> float:
+def _silent_s(view: StudyView) -> float:
     """Since when a study that should be at work has written nothing, in seconds; 0 where that is nothing unusual."""
-    silent = time.time() - study.changed
-    slowest = max(study.seconds.values(), default=0.0)
-    return silent if silent > max(IDLE_S, 3 * slowest) and not study.task.finished else 0.0
+    silent = time.time() - view.changed
+    slowest = max(view.seconds.values(), default=0.0)
+    return silent if silent > max(IDLE_S, 3 * slowest) and not view.task.finished else 0.0
 
 
 def _percent(trial: Trial | None) -> str:
     return "" if trial is None or trial.score is None else f"{100 * trial.score:.1f}"
 
 
-def _candidate(study: StudyView, recipe: Recipe) -> str:
+def _candidate(view: StudyView, recipe: Recipe) -> str:
     """Without the knowledge where the study is named after it."""
-    return "; ".join(str(genome).removeprefix(f"{study.task.name}: ") for genome in recipe.active) or "no distillation"
+    return "; ".join(str(genome).removeprefix(f"{view.task.name}: ") for genome in recipe.active) or "no distillation"
 
 
 def _duration(seconds: float) -> str:

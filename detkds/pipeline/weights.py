@@ -11,13 +11,13 @@ from detkds.genome import Genome, Recipe
 from detkds.pipeline.progress import report_errors, say
 from detkds.pipeline.proxy import Proxy
 from detkds.pipeline.settings import Pair, Result, Schedule, WeightsPlan
-from detkds.pipeline.studies import Finished, conduct, left_out, publish, read
+from detkds.pipeline.studies import Conducted, conduct, left_out, publish, read
 from detkds.pipeline.task import WEIGHTS, Task
 from detkds.pipeline.train import recipe_of
 from detkds.pipeline.workers import hired
 from detkds.search.settings import SearchSettings
 from detkds.search.space import SearchSpace
-from detkds.search.trial import Trial, best_of
+from detkds.search.trial import Trial
 from detkds.search.weights import WeightSearch
 from detkds.storage.artifacts import publishing, verify
 
@@ -56,7 +56,7 @@ def run(
     else:
         build = partial(Proxy, pair, schedule, subset, early_stop=plan.early_stop, repeats=plan.repeats, work=work)
         finished = _search(genomes, semantics, plan, schedule, build, known, work, workers)
-        best = best_of(finished.trials)
+        best = finished.study.best
         recipe = Recipe(best.recipe.active, semantics) if best else Recipe(semantics=semantics)
     with publishing(recipe_out, kind="recipe", meta={}) as folder:
         (folder / "recipe.json").write_text(recipe.dumps())
@@ -78,7 +78,7 @@ def _search(
     known: dict[str, Trial],
     work: str,
     workers: int,
-) -> Finished:
+) -> Conducted:
     settings = SearchSettings(plan.population, plan.iterations, POOL_RATIO, min(TOP_K, plan.population))
     space = SearchSpace.preset(plan.space, semantics)
     designer = WeightSearch(genomes, space, settings, schedule.seed)

@@ -12,8 +12,8 @@ from multiprocessing.queues import SimpleQueue
 
 from detkds.errors import DetKDSError, Interrupted
 from detkds.genome import Recipe
+from detkds.objective import Goal, Objective, Outcome
 from detkds.processes import begin, dealt, gpus
-from detkds.search.objective import Goal, Objective, Outcome
 from detkds.search.study import Job
 
 

@@ -1,8 +1,10 @@
-"""The report as one self-contained HTML page: no script, no outside address, readable in KFP's sandboxed frame."""
+"""The report as one self-contained HTML page: one script of its own, no outside address, readable in KFP's sandboxed frame."""
 
 from __future__ import annotations
 
+import base64
 import functools
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +16,7 @@ from detkds.genome.formula import formula, tex
 from detkds.report import figures, panels, tables
 from detkds.report.data import ReportData
 from detkds.report.evaluation import Evaluation, Role
+from detkds.report.glossary import GLOSSARY
 from detkds.report.mathml import prose
 from detkds.report.scores import Scores
 from detkds.report.series import long_title, looks, title
@@ -189,14 +192,19 @@ def _study(data: ReportData, study: Study, place: int) -> dict[str, Any]:
 @functools.cache
 def environment() -> Environment:
     """Templates in which every text is escaped and cleaned."""
-    return Environment(
-        loader=PackageLoader("detkds.report", "templates"),
+    loader = PackageLoader("detkds.report", "templates")
+    made = Environment(
+        loader=loader,
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         finalize=_finalize,
     )
+    script = loader.get_source(made, "page.js")[0]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    made.globals.update(script=Markup(script), script_hash=f"sha256-{digest}", glossary=GLOSSARY)  # our own file, not from outside
+    return made
 
 
 def _finalize(value: Any) -> Any:

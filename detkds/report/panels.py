@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from detkds.report.evaluation import Role
@@ -12,6 +12,8 @@ from detkds.report.series import title
 
 SHOWN_SCORE, MATCH_IOU, MAX_BOXES, MAX_LABELS = 0.3, 0.5, 60, 10
 """Detections from this score on are shown; one is right where it overlaps an object of its class that much."""
+LETTER = 0.6
+"""Width of a letter over its height, on average for a bold sans-serif face."""
 MAX_PICTURE = 300_000
 """Bytes; a larger picture is left out."""
 _TYPES = {b"\xff\xd8\xff": "jpeg", b"\x89PNG": "png"}
@@ -37,6 +39,31 @@ class Drawn:
 
 
 @dataclass(frozen=True)
+class Label:
+    """A text on an image: the left end of its base line, and its size, in pixels of the image."""
+
+    text: str
+    x: float
+    y: float
+    width: float
+    height: float
+
+    def hides(self, other: Label) -> bool:
+        """Whether the two overlap."""
+        apart = self.x + self.width <= other.x or other.x + other.width <= self.x
+        return not (apart or self.y - self.height >= other.y or other.y - other.height >= self.y)
+
+
+def _places(drawn: Drawn, size: float, width: float, height: float) -> Iterator[Label]:
+    """Where the label of a box may be: above it, inside at its top, below it; within the image as far as its length allows."""
+    left, top, _, tall = drawn.box.box
+    length = LETTER * size * len(drawn.label)
+    x = max(0.0, min(left, width - length))
+    for y in (top - size / 4, top + size, top + tall + size):
+        yield Label(drawn.label, x, min(max(y, size), height - size / 4), length, size)
+
+
+@dataclass(frozen=True)
 class Panel:
     """One copy of the image: whose boxes it shows, and a sentence about them."""
 
@@ -44,11 +71,20 @@ class Panel:
     caption: str
     boxes: tuple[Drawn, ...]
 
-    @property
-    def labelled(self) -> list[Drawn]:
-        """The boxes that bear their label: the largest, so that labels of many small ones do not hide the picture."""
+    def labelled(self, size: float, width: float, height: float) -> list[Label]:
+        """The labels of the largest boxes, each beside its box where it hides no other label; one without room is left out.
+
+        Args:
+            size: of the letters, in pixels of the image.
+            width, height: of the image.
+        """
         there = [drawn for drawn in self.boxes if drawn.fate != "missed"]
-        return sorted(there, key=lambda drawn: -drawn.box.box[2] * drawn.box.box[3])[:MAX_LABELS]
+        placed: list[Label] = []
+        for drawn in sorted(there, key=lambda drawn: -drawn.box.box[2] * drawn.box.box[3]):
+            fitting = (label for label in _places(drawn, size, width, height) if not any(label.hides(other) for other in placed))
+            if (label := next(fitting, None)) is not None and len(placed) < MAX_LABELS:
+                placed.append(label)
+        return placed
 
     def path(self, fate: str) -> str:
         """All boxes of one fate as one path; all of them for an empty fate."""

@@ -6,8 +6,8 @@ import random
 from collections.abc import Sequence
 
 from detkds.genome import Recipe
+from detkds.objective import Goal
 from detkds.search.designer import SingleSearch
-from detkds.search.objective import Goal
 from detkds.search.trial import Trial
 
 

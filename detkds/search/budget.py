@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from detkds.genome import Recipe
+from detkds.objective import Goal
 from detkds.search.designer import Designer
-from detkds.search.objective import Goal
 from detkds.search.trial import Trial
 
 

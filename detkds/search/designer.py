@@ -9,7 +9,7 @@ from typing import Protocol
 
 from detkds.errors import ConfigError, DetKDSError
 from detkds.genome import Genome, Knowledge, Recipe
-from detkds.search.objective import Goal
+from detkds.objective import Goal
 from detkds.search.settings import SearchSettings
 from detkds.search.space import SearchSpace
 from detkds.search.trial import Trial, best_of

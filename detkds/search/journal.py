@@ -20,6 +20,8 @@ from detkds.genome.genome import sha256
 from detkds.search.lock import StudyLock
 
 SCHEMA = "detkds.journal/1"
+TIMINGS = "timings.jsonl"
+"""Beside a journal: how long its trials took. Not in the journal, which is the same for every run of one study."""
 _SEAL = ',"sha256":"{}"}}'
 _SEAL_LENGTH = len(_SEAL.format("0" * 64))
 _CLOSED = -1
@@ -112,8 +114,12 @@ class Journal:
     def note_time(self, number: int, seconds: float) -> None:
         """Add how long a trial took to timings.jsonl beside the journal. Best effort: the study does not depend on it."""
         line = json.dumps({"number": number, "seconds": round(seconds, 3)}) + "\n"
-        with contextlib.suppress(OSError), self.path.with_name("timings.jsonl").open("a") as file:
+        with contextlib.suppress(OSError), self.path.with_name(TIMINGS).open("a") as file:
             file.write(line)
+
+    def timings(self) -> dict[int, float]:
+        """Seconds that trials took, by number, as far as `note_time` could record them."""
+        return timings(self.path.with_name(TIMINGS))
 
     def close(self) -> None:
         """Close the file and let go of the study."""
@@ -141,6 +147,20 @@ def read(path: Path) -> list[Record]:
     if not records:
         raise ArtifactError(f"the journal {path} is empty: it has no header; run its search again.")
     return records
+
+
+def timings(source: Path | bytes) -> dict[int, float]:
+    """Seconds that trials took, by number, from a timings.jsonl or its content; empty where there is none.
+
+    A line that cannot be read is skipped: times are recorded as well as possible, and the last line may still be half written.
+    """
+    data = source if isinstance(source, bytes) else source.read_bytes() if source.is_file() else b""
+    seconds = {}
+    for line in data.split(b"\n"):
+        with contextlib.suppress(ValueError, LookupError, TypeError):
+            entry = json.loads(line)
+            seconds[int(entry["number"])] = float(entry["seconds"])
+    return seconds
 
 
 def _read(path: Path) -> tuple[list[Record], str, int]:

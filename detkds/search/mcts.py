@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from detkds.genome import Genome, Knowledge, Recipe
+from detkds.objective import Goal
 from detkds.search.designer import SingleSearch
-from detkds.search.objective import Goal
 from detkds.search.settings import SearchSettings
 from detkds.search.space import SearchSpace
 from detkds.search.trial import Trial

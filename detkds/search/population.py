@@ -6,7 +6,7 @@ import math
 import random
 from collections.abc import Iterable
 
-from detkds.search.objective import Goal
+from detkds.objective import Goal
 from detkds.search.settings import SearchSettings
 from detkds.search.trial import Trial
 

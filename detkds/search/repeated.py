@@ -8,7 +8,7 @@ from statistics import fmean, stdev
 
 from detkds.errors import Rejected
 from detkds.genome import Recipe
-from detkds.search.objective import Goal, Objective, Outcome
+from detkds.objective import Goal, Objective, Outcome
 
 
 class Repeated:

@@ -6,8 +6,8 @@ import random
 from collections.abc import Sequence
 
 from detkds.genome import Knowledge, Recipe
+from detkds.objective import Goal
 from detkds.search.designer import StepwiseDesigner
-from detkds.search.objective import Goal
 from detkds.search.space import SearchSpace
 from detkds.search.trial import Trial
 

@@ -6,14 +6,15 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from detkds.errors import ArtifactError, DetKDSError, Rejected
 from detkds.genome import Recipe
+from detkds.objective import Goal, Objective, Outcome
 from detkds.search.designer import Designer
 from detkds.search.history import History
 from detkds.search.journal import Journal
-from detkds.search.objective import Goal, Objective, Outcome
 from detkds.search.trial import Trial, TrialState, best_of
 
 
@@ -37,10 +38,20 @@ class Counts:
 
 
 @dataclass(frozen=True)
-class StudyResult:
-    """A finished study: its trials by number, candidate 0 first."""
+class Study:
+    """The trials of one search, whether it just ran, still runs, or is read back from its journal.
 
-    trials: tuple[Trial, ...]
+    Args:
+        trials: the finished ones by number; candidate 0, the training without distillation, is the first.
+        name: the knowledge, or "weights"; empty where it does not matter.
+        seconds: wall-clock time of trials by their number, as far as it was recorded; answered trials took none.
+        reason: why this knowledge was left out; empty where it was searched.
+    """
+
+    trials: tuple[Trial, ...] = ()
+    name: str = ""
+    seconds: Mapping[int, float] = field(default_factory=dict, compare=False)
+    reason: str = ""
 
     @property
     def best(self) -> Trial | None:
@@ -51,6 +62,16 @@ class StudyResult:
         return best_of(self.trials)
 
     @property
+    def best_distilled(self) -> Trial | None:
+        """As `best`, but only among the trials that train with a loss, so candidate 0 does not count."""
+        return best_of(trial for trial in self.trials if trial.recipe.active)
+
+    @property
+    def baseline(self) -> float | None:
+        """The score of candidate 0, no distillation; None where it has none."""
+        return self.trials[0].score if self.trials else None
+
+    @property
     def counts(self) -> Counts:
         """What the study cost."""
         own = [trial for trial in self.trials if trial.answered_by is None]
@@ -58,9 +79,50 @@ class StudyResult:
             candidates=len(self.trials),
             trained=sum(trial.state is TrialState.COMPLETE for trial in own),
             answered=len(self.trials) - len(own),
-            rejected=dict(sorted(Counter((trial.reason or "").partition(":")[0] for trial in own if trial.score is None).items())),
+            rejected=dict(sorted(Counter(kind_of(trial) for trial in own if trial.score is None).items())),
             student_steps=sum(trial.student_steps for trial in self.trials),
         )
+
+    @property
+    def rejected(self) -> dict[str, int]:
+        """All rejected trials, answered ones included, by kind of reason, the most frequent first."""
+        return dict(Counter(kind_of(trial) for trial in self.trials if trial.state is TrialState.REJECTED).most_common())
+
+    @property
+    def total_seconds(self) -> float:
+        """What the trials took together, as far as it was recorded."""
+        return sum(self.seconds.get(trial.number, 0.0) for trial in self.trials)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One dictionary per trial, the best first, trials without a score last: what `trials_table` shows."""
+        ranked = sorted(self.trials, key=lambda trial: (trial.score is None, -(trial.score or 0.0), trial.number))
+        return [self._row(trial) for trial in ranked]
+
+    def trials_table(self) -> Any:
+        """The trials as a pandas DataFrame, the best first; where pandas is not installed, the list of dictionaries of `rows`."""
+        try:
+            import pandas
+        except ModuleNotFoundError:
+            return self.rows()
+        return pandas.DataFrame(self.rows())
+
+    def _row(self, trial: Trial) -> dict[str, Any]:
+        return {
+            "number": trial.number,
+            "candidate": str(trial.recipe),
+            "score": trial.score,
+            "state": str(trial.state),
+            "reason": trial.reason,
+            "partial": trial.partial,
+            "student_steps": trial.student_steps,
+            "seconds": self.seconds.get(trial.number),
+            **trial.details,
+        }
+
+
+def kind_of(trial: Trial) -> str:
+    """The first word of why a trial has no score: nan, too-large, out-of-memory, …"""
+    return (trial.reason or "").partition(":")[0]
 
 
 def run(
@@ -72,7 +134,7 @@ def run(
     progress: Callable[[Trial], None] = lambda trial: None,
     known: Mapping[str, Trial] | None = None,
     ahead: Callable[[Sequence[Job]], None] | None = None,
-) -> StudyResult:
+) -> Study:
     """Run a study to its end, from wherever its journal stands.
 
     Args:
@@ -90,7 +152,7 @@ def run(
         measured at once: answers are recorded in the order asked.
 
     Raises:
-        ArtifactError: the journal tells of other candidates than the designer asks, or cannot be written.
+        ArtifactError: the journal holds other candidates than the designer requests, or cannot be written.
         Exception: whatever the objective raises other than Rejected; the journal stays good, and the trial is tried again when resumed.
     """
     study = _Study(objective, journal, identify, progress, known or {}, ahead)
@@ -131,12 +193,14 @@ class _Study:
             if trial.state in (TrialState.COMPLETE, TrialState.REJECTED) and not trial.partial  # a bound of another study's goal
         }
 
-    def result(self) -> StudyResult:
+    def result(self) -> Study:
         left = len(self._history.started) - len(self._trials)
         if left > 0:
             path = self._journal.path
-            raise ArtifactError(f"the journal {path} tells of {left} more trial(s) than the search asks: another search wrote it.")
-        return StudyResult(tuple(self._trials))
+            raise ArtifactError(
+                f"the journal {path} holds {left} more trials than this search requests: another search wrote it; use another folder."
+            )
+        return Study(tuple(self._trials), seconds=self._journal.timings())
 
     def answers(self, jobs: Sequence[Job]) -> list[Trial]:
         """The next trials."""
@@ -184,7 +248,7 @@ class _Study:
             return self._ids[number]
         if started.recipe != recipe:
             raise ArtifactError(
-                f"the journal {self._journal.path} tells of `{started.recipe}` as trial {number}, the search asks `{recipe}`: "
+                f"the journal {self._journal.path} holds `{started.recipe}` as trial {number}, but this search requests `{recipe}`: "
                 "another version or other settings wrote it; use another folder."
             )
         return started.trial_id
@@ -201,7 +265,7 @@ class _Study:
             trial = _complete(trial, self._objective(recipe, goal), goal)
         except Rejected as rejected:
             trial = replace(trial, state=TrialState.REJECTED, reason=str(rejected), student_steps=rejected.student_steps)
-        except Exception as error:  # whoever follows the study learns which trial it was; the error itself goes on
+        except Exception as error:  # whoever follows the study learns which trial it was; the error itself is raised
             self._progress(replace(trial, state=TrialState.FAILED, reason=f"{type(error).__name__}: {error}"))
             raise
         self._journal.note_time(number, time.monotonic() - began)

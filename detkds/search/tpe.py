@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from detkds.errors import ConfigError
 from detkds.genome import Genome, Knowledge, Recipe
+from detkds.objective import Goal
 from detkds.search.designer import SingleSearch
-from detkds.search.objective import Goal
 from detkds.search.settings import SearchSettings
 from detkds.search.space import SearchSpace
 from detkds.search.trial import Trial

@@ -91,8 +91,8 @@ def test_the_best_of_optuna_is_ours(home: Path, tmp_path: Path) -> None:
     for name, study in studies(home).items():
         made, _ = loaded(tmp_path / "study.db", f"demo {name}")
         assert made.direction.name == "MAXIMIZE"
-        assert study.best is not None
-        assert (made.best_trial.number, made.best_value) == (study.best.number, study.best.score)
+        assert study.study.best is not None
+        assert (made.best_trial.number, made.best_value) == (study.study.best.number, study.study.best.score)
 
 
 def test_the_table(home: Path, tmp_path: Path) -> None:

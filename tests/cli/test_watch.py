@@ -58,11 +58,11 @@ def test_a_finished_search_is_read_and_left_as_it_is(work: Path) -> None:
     for name, count in EXPECTED.items():
         study = studies[name]
         assert (len(study.trials), study.expected, study.task.finished) == (count, count, True)
-        assert study.baseline == 0.2
-        assert study.best is not None
-        assert study.best.score == max(trial.score or 0 for trial in study.trials)
-        assert sum(study.rejected.values()) == sum(trial.state is TrialState.REJECTED for trial in study.trials)
-    assert any(study.rejected == {"too-large": sum(study.rejected.values())} for study in studies.values())
+        assert study.study.baseline == 0.2
+        assert study.study.best is not None
+        assert study.study.best.score == max(trial.score or 0 for trial in study.trials)
+        assert sum(study.study.rejected.values()) == sum(trial.state is TrialState.REJECTED for trial in study.trials)
+    assert any(study.study.rejected == {"too-large": sum(study.study.rejected.values())} for study in studies.values())
     assert studies["localization"].task.reason == "the student predicts no boxes"
     assert is_finished(list(studies.values()), alone=False)
     assert seen("demo", home=work.parent)

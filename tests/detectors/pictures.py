@@ -81,7 +81,15 @@ def make_config(width: int = 8, *, flip: float = 0.5) -> Config:
     testing = [load, resize, boxes, {"type": "PackDetInputs", "meta_keys": keys}]
     content = {
         "model": model,
-        "train_dataloader": {"batch_size": 2, "dataset": {"type": "CocoDataset", "ann_file": "", "pipeline": training}},
+        "train_dataloader": {
+            "batch_size": 2,
+            "dataset": {
+                "type": "CocoDataset",
+                "ann_file": "",
+                "pipeline": training,
+                "filter_cfg": {"filter_empty_gt": True, "min_size": 32},
+            },
+        },
         "test_dataloader": {"batch_size": 2, "dataset": {"type": "CocoDataset", "ann_file": "", "pipeline": testing}},
         "optim_wrapper": {
             "type": "OptimWrapper",

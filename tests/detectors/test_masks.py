@@ -13,7 +13,7 @@ from mask_pictures import HEIGHT, WIDTH, annotation, make_mask_config, make_mask
 from pictures import make_config, make_source
 from pycocotools import mask as run_lengths
 
-from detkds.detectors import build_detector
+from detkds.detectors import adapt, build_detector
 from detkds.detectors.objective import ProxyObjective
 from detkds.detectors.predict import Found, detections
 from detkds.detectors.training.batches import Samples, Source
@@ -23,7 +23,7 @@ from detkds.detectors.training.train import load_detector, train
 from detkds.errors import DatasetError
 from detkds.evaluation.coco import evaluate
 from detkds.genome import Recipe
-from detkds.search.objective import Goal
+from detkds.objective import Goal
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")  # pycocotools
 
@@ -195,6 +195,7 @@ def test_real_crowds_and_masks(shared_data: Path, tmp_path: Path) -> None:
     file.write_text(json.dumps(truth))
     config = make_mask_config(flip=0.0)
     config.train_dataloader.dataset.pipeline = [step for step in config.train_dataloader.dataset.pipeline if step.type != "Resize"]
+    config = adapt(config, tuple(str(category["name"]) for category in truth["categories"])).config
     samples = Samples(config, Source(file, folder / "train2017"), training=True)
     ignored = 0
     for looked in (sample(samples, place) for place in range(len(samples))):

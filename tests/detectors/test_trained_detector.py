@@ -71,7 +71,9 @@ def test_names_of_a_config() -> None:
 def test_other_classes_are_refused(source: Source, tmp_path: Path) -> None:
     config, truth = make_config(), json.loads(source.annotations.read_text())
     path = checkpoint(tmp_path, config, ("wide", "round"))
-    with pytest.raises(ConfigError, match="are 2 and 2; it alone knows round; the file alone has tall; give annotations"):
+    with pytest.raises(
+        ConfigError, match=r"are 2 and 2; only checkpoint .* has round; only the annotation file has tall; name the categories"
+    ):
         trained_detector(config, path, truth)
     with pytest.raises(ArtifactError, match="does not exist"):
         trained_detector(config, tmp_path / "absent.pth", truth)

@@ -12,8 +12,7 @@ from detkds.errors import Rejected
 from detkds.experiments.searches import VARIANTS, Remembering, Searched, Variant, VariantSearch
 from detkds.genome import Knowledge, Recipe
 from detkds.pipeline.settings import SearchPlan, WeightsPlan
-from detkds.pipeline.studies import Finished
-from detkds.search import Goal, Outcome, Trial, TrialState
+from detkds.search import Goal, Outcome, Study, Trial, TrialState
 
 STEPS = 10
 PLAN = SearchPlan("paper", "paper", "evolution", population=4, iterations=3, sample_ratio=0.9, top_k=2, early_stop=False)
@@ -92,8 +91,8 @@ def test_a_curve_rises_where_a_score_is_better() -> None:
         state = TrialState.COMPLETE if score is not None else TrialState.REJECTED
         return Trial(number, Recipe(), state, score, student_steps=steps)
 
-    one = Finished("a", "a", (trial(0, 0.1), trial(1, 0.3), trial(2, None, 0), trial(3, 0.2)))
-    two = Finished("b", "b", (trial(0, 0.1), trial(1, 0.4)))
+    one = Study((trial(0, 0.1), trial(1, 0.3), trial(2, None, 0), trial(3, 0.2)), "a")
+    two = Study((trial(0, 0.1), trial(1, 0.4)), "b")
     assert Searched((one, two)).curve() == [(10, 0.1), (20, 0.3), (40, 0.4), (40, 0.4)]
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from detkds.errors import ArtifactError, Rejected
 from detkds.genome import Knowledge, Recipe
+from detkds.objective import Goal, Outcome
 from detkds.pipeline import publish as published
 from detkds.pipeline import report, studies
 from detkds.report import Evaluation, read_results
@@ -19,9 +20,9 @@ from detkds.report.evaluation import SCHEMA
 from detkds.search.baselines import RandomSearch
 from detkds.search.evolution import Evolution
 from detkds.search.journal import Journal
-from detkds.search.objective import Goal, Outcome
 from detkds.search.settings import SearchSettings
 from detkds.search.space import SearchSpace
+from detkds.search.study import Study
 from detkds.search.study import run as run_study
 from detkds.storage.artifacts import publishing, verify
 
@@ -82,14 +83,14 @@ def study(folder: Path, work: Path, algorithm: str) -> Path:
     with Journal(work / studies.JOURNAL, settings) as journal:
         trials = run_study(designer, objective, journal, identify=lambda recipe: recipe.digest).trials
     (work / studies.TIMINGS).write_text('{"number": 1, "seconds": 2.5}\n')
-    studies.publish(studies.Finished(f"evolve {algorithm}", "global", trials, work, seconds=33.0), folder)
+    studies.publish(studies.Conducted(Study(trials, "global"), work, 33.0), folder)
     return folder
 
 
 @pytest.fixture
 def artifacts(tmp_path: Path) -> dict[str, Any]:
     left_out = tmp_path / "left-out"
-    studies.publish(studies.Finished("evolve logits", "logits", (), reason="not searched in this run"), left_out)
+    studies.publish(studies.Conducted(Study(name="logits", reason="not searched in this run")), left_out)
     return {
         "subset": subset(tmp_path / "subset"),
         "studies": [study(tmp_path / name, tmp_path / f"work-{name}", name) for name in ("evolution", "random")] + [left_out],

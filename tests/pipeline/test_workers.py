@@ -16,7 +16,7 @@ import pytest
 from detkds.errors import ConfigError, Interrupted, Rejected
 from detkds.genome import Knowledge, Recipe
 from detkds.pipeline.workers import hired
-from detkds.search import Evolution, Goal, Journal, Objective, Outcome, SearchSettings, SearchSpace, StudyResult, run
+from detkds.search import Evolution, Goal, Journal, Objective, Outcome, SearchSettings, SearchSpace, Study, run
 
 SETTINGS = SearchSettings(population=5, iterations=2, sample_ratio=0.9, top_k=2)
 
@@ -49,7 +49,7 @@ class Unbuildable(Scored):
         raise ConfigError("the teacher needs a checkpoint")
 
 
-def study(folder: Path, count: int, kind: type[Scored] = Scored) -> StudyResult:
+def study(folder: Path, count: int, kind: type[Scored] = Scored) -> Study:
     (folder / "measured").mkdir(parents=True, exist_ok=True)
     designer = Evolution(SearchSpace.preset(), Knowledge.GLOBAL, SETTINGS, seed=0)
     build: Callable[[], Objective] = partial(kind, folder / "measured")

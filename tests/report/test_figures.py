@@ -168,8 +168,58 @@ def test_the_title_is_the_finding() -> None:
     assert tide is not None
     assert difference is not None
     # Miss costs .082 * .5 / AP: .1177 and .1092.
-    assert tide.title == "Distillation changes Miss errors most: −0.8 points"
+    assert tide.title == "With distillation, missed objects cost 0.8 points less: the largest change"
     assert difference.title == "The distilled student is better than the student (AP)"
+
+
+def test_a_kind_of_error_that_grows_is_called_worse_in_words() -> None:
+    found = evaluation()
+    scores = {
+        "student": dataclasses.replace(sheet(0.3), tide={"Cls": 0.01}),
+        "distilled": dataclasses.replace(sheet(0.3), tide={"Cls": 0.11}),
+    }
+    worse = dataclasses.replace(found, detectors={name: Detector({"bbox": result}) for name, result in scores.items()})
+    chart = figures.tide(worse, "bbox")
+    assert chart is not None
+    assert chart.title == "With distillation, detections of a wrong class cost 10.0 points more: the largest change"
+
+
+def test_a_pointer_over_a_candidate_shows_its_genome_and_score() -> None:
+    trials = (
+        TrialPoint(0, "none", 0.30, "complete"),
+        TrialPoint(1, "global: none > none > none | l2 x 1", 0.342, "complete"),
+        TrialPoint(2, "global: none > none > none | l1 x 1", 0.29, "complete", partial=True),
+        TrialPoint(3, "global: none > none > none | l2 x 9", None, "rejected", "nan: the loss"),
+    )
+    chart = figures.search_curve(Study("global", trials))
+    assert chart is not None
+    labels = [mark.label for mark in chart.plot.marks if mark.label]
+    assert labels == [
+        "candidate 1, AP 34.2\nglobal: none > none > none | l2 x 1",
+        "candidate 2, AP at most 29.0\nglobal: none > none > none | l1 x 1",
+        "candidate 3, nan: the loss\nglobal: none > none > none | l2 x 9",
+    ]
+
+
+def test_the_line_of_the_best_so_far_stays_in_the_plot() -> None:
+    # The first candidates are far below the later ones: their dots move to the edge, the line that begins at them does not leave the plot.
+    scores = [0.30, 0.02, 0.31, *[0.32] * 12]
+    trials = tuple(TrialPoint(number, "none", score, "complete") for number, score in enumerate(scores))
+    chart = figures.search_curve(Study("global", trials))
+    assert chart is not None
+    for mark in chart.plot.marks:
+        for y in re.findall(r"[ML][\d.]+ ([\d.]+)", mark.path):
+            assert chart.plot.top <= float(y) <= chart.plot.bottom
+
+
+def test_a_candidate_at_the_edge_is_in_the_legend() -> None:
+    # Best 0.32, median 0.32: candidates below candidate 0 are far below, except where the line of the best so far begins there.
+    scores = [0.30, 0.31, 0.02, *[0.32] * 12]
+    trials = tuple(TrialPoint(number, "none", score, "complete") for number, score in enumerate(scores))
+    chart = figures.search_curve(Study("global", trials))
+    assert chart is not None
+    assert ("triangle", "far below, at the lower edge") in [(key.shape, key.name) for key in chart.legend]
+    assert any(mark.look == "dots triangle muted" for mark in chart.plot.marks)
 
 
 def test_differences_that_cannot_be_told_have_another_marker() -> None:

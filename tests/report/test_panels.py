@@ -71,7 +71,20 @@ def test_a_picture_is_a_data_uri() -> None:
 
 
 def test_the_largest_boxes_bear_labels() -> None:
-    boxes = tuple(Box((0, 0, size, size), f"class {size}") for size in range(1, 15))
-    truth, missing = panels(Example(1, "f", 100, 100, 0.1, boxes, {"mine": ()}))
-    assert [drawn.label for drawn in truth.labelled] == [f"class {size}" for size in range(14, 4, -1)]
-    assert missing.labelled == []
+    boxes = tuple(Box((0, 100 * size, 20 + size, 20), f"class {size}") for size in range(1, 15))
+    truth, missing = panels(Example(1, "f", 400, 1600, 0.1, boxes, {"mine": ()}))
+    assert [label.text for label in truth.labelled(12, 400, 1600)] == [f"class {size}" for size in range(14, 4, -1)]
+    assert missing.labelled(12, 400, 1600) == []
+
+
+def test_labels_hide_no_other_label_and_stay_in_the_image() -> None:
+    # Twelve boxes on one place have room for three labels: above, inside and below.
+    boxes = tuple(Box((280 - size, 2, 30, 60), "cell") for size in range(12))
+    truth, _ = panels(Example(1, "f", 320, 240, 0.1, boxes, {"mine": ()}))
+    labels = truth.labelled(12, 320, 240)
+    assert 1 < len(labels) < 12
+    assert not any(one.hides(other) for one in labels for other in labels if one is not other)
+    for label in labels:
+        assert label.x >= 0
+        assert label.x + label.width <= 320
+        assert label.height <= label.y <= 240

@@ -4,7 +4,7 @@ import pytest
 
 from detkds.errors import Rejected
 from detkds.genome import Recipe
-from detkds.search.objective import Goal, Outcome
+from detkds.objective import Goal, Outcome
 from detkds.search.repeated import Repeated
 
 

@@ -20,7 +20,7 @@ from detkds.search import (
     RandomSearch,
     SearchSettings,
     SearchSpace,
-    StudyResult,
+    Study,
     Trial,
     TrialState,
     WeightSearch,
@@ -52,7 +52,7 @@ def evolution(semantics: str = "paper", knowledge: Knowledge = Knowledge.GLOBAL)
     return Evolution(SearchSpace.preset(semantics=semantics), knowledge, SETTINGS, seed=0)
 
 
-def study(folder: Path, objective: Counting, designer: Designer | None = None, **options: object) -> StudyResult:
+def study(folder: Path, objective: Counting, designer: Designer | None = None, **options: object) -> Study:
     identify = options.pop("identify", lambda recipe: recipe.digest)
     with Journal(folder / "journal.jsonl", HEADER) as journal:
         return run(designer or evolution(), objective, journal, identify=identify, **options)  # type: ignore[arg-type]
@@ -251,10 +251,10 @@ def test_progress_sees_the_start_and_the_end(tmp_path: Path, structured: Score) 
 
 def test_a_journal_of_another_search_is_refused(tmp_path: Path, structured: Score) -> None:
     study(tmp_path, Counting(structured))
-    with pytest.raises(ArtifactError, match=r"tells of `global: .*` as trial 1, the search asks `logits: "):
+    with pytest.raises(ArtifactError, match=r"holds `global: .*` as trial 1, but this search requests `logits: "):
         study(tmp_path, Counting(structured), evolution(knowledge=Knowledge.LOGITS))
     shorter = Evolution(SearchSpace.preset(), Knowledge.GLOBAL, SearchSettings(5, 3, 0.9, 2), seed=0)
-    with pytest.raises(ArtifactError, match=r"tells of 2 more trial\(s\) than the search asks"):
+    with pytest.raises(ArtifactError, match=r"holds 2 more trials than this search requests"):
         study(tmp_path, Counting(structured), shorter)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from mmengine.config import Config
 from torch import nn
 
 from detkds.detectors.configs.config import own_class_count
+from detkds.errors import ConfigError
 
 
 def class_count(detector: nn.Module) -> int | None:
@@ -20,17 +21,84 @@ def class_count(detector: nn.Module) -> int | None:
     return int(count) if count is not None else None
 
 
-def named_classes(config: Config) -> tuple[str, ...] | None:
-    """The class names that a config gives its test data set, itself or by the kind of data set, such as COCO's 80 for mmdet's own configs.
+FEW = 5
+"""Names that a message gives."""
 
-    None where it gives none, or another number of them than its heads tell apart.
+
+def named_classes(config: Config) -> tuple[str, ...] | None:
+    """The class names that a config gives its data sets, in label order: its own, or those of the kind of data set, such as COCO's 80
+    for mmdet's own configs.
+
+    None where it gives none, or its kind of data set has another number of them than its heads tell apart.
     """
-    dataset: Any = config.get("test_dataloader", {}).get("dataset", {})
-    while "dataset" in dataset:
-        dataset = dataset["dataset"]
-    kind = DATASETS.get(str(dataset.get("type")))
-    names = (dataset.get("metainfo") or getattr(kind, "METAINFO", {})).get("classes", ())
-    return tuple(map(str, names)) if len(names) == own_class_count(config) else None
+    if own := _own_names(config):
+        return own
+    kind = DATASETS.get(str(_datasets(config)[0].get("type")))
+    names = getattr(kind, "METAINFO", {}).get("classes", ())
+    return tuple(map(str, names)) if names and len(names) == own_class_count(config) else None
+
+
+def _own_names(config: Config) -> tuple[str, ...] | None:
+    """`metainfo.classes` of a data set of the config."""
+    for dataset in _datasets(config):
+        info = dataset.get("metainfo") or {}
+        if names := info.get("classes") or info.get("CLASSES"):
+            return (names,) if isinstance(names, str) else tuple(map(str, names))
+    return None
+
+
+def _datasets(config: Config) -> list[Any]:
+    """The data sets of a config without their wrappers, the one for testing first."""
+    found: list[Any] = [config.get(f"{loader}_dataloader", {}).get("dataset", {}) for loader in ("test", "val", "train")]
+    for place, dataset in enumerate(found):
+        while "dataset" in dataset:
+            dataset = dataset["dataset"]
+        found[place] = dataset
+    return found
+
+
+def label_order(what: str, stored: Sequence[str] | None, config: Config, data: Sequence[str], where: str) -> tuple[str, ...]:
+    """The classes of trained weights in the order of their labels.
+
+    Names are taken from the checkpoint, else from the config; names that only the kind of data set gives (COCO's 80) count where they are
+    those of the data. Weights that nobody names are taken to have the data's classes in the data's order.
+
+    Args:
+        what: names the weights in errors.
+        stored: the names in the checkpoint.
+        config: of the detector, as it was given.
+        data: the class names of the data set.
+        where: names the data set in errors.
+
+    Raises:
+        ConfigError: the names are not those of the data set.
+    """
+    names = stored or named_classes(config)
+    certain = stored or _own_names(config)
+    if names is None or (not certain and sorted(names) != sorted(data)):
+        return tuple(data)
+    require_same_classes(what, names, where, data)
+    return tuple(names)
+
+
+def require_same_classes(what: str, names: Sequence[str], where: str, data: Sequence[str]) -> None:
+    """Refuse names that are not those of the data, in any order.
+
+    Raises:
+        ConfigError: the message says which names only one of the two has.
+    """
+    if sorted(names) == sorted(data):
+        return
+    unknown, missing = ([name for name in some if name not in others] for some, others in ((names, data), (data, names)))
+    parts = [f"; {side} has {_few(listed)}" for side, listed in ((f"only {what}", unknown), (f"only {where}", missing)) if listed]
+    raise ConfigError(
+        f"the classes of {what} and of {where} must agree, but they are {len(names)} and {len(data)}{''.join(parts)}; "
+        "name the categories of the data as the detector does, or give a detector of these classes."
+    )
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:FEW]) + (f" and {len(names) - FEW} more" if len(names) > FEW else "")
 
 
 def stored_class_count(shapes: Mapping[str, tuple[torch.Size, torch.Size]], classes: int) -> int | None:

@@ -17,6 +17,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import nn
 
+from detkds.detectors.configs.pixels import fold_normalisation
 from detkds.detectors.silence import silence
 from detkds.errors import ConfigError
 
@@ -84,6 +85,7 @@ def adapt(config: Config, classes: tuple[str, ...], *, pretrained_backbone: bool
     Every head gets the class count, every data set the class names. Pretrained initialisations are taken out: nothing is fetched behind
     the user's back, and weights come in by `apply_weights` and `apply_backbone` only. A backbone that then starts from scratch cannot keep
     frozen stages or frozen batch statistics; these are freed unless `pretrained_backbone` says that its weights will come.
+    What pipelines do to pixel values is moved into the data preprocessor, see `fold_normalisation`.
 
     Args:
         config: a full detector config; not changed.
@@ -91,12 +93,12 @@ def adapt(config: Config, classes: tuple[str, ...], *, pretrained_backbone: bool
         pretrained_backbone: weights for the backbone will be applied after the build.
 
     Raises:
-        ConfigError: no class, or a model without any head that has a class count.
+        ConfigError: no class, a model without any head that has a class count, or a normalisation that cannot be followed.
     """
     if not classes:
         raise ConfigError("a detector needs at least one class, got none; look at the categories of the data set.")
     adapted = copy.deepcopy(config)
-    changes = [*_set_class_count(adapted.model, len(classes)), *_drop_downloads(adapted)]
+    changes = [*_set_class_count(adapted.model, len(classes)), *_drop_downloads(adapted), *fold_normalisation(adapted)]
     if not pretrained_backbone:
         changes += _free_backbone(adapted.model)
     for node in _dicts(adapted._cfg_dict):

@@ -104,6 +104,8 @@ def _hooks(config: Config) -> Iterator[str]:
             hook = options.get("type") if isinstance(options.get("type"), type) else HOOKS.get(str(options.get("type")))
         if reason := _hook_refused(name, hook):
             yield f"custom_hooks: {name} cannot run here: {reason}."
+        if any(_type(step) == "Normalize" for step in options.get("switch_pipeline", ())):
+            yield f"custom_hooks: {name}: Normalize in its pipeline cannot be followed: write mean and std into data_preprocessor."
 
 
 def _hook_refused(name: str, hook: Any) -> str | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mmcv.transforms import LoadImageFromFile
+from mmdet.datasets.api_wrappers import COCO
 from mmdet.registry import DATASETS, TRANSFORMS
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
@@ -17,8 +18,10 @@ from mmengine.registry import init_default_scope
 from torch.utils.data import DataLoader, Dataset
 
 from detkds.data.coco import load
+from detkds.detectors.configs.classes import require_same_classes
 from detkds.detectors.silence import silence
 from detkds.detectors.training import masks
+from detkds.detectors.training.kept import Kept
 from detkds.detectors.training.mixing import MixingCocoDataset
 from detkds.detectors.training.order import Order
 from detkds.detectors.training.randomness import Purpose, derived_seed, preserved, seed_all
@@ -66,6 +69,22 @@ class DecodedImages(LoadImageFromFile):  # type: ignore[misc]
         return {**results, "img": image, "img_shape": image.shape[:2], "ori_shape": image.shape[:2]}
 
 
+class _NamedCategories(COCO):  # type: ignore[misc]
+    """mmdet's own answers in the order of the file, whatever order of classes it is asked for."""
+
+    def get_cat_ids(self, cat_names: Sequence[str] = (), sup_names: Sequence[str] = (), cat_ids: Sequence[int] = ()) -> list[int]:
+        """The ids of named categories, in the order of the names."""
+        ids = {str(category["name"]): int(category["id"]) for category in self.dataset["categories"]}
+        return [ids[name] for name in cat_names]
+
+
+@DATASETS.register_module()
+class CocoByName(MixingCocoDataset):
+    """mmdet's CocoDataset with labels in the order of its `metainfo.classes`, wherever the file lists them; it mixes images by place."""
+
+    COCOAPI = _NamedCategories
+
+
 class Samples(Dataset[Any]):
     """The images of a Source through one pipeline.
 
@@ -74,30 +93,35 @@ class Samples(Dataset[Any]):
     Args:
         config: a full detector config; its train or test loader's data set gives the pipeline and wrappers.
         source: where annotations and images are. The whole file is validated.
-        training: the train pipeline, with masks where it wants them, and mmdet's default filter: images without boxes or under 32
-            pixels are left out. The test pipeline loads no masks.
+        training: the train pipeline, with masks where it wants them, and the `filter_cfg` of the config: without one every image is
+            trained on, as in mmdet. The test pipeline loads no masks.
         seed: of order and augmentations.
 
     Attributes:
         truth: the COCO object as parsed.
-        classes: class names in label order, which is the order of the file's categories.
+        classes: class names in label order: that of the config's own data set, which `adapt` writes; the file's where it names none.
         category_ids: the file's category id of each label.
+        kept: what is trained on, and what the config leaves out by which rule; of all images where `training` is false.
 
     Raises:
         DatasetError: the annotations break rules of the COCO format, lack masks that training needs, or leave no image to train on.
-        ConfigError: the config's data set is of a kind that one COCO file cannot stand in for.
+        ConfigError: the config's data set is of a kind that one COCO file cannot stand in for, or names other classes than the file.
     """
 
     def __init__(self, config: Config, source: Source, *, training: bool, seed: int = 0) -> None:
         self.truth = load(source.annotations, source.images)
         self.seed, self._annotations = seed, source.annotations
-        self.classes = class_names(self.truth)
-        self.category_ids = tuple(int(category["id"]) for category in self.truth["categories"])
+        dataset = _dataset_config(config, source, self.truth, training)
+        leaf = inner(dataset)
+        ids = {str(category["name"]): int(category["id"]) for category in self.truth["categories"]}
+        self.classes: tuple[str, ...] = leaf["metainfo"]["classes"]
+        self.category_ids = tuple(ids[name] for name in self.classes)
+        self.kept = Kept.of(self.truth, leaf["filter_cfg"] or {})
+        if not self.kept.images:
+            raise DatasetError(f"{source.annotations} leaves no image to use: {self.kept}.")
         init_default_scope("mmdet")
         with silence():
-            self.dataset: Any = DATASETS.build(_dataset_config(config, source, self.truth, training))
-        if len(self.dataset) == 0:
-            raise DatasetError(f"{source.annotations} must hold an image {'with a box ' if training else ''}to use, but holds none.")
+            self.dataset: Any = DATASETS.build(dataset)
         self._order = Order.of(config) if training else Order()
         self._upright = [info["height"] > info["width"] for info in map(self.dataset.get_data_info, range(len(self.dataset)))]
 
@@ -142,13 +166,28 @@ class Samples(Dataset[Any]):
 
 
 def class_names(truth: Mapping[str, Any]) -> tuple[str, ...]:
-    """Class names of a COCO object in label order."""
+    """Class names of a COCO object in the order of the file."""
     return tuple(str(category["name"]) for category in truth["categories"])
+
+
+def inner(dataset: Any) -> Any:
+    """The data set that wrappers such as MultiImageMixDataset wrap, innermost."""
+    while "dataset" in dataset:
+        dataset = dataset["dataset"]
+    return dataset
+
+
+def _label_order(leaf: Mapping[str, Any], truth: Mapping[str, Any], file: Path) -> tuple[str, ...]:
+    """The classes of the config's data set, else of the file."""
+    listed = class_names(truth)
+    named = tuple(map(str, (leaf.get("metainfo") or {}).get("classes") or listed))
+    require_same_classes("the detector", named, str(file), listed)
+    return named
 
 
 def _dataset_config(config: Config, source: Source, truth: dict[str, Any], training: bool) -> dict[str, Any]:
     """The config's own data set, read from `source` instead. Wrappers such as MultiImageMixDataset stay, RepeatDataset does not: an epoch
-    is one pass over the images. A config that filters nothing gets the filter that mmdet's own configs have."""
+    is one pass over the images."""
     loader = "train_dataloader" if training else "test_dataloader"
     if not isinstance(config.get(loader), dict):
         raise ConfigError(f"the detector config must have a {loader} with a pipeline, but has none; add one as mmdet's configs do.")
@@ -162,14 +201,14 @@ def _dataset_config(config: Config, source: Source, truth: dict[str, Any], train
     if not isinstance(leaf.get("pipeline"), list):
         raise ConfigError(f"the {loader} of the detector config must hold one data set with a pipeline, but holds a {leaf['type']}.")
     pipeline = masks.for_training(leaf["pipeline"], truth, source.annotations) if training else masks.for_testing(leaf["pipeline"])
-    kept = leaf.get("filter_cfg", {"filter_empty_gt": True, "min_size": 32}) if training else None
+    classes, filters = _label_order(leaf, truth, source.annotations), leaf.get("filter_cfg")
     leaf.clear()
     leaf.update(
-        type=MixingCocoDataset.__name__,
+        type="CocoByName",
         ann_file=str(source.annotations.resolve()),
         data_prefix={"img": str(source.images.resolve())},
-        metainfo={"classes": class_names(truth)},
-        filter_cfg=kept,
+        metainfo={"classes": classes},
+        filter_cfg=filters if training else None,
         test_mode=not training,
         pipeline=[_cached(step) for step in pipeline],
         serialize_data=False,

@@ -9,7 +9,6 @@ from typing import Any
 
 from mmdet.datasets import CocoDataset
 from mmdet.datasets.transforms import CachedMixUp, CachedMosaic
-from mmdet.registry import DATASETS
 
 Results = dict[str, Any]
 """One image on its way through a pipeline, as mmcv's transforms hand it on."""
@@ -39,7 +38,6 @@ class Drawn:
         """Keep nothing."""
 
 
-@DATASETS.register_module()
 class MixingCocoDataset(CocoDataset):  # type: ignore[misc]
     """mmdet's COCO data set, whose pipeline mixes in images by their place."""
 

@@ -32,7 +32,8 @@ def average_precisions(evaluation: Evaluation, kind: str) -> Figure | None:
     for place, (detector, result) in enumerate(scores.items()):
         for x, name in enumerate(names):
             left = x - 0.4 + place * width
-            plot.bar((left, left + 0.92 * width), (0, _percent(result.figures.get(name))), drawn[detector])
+            label = f"{title(detector)}, {name}: {percent(result.figures.get(name))}"
+            plot.bar((left, left + 0.92 * width), (0, _percent(result.figures.get(name))), drawn[detector], label)
     legend = tuple(Key(drawn[name], "bar", title(name)) for name in scores)
     caption = "IoU .50 to .95, .50, .75; then small, medium and large objects. The table of the 12 figures has the numbers."
     return Figure(f"Average precision, {KINDS[kind]}", plot, caption, legend=legend)

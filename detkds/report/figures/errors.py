@@ -13,7 +13,7 @@ from detkds.report.figures.precision import curve_points
 from detkds.report.scores import Scores
 from detkds.report.series import looks, title
 from detkds.report.tables.curves import ERROR_CURVES, area, drawn
-from detkds.report.text import points
+from detkds.report.text import percent
 
 STACKS = (
     "Precision if errors were forgiven kind by kind. Lowest, the curve at IoU .75 (C75); above it, at IoU .5 (C50), then with errors of "
@@ -22,6 +22,15 @@ STACKS = (
 )
 """What the stacks of all detectors show."""
 SHORT = {"FalsePos": "FP", "FalseNeg": "FN"}
+IN_WORDS = {
+    "Cls": "detections of a wrong class",
+    "Loc": "detections in a wrong place",
+    "Both": "detections of a wrong class in a wrong place",
+    "Dupe": "duplicate detections",
+    "Bkg": "detections on the background",
+    "Miss": "missed objects",
+}
+"""TIDE's kinds of error in a sentence."""
 
 
 def tide(evaluation: Evaluation, kind: str) -> Figure | None:
@@ -38,7 +47,8 @@ def tide(evaluation: Evaluation, kind: str) -> Figure | None:
     for place, (name, cost) in enumerate(costs.items()):
         for x, error in enumerate(kinds):
             left = x - 0.4 + place * width
-            plot.bar((left, left + 0.92 * width), (0, 100 * cost.get(error, math.nan)), drawn_as[name])
+            value = cost.get(error, math.nan)
+            plot.bar((left, left + 0.92 * width), (0, 100 * value), drawn_as[name], f"{title(name)}, {error}: {percent(value)} points")
     legend = tuple(Key(drawn_as[name], "bar", title(name)) for name in costs)
     caption = (
         "How many points of AP at IoU .5 the detector would gain if the errors of one kind were put right (TIDE): wrong class, wrong "
@@ -55,7 +65,8 @@ def _finding(costs: Mapping[str, Mapping[str, float]]) -> str:
     if not known:
         return "What each kind of error costs"
     error = max(known, key=lambda name: abs(known[name]))
-    return f"Distillation changes {error} errors most: {points(known[error])} points"
+    worse = "more" if known[error] > 0 else "less"
+    return f"With distillation, {IN_WORDS.get(error, error)} cost {percent(abs(known[error]))} points {worse}: the largest change"
 
 
 def error_stacks(evaluation: Evaluation, kind: str) -> list[Figure]:

@@ -10,6 +10,7 @@ from detkds.report.correlation import agreement
 from detkds.report.data import Fidelity
 from detkds.report.figures.figure import Figure
 from detkds.report.figures.plot import Plot, linear
+from detkds.report.text import percent
 
 
 def fidelity(pairs: Sequence[Fidelity]) -> Figure | None:
@@ -23,7 +24,10 @@ def fidelity(pairs: Sequence[Fidelity]) -> Figure | None:
     x = linear(min(xs) - room_x, max(xs) + room_x, "AP after the short training, %")
     y = linear(min(ys) - room_y, max(ys) + room_y, "AP after the longer, %")
     plot = Plot("Scores after a short and a longer training", x, y)
-    plot.dots(points, "distilled")
+    labels = [
+        f"{pair.candidate}: {percent(pair.proxy)} after the short training, {percent(pair.longer)} after the longer" for pair in known
+    ]
+    plot.dots(points, "distilled", labels=labels)
     found = agreement(xs, ys)
     title = f"Rank correlation of short and longer training: {_signed(found.spearman)}"
     caption = (

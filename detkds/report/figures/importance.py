@@ -27,7 +27,12 @@ def importance(searches: Sequence[Study]) -> Figure | None:
         left=142,
     )
     for place, one in enumerate(reversed(found)):
-        plot.bar((0, one.share), (place - 0.34, place + 0.34), "distilled" if one.share > one.chance else "weak")
+        plot.bar(
+            (0, one.share),
+            (place - 0.34, place + 0.34),
+            "distilled" if one.share > one.chance else "weak",
+            f"{one.study} · {one.slot}: {one.share:.2f}, chance below {one.chance:.2f}",
+        )
         at = plot.px(one.chance)
         plot.mark("line chance", f"M{at:g} {plot.py(place - 0.45):g}V{plot.py(place + 0.45):g}")
     above = max(found, key=lambda one: one.share - one.chance)

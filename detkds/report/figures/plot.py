@@ -64,10 +64,11 @@ def categories(names: Sequence[str], title: str = "") -> Axis:
 
 @dataclass(frozen=True)
 class Mark:
-    """A path and its classes."""
+    """A path with its classes, and the text that a pointer over it shows; empty: none."""
 
     look: str
     path: str
+    label: str = ""
 
 
 @dataclass(frozen=True)
@@ -123,10 +124,10 @@ class Plot:
         level = [f"M{self.left:g} {self.py(value):g}H{self.right:g}" for value, _ in self.y.ticks] if self.y.grid else []
         return "".join(upright + level)
 
-    def mark(self, look: str, path: str) -> None:
+    def mark(self, look: str, path: str, label: str = "") -> None:
         """Add a path, unless it is empty."""
         if path:
-            self.marks.append(Mark(look, path))
+            self.marks.append(Mark(look, path, label))
 
     def line(self, points: Iterable[Point], look: str) -> None:
         """A line through points; it is broken where a value is not finite."""
@@ -142,16 +143,26 @@ class Plot:
         path = self._polyline([*upper, *reversed(lower)])
         self.mark(f"area {look}", path + "z" if path else "")
 
-    def bar(self, x: Point, y: Point, look: str) -> None:
+    def bar(self, x: Point, y: Point, look: str, label: str = "") -> None:
         """A rectangle between two values of each axis; none where one is not finite."""
         if all(map(math.isfinite, (*x, *y))):
             left, right, low, high = self.px(x[0]), self.px(x[1]), self.py(y[0]), self.py(y[1])
-            self.mark(f"bar {look}", f"M{left:g} {low:g}V{high:g}H{right:g}V{low:g}z")
+            self.mark(f"bar {look}", f"M{left:g} {low:g}V{high:g}H{right:g}V{low:g}z", label)
 
-    def dots(self, points: Iterable[Point], look: str, shape: Shape = "dot") -> None:
-        """A marker at each finite point."""
-        places = [(self.px(x), self.py(y)) for x, y in points if math.isfinite(x) and math.isfinite(y)]
-        self.mark(f"dots {shape} {look}", "".join(f"M{x:g} {y:g}{SHAPES[shape]}" for x, y in places))
+    def dots(self, points: Iterable[Point], look: str, shape: Shape = "dot", labels: Sequence[str] = ()) -> None:
+        """A marker at each finite point; with `labels`, one per point, a pointer over a marker shows its text."""
+        all_points = list(points)
+        texts = labels or [""] * len(all_points)
+        drawn = [
+            (f"M{self.px(x):g} {self.py(y):g}{SHAPES[shape]}", text)
+            for (x, y), text in zip(all_points, texts, strict=True)
+            if math.isfinite(x) and math.isfinite(y)
+        ]
+        if labels:
+            for path, text in drawn:
+                self.mark(f"dots {shape} {look}", path, text)
+        else:  # one path for all of them keeps the page small
+            self.mark(f"dots {shape} {look}", "".join(path for path, _ in drawn))
 
     def write(self, point: Point, text: str, look: str = "", *, anchor: str = "middle", dx: float = 0, dy: float = 0) -> None:
         """A text at a point, moved by (dx, dy)."""

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from detkds.report import tables
 from detkds.report.figures.figure import Figure, Key
-from detkds.report.figures.plot import Plot, linear
-from detkds.report.study import RANDOM, Study
+from detkds.report.figures.plot import Plot, Shape, linear
+from detkds.report.study import RANDOM, Study, TrialPoint
 from detkds.report.text import change, percent
 
 MAX_POINTS = 600
@@ -26,8 +26,9 @@ def search_curve(study: Study, rival: Study | None = None) -> Figure | None:
     scores = [100 * trial.score for trial in study.trials if trial.score is not None and trial.scored]
     if not scores:
         return None
-    lowest = _lowest_shown(scores, study.without_distillation)
     rivals = rival.best_so_far() if rival else []
+    lines = [100 * score for _, score in [*study.best_so_far(), *rivals]]  # a line is drawn whole, wherever it begins
+    lowest = min([_lowest_shown(scores, study.without_distillation), *lines])
     highest = max(scores + [100 * score for _, score in rivals])
     last = max(1, study.last, rival.last if rival else 0)
     room = 0.08 * (highest - lowest or 1)
@@ -38,18 +39,33 @@ def search_curve(study: Study, rival: Study | None = None) -> Figure | None:
         plot.line([(plot.x.low, 100 * study.without_distillation), (plot.x.high, 100 * study.without_distillation)], "student")
     _progress(plot, rivals, last, "random")
     _progress(plot, study.best_so_far(), last, "random" if study.algorithm == RANDOM else "distilled")
-    return Figure(_finding(study), plot, _caption(study, rival), tables.trials(study), _legend(study, rival))
+    return Figure(_finding(study), plot, _caption(study, rival), tables.trials(study), _legend(study, rival, lowest))
 
 
 def _candidates(plot: Plot, study: Study, lowest: float) -> None:
     trials = study.trials[:: math.ceil(len(study.trials) / MAX_POINTS)]
-    found = [(trial.number, 100 * trial.score, trial.partial) for trial in trials if trial.number and trial.score is not None]
-    plot.dots([(number, score) for number, score, partial in found if not partial and score >= lowest], "muted")
-    plot.dots([(number, score) for number, score, partial in found if partial and score >= lowest], "muted hollow")
-    room = (plot.y.high - plot.y.low) / 30
-    floor = plot.y.low + room
-    plot.dots([(number, floor) for number, score, _ in found if score < lowest], "muted", "triangle")
-    plot.dots([(trial.number, floor) for trial in trials if trial.state.lower() in tables.search.UNDONE], "rejected", "cross")
+    floor = plot.y.low + (plot.y.high - plot.y.low) / 30
+    found = [trial for trial in trials if trial.number and trial.score is not None]
+    within = [trial for trial in found if 100 * (trial.score or 0) >= lowest]
+    below = [trial for trial in found if 100 * (trial.score or 0) < lowest]
+    undone = [trial for trial in trials if trial.state.lower() in tables.search.UNDONE]
+    _dots(plot, [trial for trial in within if not trial.partial], "muted")
+    _dots(plot, [trial for trial in within if trial.partial], "muted hollow")
+    _dots(plot, below, "muted", "triangle", floor)
+    _dots(plot, undone, "rejected", "cross", floor)
+
+
+def _dots(plot: Plot, trials: Sequence[TrialPoint], look: str, shape: Shape = "dot", at: float | None = None) -> None:
+    """A marker per candidate, at its score in percent or at the height `at`; a pointer over it shows the candidate."""
+    points = [(trial.number, 100 * (trial.score or 0) if at is None else at) for trial in trials]
+    plot.dots(points, look, shape, [_label(trial) for trial in trials])
+
+
+def _label(trial: TrialPoint) -> str:
+    if trial.score is None:
+        return f"candidate {trial.number}, {trial.reason or trial.state.lower()}\n{trial.candidate}"
+    bound = "at most " if trial.partial else ""
+    return f"candidate {trial.number}, AP {bound}{percent(trial.score)}\n{trial.candidate}"
 
 
 def _progress(plot: Plot, best: Sequence[tuple[int, float]], last: int, look: str) -> None:
@@ -80,7 +96,7 @@ def _caption(study: Study, rival: Study | None) -> str:
     return text if rival is None or rival.best is None else f"{text} Random search: {percent(rival.best.score)}."
 
 
-def _legend(study: Study, rival: Study | None) -> tuple[Key, ...]:
+def _legend(study: Study, rival: Study | None, lowest: float) -> tuple[Key, ...]:
     """Only what is drawn."""
     undone = any(trial.state.lower() in tables.search.UNDONE for trial in study.trials)
     entries = (
@@ -88,7 +104,8 @@ def _legend(study: Study, rival: Study | None) -> tuple[Key, ...]:
         (rival is not None, Key("random", "line", "best so far, random search")),
         (study.without_distillation is not None, Key("student", "line", "no distillation")),
         (any(not trial.partial for trial in study.scored), Key("muted", "dot", "candidate")),
-        (any(trial.partial for trial in study.scored), Key("muted hollow", "dot", "stopped early, a bound")),
+        (any(trial.partial for trial in study.scored), Key("muted hollow", "dot", "validation stopped early: the AP is at most this")),
+        (any(100 * (trial.score or 0) < lowest for trial in study.scored), Key("muted", "triangle", "far below, at the lower edge")),
         (undone, Key("rejected", "cross", "rejected or failed")),
     )
     return tuple(key for there, key in entries if there)

@@ -38,7 +38,7 @@ def footprints(evaluation: Evaluation) -> Table:
             size = " × ".join(map(str, cost.input))
             shown = f"{median:.1f} ms" if math.isfinite(median) else MISSING
             rows.append((title(name), large(cost.parameters), large(cost.flops), shown, spread, size, cost.device))
-    numeric = ("parameters", "FLOPs an image", "latency, median", "low – high, ms", "input")
+    numeric = ("parameters", "FLOPs per image", "latency, median", "low – high, ms", "input")
     return Table((Column("detector"), *(Column(head, "number") for head in numeric), Column("on")), tuple(rows))
 
 

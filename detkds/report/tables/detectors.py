@@ -17,7 +17,7 @@ FIGURE_MEANINGS = {
     "APs": "small, under 32² pixels",
     "APm": "medium, 32² to 96²",
     "APl": "large, over 96²",
-    "AR1": "recall, 1 detection an image",
+    "AR1": "recall, 1 detection per image",
     "AR10": "recall, 10 detections",
     "AR100": "recall, 100 detections",
     "ARs": "recall, small",

@@ -1,4 +1,4 @@
-"""Objective: what measures a candidate. The search gets it as an argument and knows nothing of detectors."""
+"""Objective: what measures a candidate. The search takes one as an argument, and detectors supply one; neither imports the other."""
 
 from __future__ import annotations
 
