@@ -30,6 +30,7 @@ from detkds.errors import ConfigError, DatasetError
 Batch = dict[str, Any]
 """{"inputs": list of (3, H, W) tensors, "data_samples": list of mmdet DetDataSample}, as mmdet's data preprocessors take it."""
 
+_READ_SO = {"color_type": "color", "imdecode_backend": "cv2"}  # as detkds.data.checking.reading does
 CACHE_BYTES = 512 * 2**20
 
 
@@ -217,5 +218,17 @@ def _dataset_config(config: Config, source: Source, truth: dict[str, Any], train
 
 
 def _cached(step: dict[str, Any]) -> dict[str, Any]:
-    """The same step, or the image loader that keeps what it decoded."""
-    return {**step, "type": "DecodedImages"} if step["type"] in ("LoadImageFromFile", "mmdet.LoadImageFromFile") else step
+    """The same step, or the image loader that keeps what it decoded.
+
+    Raises:
+        ConfigError: the step reads images otherwise than `detkds data check` does.
+    """
+    if step["type"] not in ("LoadImageFromFile", "mmdet.LoadImageFromFile"):
+        return step
+    for option, read in _READ_SO.items():
+        if step.get(option, read) not in (read, None):
+            raise ConfigError(
+                f"LoadImageFromFile has {option} {step[option]!r}, but annotations are checked for images read with {read!r}: another "
+                f"reader turns pictures with an EXIF orientation otherwise; leave {option} out."
+            )
+    return {**step, "type": "DecodedImages"}
