@@ -10,7 +10,7 @@ from rich.table import Table
 from detkds.errors import ConfigError, DatasetError, DetKDSError
 from detkds.pipeline import run_config
 from detkds.pipeline.run_config import RunConfig, Split, is_remote
-from detkds.pipeline.settings import SearchPlan, WeightsPlan
+from detkds.pipeline.settings import RacePlan, SearchPlan, WeightsPlan
 
 
 def check(path: Path, *, trust: bool, console: Console, pair: str = "") -> None:
@@ -93,6 +93,7 @@ def _check_pair(config: RunConfig, classes: tuple[str, ...], trust: bool, consol
 def _cost(config: RunConfig) -> Table:
     """Candidates a study and the epochs they take."""
     from detkds.pipeline.evolve import candidates
+    from detkds.pipeline.race import runners
     from detkds.pipeline.weights import candidates as weight_candidates
 
     search = config.search
@@ -107,5 +108,10 @@ def _cost(config: RunConfig) -> Table:
         table.add_row(f"evolve {knowledge}", str(candidates(plan)), epochs, f"{100 * search.subset:.0f} %")
     weights = WeightsPlan(search.weights.population, search.weights.iterations)
     table.add_row("weights", str(weight_candidates(weights, len(search.knowledge))), epochs, f"{100 * search.subset:.0f} %")
+    if search.final_race.candidates:
+        final = RacePlan(search.final_race.candidates, search.final_race.seeds)
+        longer = search.final_race.epochs or 2 * search.proxy_epochs
+        table.add_row("known distillers", str(len(search.final_race.known)), epochs, f"{100 * search.subset:.0f} %")
+        table.add_row("final race", str(final.seeds * runners(final)), str(longer), f"{100 * search.subset:.0f} %")
     table.add_row("train", "2", str(config.train.epochs), "100 %")
     return table

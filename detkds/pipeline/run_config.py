@@ -13,8 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 
 from detkds.errors import ConfigError, GenomeError
 from detkds.genome import Knowledge
-from detkds.genome.presets import preset
+from detkds.genome.presets import KNOWN_DISTILLERS, preset
 from detkds.pairs import pair as tested_pair
+from detkds.pipeline.settings import RacePlan
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -94,6 +95,17 @@ class Weights(Section):
     iterations: Annotated[int, Field(ge=0)] = 40
 
 
+class FinalRace(Section):
+    """The race that ends a search: its best `candidates` (0: no race, the highest score wins, as in the paper) and known distillers."""
+
+    candidates: Annotated[int, Field(ge=0, le=20)] = RacePlan().candidates
+    seeds: Annotated[int, Field(ge=2, le=20)] = RacePlan().seeds
+    epochs: Count | None = None
+    known: tuple[str, ...] = KNOWN_DISTILLERS
+
+    _presets = field_validator("known")(lambda value: known_presets(value))
+
+
 class Search(Section):
     """Algorithm 1: what is searched and how long."""
 
@@ -115,16 +127,9 @@ class Search(Section):
     empty: Literal["share", "exclude"] = "share"
     proxy_epochs: Count = 1
     repeats: Annotated[int, Field(ge=1, le=10)] = 1
+    final_race: FinalRace = FinalRace()
 
-    @field_validator("warm_start")
-    @classmethod
-    def _known_presets(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for name in value:
-            try:
-                preset(name)
-            except GenomeError as error:
-                raise ValueError(str(error)) from None
-        return value
+    _presets = field_validator("warm_start")(lambda value: known_presets(value))
 
     @model_validator(mode="after")
     def _consistent(self) -> Search:
@@ -203,6 +208,20 @@ class RunConfig(Section):
         """The volume claims that the run reads, each once."""
         addresses = (self.data.root, self.teacher.checkpoint, self.student.checkpoint)
         yield from dict.fromkeys(urlsplit(address).netloc for address in addresses if address and address.startswith("pvc://"))
+
+
+def known_presets(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of presets, each with a factor or without.
+
+    Raises:
+        ValueError: one is none.
+    """
+    for name in names:
+        try:
+            preset(name)
+        except GenomeError as error:
+            raise ValueError(str(error)) from None
+    return names
 
 
 def is_remote(address: str) -> bool:
