@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 from detkds.evaluation import Kind
 from detkds.evaluation.repeated import mean_and_spread

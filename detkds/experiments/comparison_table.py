@@ -53,11 +53,15 @@ def tables(comparison: Comparison) -> Iterator[tuple[str, list[list[str]]]]:
     for kind, noun in KINDS.items():
         rows = [row for row in comparison.rows if row.repeats.get(kind)]
         if rows:
-            about = f"{comparison.run}: AP of {noun} in points, {comparison.images} test images, {comparison.epochs} epochs"
+            about = f"{comparison.run}: AP of {noun} in points, {comparison.images} test images, {_epochs(comparison.epochs)}"
             yield about, [["recipe", *FIGURES, "seeds"], *_teacher(comparison, kind), *(_figures(row, kind) for row in rows)]
             lines = [[row.name, *(_gap(comparison.difference(row.name, name, kind)) for name in references)] for row in rows]
             if lines := [line for line in lines if any(line[1:])]:
                 yield f"paired differences in AP of {noun}, 95 %", [["recipe", *(f"to {name}" for name in references)], *lines]
+
+
+def _epochs(count: int) -> str:
+    return f"{count} epoch{'' if count == 1 else 's'}"
 
 
 def _teacher(comparison: Comparison, kind: Kind) -> list[list[str]]:

@@ -15,7 +15,7 @@ from detkds.pipeline import publish as published
 from detkds.pipeline.progress import report_errors, say
 from detkds.pipeline.provenance import provenance
 from detkds.pipeline.settings import Result
-from detkds.pipeline.task import TIMINGS
+from detkds.pipeline.task import LEADERBOARD, TIMINGS
 from detkds.report.curve import LossCurve, read_log
 from detkds.report.data import ReportData, StageCost
 from detkds.report.evaluation import Evaluation, Role
@@ -30,7 +30,7 @@ from detkds.storage.artifacts import publishing, verify
 from detkds.storage.manifest import MANIFEST
 
 MODEL = "model"
-LEADERBOARD, LOG = "leaderboard.json", "training.jsonl"
+LOG = "training.jsonl"
 STUDENT_FILES = ("student.pth", "student.safetensors", "student.py", "student.json", "recipe.json")
 
 

@@ -20,7 +20,9 @@ def leaderboard(board: Leaderboard) -> Figure | None:
     ends = [100 * value for row in rows for value in (row.gain, row.gain_low, row.gain_high) if value is not None] + [0.0]
     room = 0.08 * (max(ends) - min(ends) or 1)
     x = linear(min(ends) - room, max(ends) + room, "gain in AP over no distillation, points")
-    plot = Plot("Gain of each recipe with its interval", x, categories([short(row.name) for row in rows]), height=46 + ROW * len(rows), left=128)
+    plot = Plot(
+        "Gain of each recipe with its interval", x, categories([short(row.name) for row in rows]), height=46 + ROW * len(rows), left=128
+    )
     plot.mark("line zero", f"M{plot.px(0):g} {plot.top:g}V{plot.bottom:g}")
     for place, row in enumerate(rows):
         look = CHOSEN if row.chosen else OTHER
@@ -29,7 +31,9 @@ def leaderboard(board: Leaderboard) -> Figure | None:
         plot.dots([(100 * (row.gain or 0.0), place)], look, labels=[_label(row)])
         plot.write((100 * (row.gain or 0.0), place), points(row.gain or 0.0), dy=-7)
     caption = f"{100 * board.level:.0f} % intervals over seeds. An interval that contains 0 does not show a gain. AP on {board.images}."
-    legend = tuple(Key(look, "dot", name) for look, name in ((CHOSEN, "chosen"), (OTHER, "other recipe")) if any(row.chosen for row in rows))
+    legend = tuple(
+        Key(look, "dot", name) for look, name in ((CHOSEN, "chosen"), (OTHER, "other recipe")) if any(row.chosen for row in rows)
+    )
     return Figure(_finding(board), plot, caption, tables.leaderboard(board), legend)
 
 
