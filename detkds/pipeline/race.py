@@ -14,7 +14,7 @@ from detkds.genome.presets import preset
 from detkds.pipeline.progress import say
 from detkds.pipeline.settings import RacePlan, Schedule
 from detkds.pipeline.studies import Conducted, conduct
-from detkds.pipeline.task import KNOWN, LEADERBOARD, RACE, Task
+from detkds.pipeline.task import KNOWN, RACE, Task
 from detkds.pipeline.workers import hired
 from detkds.search.listed import Listed
 from detkds.search.race import BASELINE, LEVEL, Standing, entrants, remaining, standings
