@@ -8,6 +8,8 @@ from typing import Any
 
 from detkds.report.reading import flag, integer, number, sequence, text
 
+FIGURES = ("AP", "low", "high", "gain", "gain_low", "gain_high")
+
 
 @dataclass(frozen=True)
 class Ranked:
@@ -38,16 +40,26 @@ class Ranked:
     @classmethod
     def read(cls, data: Any) -> Ranked:
         """From a row of leaderboard.json or results.json."""
-        figures = (_optional(data[name]) for name in ("AP", "low", "high", "gain", "gain_low", "gain_high"))
-        rest = (integer(data["seeds"]), flag(data["chosen"]), text(data["rejected"]))
-        return cls(text(data["name"]), text(data["recipe"]), *figures, *rest)
+        ap, low, high, gain, gain_low, gain_high = (_optional(data[name]) for name in FIGURES)
+        return cls(
+            name=text(data["name"]),
+            recipe=text(data["recipe"]),
+            ap=ap,
+            low=low,
+            high=high,
+            gain=gain,
+            gain_low=gain_low,
+            gain_high=gain_high,
+            seeds=integer(data["seeds"]),
+            chosen=flag(data["chosen"]),
+            rejected=text(data["rejected"]),
+        )
 
     def to_json(self) -> dict[str, Any]:
         """As `read` takes it."""
-        figures = {"AP": self.ap, "low": self.low, "high": self.high}
-        gains = {"gain": self.gain, "gain_low": self.gain_low, "gain_high": self.gain_high}
+        figures = zip(FIGURES, (self.ap, self.low, self.high, self.gain, self.gain_low, self.gain_high), strict=True)
         rest = {"seeds": self.seeds, "chosen": self.chosen, "rejected": self.rejected}
-        return {"name": self.name, "recipe": self.recipe, **figures, **gains, **rest}
+        return {"name": self.name, "recipe": self.recipe, **dict(figures), **rest}
 
 
 @dataclass(frozen=True)
