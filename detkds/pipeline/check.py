@@ -11,6 +11,7 @@ from detkds.errors import ConfigError, DatasetError, DetKDSError
 from detkds.pipeline import run_config
 from detkds.pipeline.run_config import RunConfig, Split, is_remote
 from detkds.pipeline.settings import RacePlan, SearchPlan, WeightsPlan
+from detkds.search.budgets import is_time
 
 
 def check(path: Path, *, trust: bool, console: Console, pair: str = "") -> None:
@@ -100,6 +101,14 @@ def _cost(config: RunConfig) -> Table:
     from detkds.pipeline.weights import candidates as weight_candidates
 
     search = config.search
+    if search.budget and is_time(search.budget):
+        table = Table(title=f"search.budget {search.budget}: planned when the run begins, by how long a training takes here")
+        table.add_column("stage")
+        table.add_column("epochs each", justify="right")
+        table.add_row("search", str(search.proxy_epochs))
+        table.add_row("train", str(config.train.epochs))
+        return table
+    search = search.planned()
     plan = SearchPlan(
         search.semantics, search.space, search.algorithm, search.population, search.iterations, search.sample_ratio, search.top_k
     )
