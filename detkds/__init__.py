@@ -67,6 +67,7 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 def __getattr__(name: str) -> Any:
     if name not in _HOME_OF:
         raise AttributeError(f"module 'detkds' has no attribute {name!r}; it has {', '.join(__all__)}")
+    import_module("detkds.plugins").discover()
     return getattr(import_module(_HOME_OF[name]), name)
 
 

@@ -26,6 +26,8 @@ VARIABLE = "DETKDS_PLUGINS"
 
 _loaded: dict[str, None] = {}
 """Modules that `load` imported, in their order."""
+_settled: set[bool] = set()
+"""Holds True once it was said what to load."""
 _sources: dict[tuple[str, str], str] = {}
 """Module and name of what was registered to its source."""
 
@@ -33,6 +35,16 @@ _sources: dict[tuple[str, str], str] = {}
 def installed() -> tuple[str, ...]:
     """The modules that installed packages announce, sorted."""
     return tuple(sorted({point.module for group in GROUPS for point in entry_points(group=group)}))
+
+
+def discover() -> None:
+    """Load what is installed, once, unless `load` was asked for something before: a task of a run has what the run names and no more.
+
+    Raises:
+        ConfigError: as `load`.
+    """
+    if not _settled:
+        load(installed())
 
 
 def loaded() -> str:
@@ -49,6 +61,7 @@ def load(modules: str | Iterable[str]) -> None:
     Raises:
         ConfigError: one cannot be imported, registers nothing, or has other sources than where the run was started.
     """
+    _settled.add(True)
     names = modules.split(",") if isinstance(modules, str) else list(modules)
     for name, _, digest in (name.strip().partition("@") for name in names):
         if name and name not in _loaded:
@@ -96,12 +109,14 @@ def identity() -> dict[str, str]:
 @contextlib.contextmanager
 def forgotten() -> Iterator[None]:
     """Forget at the end of the block which plugins were loaded in it: for tests."""
-    names, sources, variable = dict(_loaded), dict(_sources), os.environ.get(VARIABLE)
+    names, sources, settled, variable = dict(_loaded), dict(_sources), set(_settled), os.environ.get(VARIABLE)
     try:
         yield
     finally:
         _loaded.clear()
         _loaded.update(names)
+        _settled.clear()
+        _settled.update(settled)
         _sources.clear()
         _sources.update(sources)
         os.environ.pop(VARIABLE, None)

@@ -67,11 +67,14 @@ def space(
     semantics: Annotated[str, typer.Option(help="paper or released.")] = "paper",
     sample: Annotated[int, typer.Option(help="Print this many random genomes of each knowledge.", min=0)] = 0,
     seed: Annotated[int, typer.Option(help="Seed of the samples.", min=0)] = 0,
+    plugin: Annotated[list[str] | None, typer.Option(help="Module with words of your own; may be repeated.", metavar="MODULE")] = None,
     genome: Annotated[list[str] | None, typer.Argument(help="Genome texts to check.")] = None,
 ) -> None:
     """Print the size of the search space, samples of it, or what is known about a genome."""
+    from detkds import plugins
     from detkds.cli.print_space import describe_genome, describe_space
 
+    plugins.load([*plugins.installed(), *(plugin or [])])
     if genome:
         for text in genome:
             describe_genome(text, preset, semantics, console)

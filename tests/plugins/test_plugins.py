@@ -145,3 +145,28 @@ def test_workers_load_the_same(write: Write) -> None:
     with workers.hired(2, Counts) as crew:
         assert crew is not None
         assert crew(recipe, Goal()).score == len(str(recipe))
+
+
+def test_the_face_finds_what_is_installed_unless_a_run_says_what_to_load(write: Write) -> None:
+    write("my_words", HUBER)
+    info = Path(sys.path[0]) / "my_words-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: my-words\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[detkds.words]\nhuber = my_words\n")
+    face = "import detkds; print('huber' in str(detkds.Genome.parse('global: none > none > none | huber')))"
+    told = f"from detkds import plugins; plugins.load(''); {face}"
+    assert subprocess.run([sys.executable, "-c", face], capture_output=True, text=True, check=True).stdout.strip() == "True"
+    refused = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=False)
+    assert "unknown global distance 'huber'" in refused.stderr
+
+
+def test_the_space_shows_a_plugins_words_with_their_formulas(write: Write) -> None:
+    from typer.testing import CliRunner
+
+    from detkds.cli.app import app
+
+    write("my_words", HUBER)
+    result = CliRunner().invoke(app, ["space", "--plugin", "my_words"], env={"COLUMNS": "160"})
+    assert result.exit_code == 0, result.output
+    assert "huber" in result.output
+    assert "√(1 + (s − t)²) − 1" in result.output
