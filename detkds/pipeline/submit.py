@@ -13,11 +13,13 @@ from rich.console import Console
 
 from detkds.errors import ConfigError
 from detkds.lint import ImagePolicy, Package, examine
-from detkds.pipeline import run as launch
 from detkds.pipeline import run_config
 from detkds.pipeline.kubeflow import given
 from detkds.pipeline.kubeflow.package import VOLUMES, compiled, parameter_defaults, with_resources
 from detkds.pipeline.kubeflow.remote import Cluster, Endpoint, Outcome, Pace
+from detkds.pipeline.progress import shown
+from detkds.pipeline.run import config_address, data_version
+from detkds.pipeline.run import parameters as pipeline_parameters
 from detkds.pipeline.run_config import RunConfig, is_remote
 from detkds.storage.s3_settings import ENDPOINT
 from detkds.storage.uri import open_store
@@ -98,7 +100,7 @@ def submit(
 
 def follow(run: str, cluster: Cluster, *, pace: Pace, console: Console, results: str = "") -> Outcome:
     """Show a run's tasks until it ends, and say how."""
-    outcome = cluster.follow(run, show=launch.shown(console), pace=pace)
+    outcome = cluster.follow(run, show=shown(console), pace=pace)
     said = {
         Outcome.SUCCEEDED: f"succeeded; results at {results}" if results else "succeeded",
         Outcome.FAILED: f"failed; the tasks' logs are at {cluster.page(run)}",
@@ -139,14 +141,14 @@ def _examine(path: Path, package: str, values: Mapping[str, Any], images: Images
 
 def _parameters(config: RunConfig, home: Path, trust: bool, console: Console) -> dict[str, Any]:
     """The pipeline's parameters; files of this machine go into the store, under their digests."""
-    teacher = _in_store(config, launch.config_address(config.teacher, home, trust))
-    student = _in_store(config, launch.config_address(config.student, home, trust))
+    teacher = _in_store(config, config_address(config.teacher, home, trust))
+    student = _in_store(config, config_address(config.student, home, trust))
     checkpoint = _in_store(config, config.teacher.checkpoint or "")
     asked = bool(os.environ.get(ENDPOINT))
     if not asked:
         console.print(f"{ENDPOINT} is not set: the store was not asked whether the data changed under its address", style="dim")
-    version = launch.data_version(config, checkpoint) if asked else ""
-    values = launch.parameters(config, teacher, checkpoint, student, f"s3://{config.store.bucket}/runs", version=version)
+    version = data_version(config, checkpoint) if asked else ""
+    values = pipeline_parameters(config, teacher, checkpoint, student, f"s3://{config.store.bucket}/runs", version=version)
     values["student_checkpoint"] = _in_store(config, config.student.checkpoint or "")
     values["work"] = f"s3://{config.store.bucket}/work"
     return {name: _mounted(value) for name, value in values.items()}
