@@ -10,7 +10,8 @@ from rich.table import Table
 from detkds.errors import ConfigError, DatasetError, DetKDSError
 from detkds.pipeline import run_config
 from detkds.pipeline.run_config import RunConfig, Split, is_remote
-from detkds.pipeline.settings import SearchPlan, WeightsPlan
+from detkds.pipeline.settings import RacePlan, SearchPlan, WeightsPlan
+from detkds.search.budgets import is_time
 
 
 def check(path: Path, *, trust: bool, console: Console, pair: str = "") -> None:
@@ -93,9 +94,18 @@ def _check_pair(config: RunConfig, classes: tuple[str, ...], trust: bool, consol
 def _cost(config: RunConfig) -> Table:
     """Candidates a study and the epochs they take."""
     from detkds.pipeline.evolve import candidates
+    from detkds.pipeline.race import runners
     from detkds.pipeline.weights import candidates as weight_candidates
 
     search = config.search
+    if search.budget and is_time(search.budget):
+        table = Table(title=f"search.budget {search.budget}: planned when the run begins, by how long a training takes here")
+        table.add_column("stage")
+        table.add_column("epochs each", justify="right")
+        table.add_row("search", str(search.proxy_epochs))
+        table.add_row("train", str(config.train.epochs))
+        return table
+    search = search.planned()
     plan = SearchPlan(
         search.semantics, search.space, search.algorithm, search.population, search.iterations, search.sample_ratio, search.top_k
     )
@@ -107,5 +117,10 @@ def _cost(config: RunConfig) -> Table:
         table.add_row(f"evolve {knowledge}", str(candidates(plan)), epochs, f"{100 * search.subset:.0f} %")
     weights = WeightsPlan(search.weights.population, search.weights.iterations)
     table.add_row("weights", str(weight_candidates(weights, len(search.knowledge))), epochs, f"{100 * search.subset:.0f} %")
+    if search.final_race.candidates:
+        final = RacePlan(search.final_race.candidates, search.final_race.seeds)
+        longer = search.final_race.epochs or 2 * search.proxy_epochs
+        table.add_row("known distillers", str(len(search.final_race.known)), epochs, f"{100 * search.subset:.0f} %")
+        table.add_row("final race", str(final.seeds * runners(final)), str(longer), f"{100 * search.subset:.0f} %")
     table.add_row("train", "2", str(config.train.epochs), "100 %")
     return table

@@ -15,8 +15,9 @@ from detkds.errors import ConfigError
 from detkds.lint import ImagePolicy, Package, examine
 from detkds.pipeline import run_config
 from detkds.pipeline.kubeflow import given
-from detkds.pipeline.kubeflow.package import VOLUMES, compiled, parameter_defaults, with_resources
+from detkds.pipeline.kubeflow.package import VOLUMES, compiled, parameter_defaults
 from detkds.pipeline.kubeflow.remote import Cluster, Endpoint, Outcome, Pace
+from detkds.pipeline.kubeflow.resources import with_resources
 from detkds.pipeline.progress import shown
 from detkds.pipeline.run import config_address, data_version
 from detkds.pipeline.run import parameters as pipeline_parameters

@@ -30,6 +30,7 @@ from detkds.errors import ConfigError, DatasetError
 Batch = dict[str, Any]
 """{"inputs": list of (3, H, W) tensors, "data_samples": list of mmdet DetDataSample}, as mmdet's data preprocessors take it."""
 
+_READ_SO = {"color_type": "color", "imdecode_backend": "cv2"}  # as detkds.data.checking.reading does
 CACHE_BYTES = 512 * 2**20
 
 
@@ -232,11 +233,19 @@ def _cached(step: dict[str, Any]) -> dict[str, Any]:
     """The same step, or the image loader that keeps what it decoded.
 
     Raises:
-        ConfigError: the step mixes in images from a store of those it saw before.
+        ConfigError: the step mixes in images from a store of those it saw before, or reads them otherwise than `detkds data check` does.
     """
     if "CachedM" in step["type"]:
         raise ConfigError(
             f"{step['type']} mixes in images that came earlier, so what a step sees would depend on its history; leave it out of the "
             "train pipeline, or use Mosaic and MixUp inside a MultiImageMixDataset."
         )
-    return {**step, "type": "DecodedImages"} if step["type"] in ("LoadImageFromFile", "mmdet.LoadImageFromFile") else step
+    if step["type"] not in ("LoadImageFromFile", "mmdet.LoadImageFromFile"):
+        return step
+    for option, read in _READ_SO.items():
+        if step.get(option, read) not in (read, None):
+            raise ConfigError(
+                f"LoadImageFromFile has {option} {step[option]!r}, but annotations are checked for images read with {read!r}: another "
+                f"reader turns pictures with an EXIF orientation otherwise; leave {option} out."
+            )
+    return {**step, "type": "DecodedImages"}
