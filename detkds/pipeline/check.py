@@ -21,6 +21,7 @@ def check(path: Path, *, trust: bool, console: Console, pair: str = "") -> None:
         ConfigError, DatasetError: everything that is wrong, one line a fault.
     """
     config = run_config.load(path, pair)
+    run_config.load_plugins(config, path, trust=trust)
     classes = _check_data(config, console)
     _check_pair(config, classes, trust, console)
     console.print(_cost(config))

@@ -9,7 +9,7 @@ from typing import ParamSpec, TypeVar
 
 from rich.console import Console
 
-from detkds import errors
+from detkds import errors, plugins
 
 FAULT = "detkds-fault "
 _P = ParamSpec("_P")
@@ -39,11 +39,13 @@ def shown(console: Console) -> Callable[[str], None]:
 
 
 def report_errors(run: Callable[_P, _T]) -> Callable[_P, _T]:
-    """Print an error of ours as one line of JSON before it is raised on, so that a local run can show it as it is."""
+    """Load the plugins that the run names, and print an error of ours as one line of JSON before it is raised on, so that a local run can
+    show it as it is."""
 
     @functools.wraps(run)
     def running(*args: _P.args, **kwargs: _P.kwargs) -> _T:
         try:
+            plugins.inherit()
             return run(*args, **kwargs)
         except errors.DetKDSError as error:
             print(FAULT + json.dumps({"type": type(error).__name__, "message": str(error)}), flush=True)

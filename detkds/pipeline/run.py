@@ -77,7 +77,7 @@ class Run:
         Args:
             path: of the run.yaml.
             home: the folder for caches, unfinished work and results.
-            trust: run the Python code of config files that are not mmdet's own.
+            trust: run the Python code of plugins and of config files that are not mmdet's own.
             pair: name of a tested pair, whose configs teacher and student take.
             embedded_s3: start a SeaweedFS server as the store; otherwise it is a folder, or the S3 that DETKDS_S3_ENDPOINT names.
             console: gets progress; None prints to the terminal.
@@ -87,6 +87,7 @@ class Run:
         """
         console = console or Console(highlight=False)
         config, place = run_config.load(Path(path), pair), Path(home).resolve()
+        run_config.load_plugins(config, Path(path), trust=trust)
         with contextlib.ExitStack() as stack:
             store = stack.enter_context(local_store(place, console, embedded=embedded_s3))
             stack.enter_context(environment({VISIBLE: first_gpus(config.resources.gpus), RUN: config.name}))
@@ -367,9 +368,9 @@ def config_address(detector: Detector, home: Path, trust: bool) -> str:
 
 
 def data_version(config: RunConfig, checkpoint: str) -> str:
-    """Digest of what the addresses hold, so that the cache sees when it changes under the same name."""
+    """Digest of what the addresses hold, and of the plugins, so that the cache sees when it changes under the same name."""
     addresses = [config.data.root, *config.local_files(), checkpoint, config.student.checkpoint]
-    return digest([_fingerprint(address) for address in addresses if address])[:16]
+    return digest([*(_fingerprint(address) for address in addresses if address), *plugins.identity().values()])[:16]
 
 
 def _fingerprint(address: str) -> str:

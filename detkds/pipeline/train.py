@@ -183,6 +183,7 @@ def recipe_of(artifact: Path) -> Recipe:
     Raises:
         ArtifactError: the artifact is not whole, or holds no recipe.
     """
+    plugins.inherit()
     verify(artifact)
     try:
         return Recipe.from_json(json.loads((artifact / "recipe.json").read_text()))
@@ -196,6 +197,7 @@ def parse_recipe(text: str, semantics: str) -> Recipe:
     Raises:
         GenomeError: the text is neither.
     """
+    plugins.inherit()
     name = text.strip()
     is_word = bool(name) and ":" not in name and name != "no distillation"  # then a preset was meant, and a wrong one has a near one
     return preset(name) if is_word or is_preset(name) else Recipe.parse(text, semantics)
