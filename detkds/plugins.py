@@ -108,8 +108,10 @@ def identity() -> dict[str, str]:
 
 @contextlib.contextmanager
 def forgotten() -> Iterator[None]:
-    """Forget at the end of the block which plugins were loaded in it: for tests."""
-    names, sources, settled, variable = dict(_loaded), dict(_sources), set(_settled), os.environ.get(VARIABLE)
+    """A block that begins without plugins and forgets its own: for tests."""
+    names, sources, settled, variable = dict(_loaded), dict(_sources), set(_settled), os.environ.pop(VARIABLE, None)
+    for known in (_loaded, _sources, _settled):
+        known.clear()
     try:
         yield
     finally:

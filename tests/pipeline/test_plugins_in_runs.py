@@ -87,9 +87,7 @@ def test_a_student_is_trained_with_a_plugins_words(run_yaml: Path, tmp_path: Pat
     plain = yaml.safe_load(run_yaml.read_text())
     del plain["plugins"]
     run_yaml.write_text(yaml.safe_dump(plain))
-    plugins._loaded.clear()
-    plugins._sources.clear()
-    with opened(run_yaml, tmp_path, trust=False) as run:
+    with plugins.forgotten(), opened(run_yaml, tmp_path, trust=False) as run:
         assert run.values["data_version"] != version
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,3 +57,11 @@ def test_the_report_draws_the_examples_formulas() -> None:
     assert drawn.count("<msqrt>") == 2
     assert 'alttext="sign(f) · (√(|f| + 1) − 1)"' in drawn
     assert SLOTS[Knowledge.FGBG]["norm"][-1] == "signed_root"
+
+
+def test_the_examples_own_tests_pass() -> None:
+    folder = ROOT / "examples" / "plugin"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(folder)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(folder)])}
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout
