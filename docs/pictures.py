@@ -1,4 +1,4 @@
-"""Draw the two pictures of the README from a run: charts of its page, and the terminal that ran it. Both are SVG, without fonts from outside.
+"""Draw the README's two pictures from a run: charts of its page, and the terminal that ran it. Both are SVG without outside fonts.
 
 usage: python docs/pictures.py RESULTS.JSON TERMINAL.TXT
 """
@@ -20,24 +20,7 @@ from detkds.report.results import read_results
 
 PICTURES = Path(__file__).parent / "pictures"
 GAP, TITLE = 24, 26
-SHEET = """{% from "macros.html.j2" import plot, key %}
-<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {{ width }} {{ height }}" font-family="system-ui, sans-serif">
-<style>{% include "style.css" %}{% include "marks.css" %}
-text.head { font-size: 14px; font-weight: 650; fill: var(--ink); } text.name { font-size: 11px; fill: var(--muted); }</style>
-<defs>
-<pattern id="dotted" width="5" height="5" patternUnits="userSpaceOnUse"><rect width="5" height="5" class="tint"/><circle cx="2.5" cy="2.5" r="1.3"/></pattern>
-<pattern id="hatched" width="5" height="5" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect width="5" height="5" class="tint"/><rect width="2.4" height="5"/></pattern>
-</defs>
-<rect width="100%" height="100%" fill="var(--ground)"/>
-{% for chart in charts %}
-<g transform="translate({{ loop.index0 * (chart.plot.width + gap) + gap }} 0)">
-<text class="head" y="20">{{ chart.title }}</text>
-{% for entry in chart.legend %}<g transform="translate({{ loop.index0 * 125 }} 30)"><path class="{{ entry.classes }}" d="{{ entry.path|safe }}"/><text class="name" x="28" y="10">{{ entry.name }}</text></g>{% endfor %}
-<svg y="46" width="{{ chart.plot.width }}" height="{{ chart.plot.height }}">{{ plot(chart.plot) }}</svg>
-</g>
-{% endfor %}
-</svg>
-"""
+SHEET = Path(__file__).with_suffix(".svg.j2")
 
 
 def charts(data: ReportData) -> list[Figure]:
@@ -54,7 +37,7 @@ def page_svg(data: ReportData) -> str:
     shown = charts(data)
     width = sum(chart.plot.width for chart in shown) + GAP * (len(shown) + 1)
     height = 60 + max(chart.plot.height for chart in shown)
-    drawn = environment().from_string(SHEET).render(charts=shown, width=width, height=height, gap=GAP)
+    drawn = environment().from_string(SHEET.read_text()).render(charts=shown, width=width, height=height, gap=GAP)
     return str(Markup(drawn)).strip() + "\n"
 
 
