@@ -14,7 +14,6 @@ from rich.console import Console
 
 from detkds.errors import ConfigError, DetKDSError
 from detkds.lint import Finding, ImagePolicy, Package, examine
-from detkds.pipeline import run as launch
 from detkds.pipeline import run_config
 from detkds.pipeline.kubeflow import given
 from detkds.pipeline.kubeflow.package import VOLUMES, compiled, parameter_defaults
@@ -22,6 +21,9 @@ from detkds.pipeline.kubeflow.remote import Cluster, Endpoint, Outcome, Pace
 from detkds.pipeline.kubeflow.resources import with_resources
 from detkds.pipeline.kubeflow.run_pods import RunPods
 from detkds.pipeline.kubeflow.run_tasks import display_names
+from detkds.pipeline.progress import shown
+from detkds.pipeline.run import config_address, data_version
+from detkds.pipeline.run import parameters as pipeline_parameters
 from detkds.pipeline.run_config import RunConfig, is_remote
 from detkds.storage.s3_settings import ENDPOINT
 from detkds.storage.uri import open_store
@@ -134,7 +136,7 @@ def follow(
 ) -> Outcome:
     """Show a run's tasks until it ends, and say how."""
     pods = pods or RunPods(cluster.namespace or KUBEFLOW)
-    outcome = cluster.follow(run, show=launch.shown(console), pace=pace, names=names, pods=pods)
+    outcome = cluster.follow(run, show=shown(console), pace=pace, names=names, pods=pods)
     said = {
         Outcome.SUCCEEDED: f"succeeded; results at {results}" if results else "succeeded",
         Outcome.FAILED: f"failed; the tasks' logs are at {cluster.page(run)}",
@@ -191,7 +193,7 @@ def _addresses(config: RunConfig, home: Path, trust: bool) -> tuple[dict[str, st
     faults = []
     for role, detector in (("teacher", config.teacher), ("student", config.student)):
         try:
-            found[f"{role}_config"] = launch.config_address(detector, home, trust)
+            found[f"{role}_config"] = config_address(detector, home, trust)
         except DetKDSError as error:
             faults.append(f"{role}: {error}")
     here = [address for address in found.values() if _is_here(address)]
@@ -241,9 +243,9 @@ def _parameters(config: RunConfig, addresses: Mapping[str, str], console: Consol
     if not asked:
         console.print(f"{ENDPOINT} is not set: the store was not asked whether the data changed under its address", style="dim")
     checkpoint = stored["teacher_checkpoint"]
-    version = launch.data_version(config, checkpoint) if asked else ""
+    version = data_version(config, checkpoint) if asked else ""
     results = f"s3://{config.store.bucket}/runs"
-    values = launch.parameters(config, stored["teacher_config"], checkpoint, stored["student_config"], results, version=version)
+    values = pipeline_parameters(config, stored["teacher_config"], checkpoint, stored["student_config"], results, version=version)
     values["student_checkpoint"] = stored["student_checkpoint"]
     values["work"] = f"s3://{config.store.bucket}/work"
     return {name: _mounted(value) for name, value in values.items()}
