@@ -11,6 +11,7 @@ from detkds.errors import ConfigError, DatasetError, DetKDSError
 from detkds.pipeline import run_config
 from detkds.pipeline.run_config import RunConfig, Split, is_remote
 from detkds.pipeline.settings import RacePlan, SearchPlan, WeightsPlan
+from detkds.search.budgets import is_time
 
 
 def check(path: Path, *, trust: bool, console: Console, pair: str = "") -> None:
@@ -64,12 +65,15 @@ def _check_pair(config: RunConfig, classes: tuple[str, ...], trust: bool, consol
     from detkds.detectors.configs.config import adapt, build_detector, own_class_count
     from detkds.detectors.configs.data_config import read_config
     from detkds.detectors.distiller import supported
+    from detkds.detectors.training.asked import refusals
 
     built, faults = {}, []
     for role, detector in (("teacher", config.teacher), ("student", config.student)):
         try:
             loaded = read_config(detector.config, trust=trust)
             loaded.merge_from_dict(detector.options)
+            if role == "student" or config.teacher.train:
+                faults += [f"{role}: {line}" for line in refusals(loaded)]
             names = classes or tuple(map(str, range(own_class_count(loaded))))  # those of the data are known once it is here
             built[role] = build_detector(adapt(loaded, names, pretrained_backbone=True).config, seed=0)
         except ConfigError as error:
@@ -97,6 +101,14 @@ def _cost(config: RunConfig) -> Table:
     from detkds.pipeline.weights import candidates as weight_candidates
 
     search = config.search
+    if search.budget and is_time(search.budget):
+        table = Table(title=f"search.budget {search.budget}: planned when the run begins, by how long a training takes here")
+        table.add_column("stage")
+        table.add_column("epochs each", justify="right")
+        table.add_row("search", str(search.proxy_epochs))
+        table.add_row("train", str(config.train.epochs))
+        return table
+    search = search.planned()
     plan = SearchPlan(
         search.semantics, search.space, search.algorithm, search.population, search.iterations, search.sample_ratio, search.top_k
     )

@@ -18,13 +18,12 @@ from detkds.pipeline.task import KNOWN, RACE, Task
 from detkds.pipeline.workers import hired
 from detkds.search.listed import Listed
 from detkds.search.race import BASELINE, LEVEL, Standing, entrants, remaining, standings
-from detkds.search.race import KNOWN as KNOWN_RUNNERS
+from detkds.search.settings import KNOWN_RUNNERS
 from detkds.search.trial import Trial
 
 if TYPE_CHECKING:
     from detkds.pipeline.proxy import Proxy  # it needs torch, a race does not
 
-LEADERBOARD = "leaderboard.json"
 SCHEMA = "detkds.leaderboard/1"
 
 

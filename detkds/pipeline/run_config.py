@@ -16,6 +16,8 @@ from detkds.genome import Knowledge
 from detkds.genome.presets import KNOWN_DISTILLERS, preset
 from detkds.pairs import pair as tested_pair
 from detkds.pipeline.settings import RacePlan
+from detkds.pipeline.yaml_faults import yaml_fault
+from detkds.search.budgets import is_time, plan
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -128,8 +130,48 @@ class Search(Section):
     proxy_epochs: Count = 1
     repeats: Annotated[int, Field(ge=1, le=10)] = 1
     final_race: FinalRace = FinalRace()
+    budget: str = ""
 
     _presets = field_validator("warm_start")(lambda value: known_presets(value))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_plan(cls, raw: Any) -> Any:
+        """A budget plans what Algorithm 1's numbers say, so a file has either."""
+        if isinstance(raw, dict) and raw.get("budget"):
+            race: Any = raw.get("final_race")
+            race = race if isinstance(race, dict) else {}
+            given = [key for key in ("population", "iterations", "top_k", "weights", "repeats") if key in raw]
+            given += [f"final_race.{key}" for key in ("candidates", "seeds") if key in race]
+            if given:
+                raise ValueError(f"`budget` plans {', '.join(given)}; leave out one of the two")
+        return raw
+
+    @model_validator(mode="after")
+    def _can_be_paid(self) -> Search:
+        try:
+            if self.budget and not is_time(self.budget):
+                plan(self.budget, len(self.knowledge))
+        except ConfigError as error:
+            raise ValueError(str(error).removeprefix("search.budget: ")) from None
+        return self
+
+    def planned(self, training_s: float | None = None) -> Search:
+        """The same search with the numbers that its budget allows; itself where it has none.
+
+        Args:
+            training_s: seconds of a candidate's training, for a budget that is a time.
+
+        Raises:
+            ConfigError: the budget is a time and `training_s` is not known, or it allows less than the least search.
+        """
+        if not self.budget:
+            return self
+        found = plan(self.budget, len(self.knowledge), training_s=training_s)
+        weights = Weights(population=found.weights_population, iterations=found.weights_iterations)
+        race = self.final_race.model_copy(update={"candidates": found.race_candidates, "seeds": found.race_seeds})
+        numbers = {"population": found.population, "iterations": found.iterations, "top_k": found.top_k}
+        return self.model_copy(update={**numbers, "weights": weights, "final_race": race, "budget": ""})
 
     @model_validator(mode="after")
     def _consistent(self) -> Search:
@@ -257,7 +299,7 @@ def load(path: Path, pair: str = "") -> RunConfig:
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); give the path of a run.yaml") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: is not YAML ({str(error).splitlines()[0]})") from None
+        raise ConfigError(f"{path}: is not YAML: {yaml_fault(error)}") from None
     if isinstance(raw, dict) and (name := pair or raw.get("pair")):
         raw = with_pair(path, {key: value for key, value in raw.items() if key != "pair"}, str(name))
     try:

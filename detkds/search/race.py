@@ -22,13 +22,12 @@ from scipy.stats import t as student_t
 
 from detkds.genome import Recipe
 from detkds.search.estimate import Estimate, estimates
+from detkds.search.settings import KNOWN_RUNNERS
 from detkds.search.trial import Trial
 
 LEVEL = 0.9
 """Of the two-sided intervals; so the lower bound is missed once in 20 times."""
 BASELINE = "no distillation"
-KNOWN = 2
-"""So many known distillers enter."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ def entrants(
     ranked = sorted((trial.recipe for trial in trials if trial.score is not None), key=lambda recipe: -round(found[recipe.digest].mean, 6))
     effects = {same(recipe): recipe for recipe in reversed(ranked) if recipe.active}
     best = [effect for effect in dict.fromkeys(same(recipe) for recipe in ranked) if effect in effects]
-    first = [effect for effect in best if effect in distillers][:KNOWN]
+    first = [effect for effect in best if effect in distillers][:KNOWN_RUNNERS]
     rest = [effect for effect in best if effect not in first][:candidates]
     names = {effect: f"search {place}" for place, effect in enumerate(rest, 1)} | distillers
     chosen = [Entrant(names[effect], _active(effects[effect]), found[effects[effect].digest]) for effect in (*first, *rest)]
