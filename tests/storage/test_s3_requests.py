@@ -37,7 +37,7 @@ def recording(status: int = 200, body: bytes = LISTING) -> Iterator[tuple[str, S
             if self.command != "HEAD":
                 self.wfile.write(body)
 
-        do_GET = do_PUT = do_HEAD = do_DELETE = do_POST = do_CONNECT = answer
+        do_GET = do_PUT = do_HEAD = do_DELETE = do_POST = do_CONNECT = answer  # noqa: N815
 
         def log_message(self, *_: object) -> None:
             pass
