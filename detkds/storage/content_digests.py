@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import time
@@ -77,10 +78,9 @@ class ContentDigests:
         return [*(mark if settled else []), content]
 
     def _save(self) -> None:
-        try:
+        # On a full or read-only disk, or with a name that is no Unicode, the files are read again next time.
+        with contextlib.suppress(OSError, StoreError, TypeError):
             write_atomic(self._file, orjson.dumps({name: entry for name, entry in self._known.items() if len(entry) > 1}))
-        except (OSError, StoreError, TypeError):  # a full or read-only disk, a name that is no Unicode: the files are read again next time
-            pass
 
 
 def _mark(path: Path) -> list[int]:

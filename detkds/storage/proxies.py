@@ -29,10 +29,8 @@ def proxy_for(scheme: str, host: str) -> str | None:
         return None
     parts = urlsplit(address if "://" in address else f"http://{address}")
     if parts.scheme not in _SCHEMES or not parts.hostname:
-        raise ConfigError(
-            f"{scheme.upper()}_PROXY must be an address as http://proxy:3128, got one of {parts.scheme or 'no'} scheme; correct it, or name "
-            f"{urlsplit(f'//{host}').hostname} in NO_PROXY."
-        )
+        got = f"must be an address as http://proxy:3128, got one of {parts.scheme or 'no'} scheme"
+        raise ConfigError(f"{scheme.upper()}_PROXY {got}; correct it, or name {urlsplit(f'//{host}').hostname} in NO_PROXY.")
     return parts.geturl()
 
 
