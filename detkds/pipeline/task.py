@@ -15,6 +15,8 @@ RUN = "DETKDS_RUN"
 """The environment variable that names the run a stage works for, on a cluster by its id where it was given no name (docs/adr/0013). It
 decides nothing, so it is no input of a stage."""
 FILE, JOURNAL, TIMINGS = "task.json", "journal.jsonl", "timings.jsonl"
+LEADERBOARD = "leaderboard.json"
+"""Of the final race; in the artifact of the search over weights."""
 WEIGHTS = "weights"
 """The study that ends a search, but for the final race."""
 KNOWN, RACE = "known distillers", "race"

@@ -10,11 +10,11 @@ from detkds.errors import ArtifactError
 from detkds.genome import Genome, Recipe
 from detkds.pipeline.progress import report_errors, say
 from detkds.pipeline.proxy import Proxy
-from detkds.pipeline.race import LEADERBOARD, Raced, epochs, following, race
+from detkds.pipeline.race import Raced, epochs, following, race
 from detkds.pipeline.race import markdown as race_markdown
 from detkds.pipeline.settings import Pair, RacePlan, Result, Schedule, WeightsPlan
 from detkds.pipeline.studies import JOURNAL, Conducted, conduct, left_out, publish, read
-from detkds.pipeline.task import WEIGHTS, Task
+from detkds.pipeline.task import LEADERBOARD, WEIGHTS, Task
 from detkds.pipeline.train import recipe_of
 from detkds.pipeline.workers import hired
 from detkds.search.settings import SearchSettings
