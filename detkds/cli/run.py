@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -121,14 +122,37 @@ def pull(
 @app.command()
 def doctor(
     run_yaml: Annotated[Path | None, typer.Argument(help="Also check the store and the teacher of this run.", metavar="[RUN.YAML]")] = None,
+    cluster: Annotated[bool, typer.Option("--cluster", help="Check a cluster instead of this machine.")] = False,
+    endpoint: Annotated[str, typer.Option(help="Address of Kubeflow Pipelines.", envvar="KFP_ENDPOINT")] = "",
+    namespace: Annotated[str, typer.Option(help="Namespace of the runs, where there are several users.", envvar="KFP_NAMESPACE")] = "",
+    token_file: Annotated[Path | None, typer.Option(help="File with a bearer token; or set KFP_EXISTING_TOKEN.")] = None,
+    ca_cert: Annotated[Path | None, typer.Option(help="File of the authority that signed the endpoint's certificate.")] = None,
     home: Home = DEFAULT_HOME,
     trust_config: Trust = False,
 ) -> None:
-    """Check the environment, the object store and, for a run, that its teacher loads and reaches a plausible AP."""
-    from detkds.pipeline.doctor import examine
+    """Check the environment, the object store and, for a run, that its teacher loads; with --cluster the cluster that runs it."""
+    if cluster:
+        passed = _doctor_cluster(run_yaml, endpoint, namespace, token_file, ca_cert)
+    else:
+        from detkds.pipeline.doctor import examine
 
-    if not examine(run_yaml, home=home, trust=trust_config, console=console):
+        passed = examine(run_yaml, home=home, trust=trust_config, console=console)
+    if not passed:
         raise typer.Exit(65)
+
+
+def _doctor_cluster(run_yaml: Path | None, endpoint: str, namespace: str, token_file: Path | None, ca_cert: Path | None) -> bool:
+    from detkds.errors import ConfigError
+    from detkds.pipeline import run_config
+    from detkds.pipeline.doctor_cluster import examine
+    from detkds.pipeline.kubeflow.remote import Endpoint
+    from detkds.pipeline.submit import token_source
+
+    if not endpoint:
+        raise ConfigError("give the address of Kubeflow Pipelines with --endpoint or KFP_ENDPOINT.")
+    bucket = run_config.load(run_yaml).store.bucket if run_yaml else "detkds"
+    where = Endpoint(endpoint, namespace, token_source(token_file, os.environ), ca_cert)
+    return examine(where, bucket=bucket, console=console)
 
 
 @app.command()
