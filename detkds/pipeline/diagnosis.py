@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,15 +31,15 @@ def show(texts: Sequence[str], run_yaml: Path, semantics: str, after: int, *, ho
         DetKDSError: run, data, detectors or a text cannot be used; the message says which.
     """
     from detkds.pipeline.proxy import Proxy
+    from detkds.pipeline.run import Run
     from detkds.pipeline.train import parse_recipe
 
     recipes = {text: parse_recipe(text, semantics) for text in texts}
     if idle := [text for text, recipe in recipes.items() if not recipe.active]:
         raise ConfigError(f"{idle[0]!r} has no loss to look at; give it a weight above 0.")
-    with stage.prepared(run_yaml, home, trust, console) as values, tempfile.TemporaryDirectory() as scratch:
-        subset = Path(scratch) / "subset"
-        stage.subset(values, subset)
-        proxy = Proxy(stage.pair(values), stage.schedule(values, values["proxy_epochs"]), subset, early_stop=False, work=scratch)
+    with Run.open(run_yaml, home=home, trust=trust, console=console) as run:
+        schedule = stage.schedule(run.values, run.values["proxy_epochs"])
+        proxy = Proxy(stage.pair(run.values), schedule, run.subset, early_stop=False)
         found = {}
         for text, recipe in recipes.items():
             try:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
+import yaml
+from rich.console import Console
 
+from detkds.errors import ConfigError
 from detkds.genome import Recipe
 from detkds.genome.presets import preset
 from detkds.objective import Goal
+from detkds.pipeline.diagnosis import show
 from detkds.pipeline.proxy import Proxy
 from detkds.pipeline.settings import Pair, Schedule
 
@@ -38,3 +43,25 @@ def test_looking_leaves_no_trace_in_what_candidates_reach(proxy: Proxy) -> None:
     grown = proxy.diagnose(preset("pkd"), 1)
     assert grown != proxy.diagnose(preset("pkd"), 0)
     assert proxy(preset("pkd"), Goal()) == before
+
+
+def test_a_person_reads_a_row_for_each_loss(pair: Pair, pictures: Path, tmp_path: Path) -> None:
+    run_yaml = tmp_path / "run.yaml"
+    split = {"annotations": "annotations/train.json", "images": "train"}
+    run = {
+        "name": "tiny",
+        "data": {"root": str(pictures), "train": split, "test": {"annotations": "annotations/test.json", "images": "test"}},
+        "teacher": {"config": pair.teacher_config, "checkpoint": pair.teacher_checkpoint},
+        "student": {"config": pair.student_config},
+        "search": {"subset": 0.5, "search_val": 0.5},
+    }
+    run_yaml.write_text(yaml.safe_dump(run))
+    out = io.StringIO()
+    console = Console(file=out, width=140)
+    show(["pkd x 20", "logits: none | l2", "localization: none | kl"], run_yaml, "paper", 0, home=tmp_path, trust=False, console=console)
+    lines = out.getvalue().splitlines()
+    assert "1  pkd x 20" in lines
+    assert any(line.startswith("localization: none | kl:") for line in lines)  # no head of these predicts bins
+    assert all(word in out.getvalue() for word in ("gradient/own", "stride 8", "padding"))
+    with pytest.raises(ConfigError, match="has no loss to look at"):
+        show(["logits: none | l2 x 0"], run_yaml, "paper", 0, home=tmp_path, trust=False, console=console)
