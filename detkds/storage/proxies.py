@@ -25,7 +25,7 @@ def proxy_for(scheme: str, host: str) -> str | None:
     """
     proxies = urllib.request.getproxies_environment()
     address = proxies.get(scheme) or proxies.get("all")
-    if not address or _is_here(host) or urllib.request.proxy_bypass_environment(host, proxies):
+    if not address or _is_here(host) or urllib.request.proxy_bypass_environment(host, proxies):  # type: ignore[attr-defined]
         return None
     parts = urlsplit(address if "://" in address else f"http://{address}")
     if parts.scheme not in _SCHEMES or not parts.hostname:
