@@ -71,14 +71,27 @@ def space(
     sample: Annotated[int, typer.Option(help="Print this many random genomes of each knowledge.", min=0)] = 0,
     seed: Annotated[int, typer.Option(help="Seed of the samples.", min=0)] = 0,
     plugin: Annotated[list[str] | None, typer.Option(help="Module with words of your own; may be repeated.", metavar="MODULE")] = None,
+    run_yaml: Annotated[
+        Path | None, typer.Option("--run", help="Of this run: what the losses (genomes or presets) do to its student.", metavar="RUN.YAML")
+    ] = None,
+    after: Annotated[int, typer.Option(help="With --run: epochs that the student trains without distillation first.", min=0)] = 0,
+    home: Home = DEFAULT_HOME,
+    trust_config: Trust = False,
     genome: Annotated[list[str] | None, typer.Argument(help="Genome texts to check.")] = None,
 ) -> None:
-    """Print the size of the search space, samples of it, or what is known about a genome."""
+    """Print the size of the search space, samples of it, or what is known about a genome; with --run what it does to a student."""
     from detkds import plugins
     from detkds.cli.print_space import describe_genome, describe_space
 
     plugins.load([*plugins.installed(), *(plugin or [])])
-    if genome:
+    if run_yaml is not None:
+        from detkds.errors import ConfigError
+        from detkds.pipeline.diagnosis import show
+
+        if not genome:
+            raise ConfigError("--run looks at losses, got none; give genome texts or presets, such as 'pkd x 20'.")
+        show(genome, run_yaml, semantics, after, home=home, trust=trust_config, console=console)
+    elif genome:
         for text in genome:
             describe_genome(text, preset, semantics, console)
     else:
