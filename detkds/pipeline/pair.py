@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
@@ -13,6 +13,7 @@ from detkds.detectors.configs.classes import label_order, named_classes
 from detkds.detectors.configs.config import adapt
 from detkds.detectors.configs.data_config import SUFFIXES, read_config
 from detkds.detectors.configs.pixels import colours
+from detkds.detectors.normalization import show_scaled
 from detkds.detectors.training.loop import TrainSettings
 from detkds.detectors.training.train import Start, load_detector
 from detkds.errors import ConfigError
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from mmengine.config import Config
 
 DEFAULT_BATCH_SIZE = 2
+AS_TEACHER = "as_teacher"
+"""The key of a teacher's config that holds what a run asks of it, so that every stage reads it where it reads the teacher."""
 
 
 def detector_config(address: str, classes: Iterable[str], *, pretrained: bool) -> Config:
@@ -85,7 +88,15 @@ def teacher(config: str, checkpoint: str, classes: Iterable[str]) -> nn.Module:
     """The teacher with its weights, in evaluation mode; `classes` in its own label order, see `classes_of_pair`."""
     if not checkpoint:
         raise ConfigError(f"the teacher {config} needs a checkpoint, got none; name a file or an s3:// address.")
-    return load_detector(detector_config(config, classes, pretrained=True), local(checkpoint))
+    loaded = load_detector(detector_config(config, classes, pretrained=True), local(checkpoint))
+    show_scaled(loaded, float((as_teacher(config) or {}).get("scale", 1.0)))
+    return loaded
+
+
+def as_teacher(config: str) -> Mapping[str, Any] | None:
+    """What a run asks of a teacher, `scale` and `min_ap`, as its config carries it; None where it carries nothing."""
+    asked: Mapping[str, Any] | None = _given_config(config).get(AS_TEACHER)
+    return asked
 
 
 def student(pair: Pair, classes: Iterable[str]) -> tuple[Config, Start]:

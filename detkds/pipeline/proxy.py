@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from detkds.detectors.normalization import shown_scale
 from detkds.detectors.objective import ProxyObjective
 from detkds.detectors.training.batches import Source
 from detkds.detectors.training.kept import Kept
@@ -56,11 +57,15 @@ class Proxy:
         classes = pairs.classes_of_pair(pair, classes_of(source))
         config, start = pairs.student(pair, classes)
         teacher = pairs.teacher(pair.teacher_config, pair.teacher_checkpoint, classes)
-        digests = {
-            "subset": verify(subset).digest,
-            "teacher": file_sha256(local(pair.teacher_checkpoint)),
-            "student": digest([config.to_dict(), pair.student_checkpoint and file_sha256(local(pair.student_checkpoint))]),
-        } | ({"repeats": str(repeats)} if repeats > 1 else {})
+        digests = (
+            {
+                "subset": verify(subset).digest,
+                "teacher": file_sha256(local(pair.teacher_checkpoint)),
+                "student": digest([config.to_dict(), pair.student_checkpoint and file_sha256(local(pair.student_checkpoint))]),
+            }
+            | ({} if (scale := shown_scale(teacher.data_preprocessor)) == 1 else {"scale": f"{scale:g}"})
+            | ({"repeats": str(repeats)} if repeats > 1 else {})
+        )
         build = partial(ProxyObjective, config, teacher, source, Source(val.annotations, val.images), start=start, digests=digests)
         seeds = range(schedule.seed, schedule.seed + repeats)
         settings = [pairs.settings(replace(schedule, seed=seed), config) for seed in seeds]

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import version as package_version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -16,13 +16,16 @@ from detkds.errors import ConfigError
 from detkds.pipeline import run_config
 from detkds.pipeline.progress import columns
 from detkds.pipeline.provenance import source_digest
-from detkds.pipeline.run_config import Detector, RunConfig, is_remote
+from detkds.pipeline.run_config import Detector, RunConfig, Teacher, is_remote
 from detkds.pipeline.settings import Pair, Schedule
 from detkds.pipeline.task import RUN
 from detkds.pipeline.workplace import digest
 from detkds.storage.artifacts import write_atomic
 from detkds.storage.fetch import fingerprint
 from detkds.storage.s3_settings import ENDPOINT
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 SEED_OF_TEACHER = 0
 VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -110,11 +113,11 @@ def prepare(config: RunConfig, *, home: Path, trust: bool, results: str, show: C
     """The parameters of the search pipeline; trains the teacher first where the run says so."""
     from detkds.pipeline.teacher import run as train_teacher
 
-    teacher_config = config_address(config.teacher, home, trust)
+    teacher_config = teacher_address(config.teacher, home, trust)
     checkpoint = config.teacher.checkpoint or ""
     if training := config.teacher.train:
         source = training.data or config.data.train
-        pair = Pair("", "", teacher_config, training.backbone or "", inherit=False)
+        pair = Pair("", "", config_address(config.teacher, home, trust), training.backbone or "", inherit=False)
         checkpoint = str(
             train_teacher(
                 pair,
@@ -127,7 +130,7 @@ def prepare(config: RunConfig, *, home: Path, trust: bool, results: str, show: C
             )
         )
     version = data_version(config, checkpoint)
-    return parameters(config, teacher_config, checkpoint, config_address(config.student, home, trust), results, version=version)
+    return parameters(config, teacher_config, checkpoint, student_address(config, home, trust), results, version=version)
 
 
 def parameters(
@@ -179,16 +182,51 @@ def parameters(
     }
 
 
+def teacher_address(teacher: Teacher, home: Path, trust: bool) -> str:
+    """The teacher's config as a data file that also carries what the run asks of the teacher: at which scale and from which AP on it
+    teaches. Every stage reads it there."""
+    from detkds.detectors.configs.data_config import read_config
+    from detkds.pipeline.pair import AS_TEACHER
+
+    loaded = read_config(teacher.config, trust=trust)
+    loaded.merge_from_dict(teacher.options)
+    loaded[AS_TEACHER] = {"scale": teacher.scale, "min_ap": teacher.min_ap}
+    return _as_data(loaded, home)
+
+
+def student_address(config: RunConfig, home: Path, trust: bool) -> str:
+    """The student's config; where the run itself asks for images without objects, they are trained on whatever the config filters."""
+    if config.search.empty != "share" or "empty" not in config.search.model_fields_set:
+        return config_address(config.student, home, trust)
+    from detkds.detectors.configs.data_config import read_config
+
+    loaded = read_config(config.student.config, trust=trust)
+    loaded.merge_from_dict(config.student.options)
+    dataset: Any = loaded.get("train_dataloader", {}).get("dataset", {})
+    while "dataset" in dataset:
+        dataset = dataset["dataset"]
+    if not (dataset.get("filter_cfg") or {}).get("filter_empty_gt"):
+        return config_address(config.student, home, trust)
+    dataset["filter_cfg"]["filter_empty_gt"] = False
+    return _as_data(loaded, home)
+
+
 def config_address(detector: Detector, home: Path, trust: bool) -> str:
     """mmdet's own name as it is; any other config as a data file under its digest."""
-    from detkds.detectors.configs.data_config import freeze, read_config
+    from detkds.detectors.configs.data_config import read_config
 
     loaded = read_config(detector.config, trust=trust)
     is_name = not Path(detector.config).is_file()
     if is_name and not detector.options:
         return detector.config
     loaded.merge_from_dict(detector.options)
-    text = freeze(loaded)
+    return _as_data(loaded, home)
+
+
+def _as_data(config: Config, home: Path) -> str:
+    from detkds.detectors.configs.data_config import freeze
+
+    text = freeze(config)
     path = home / "configs" / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
     write_atomic(path, text)
     return str(path)

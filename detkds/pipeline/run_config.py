@@ -70,9 +70,15 @@ class Detector(Section):
 
 
 class Teacher(Detector):
-    """The teacher: a checkpoint, or `train` to make one first."""
+    """The teacher: a checkpoint, or `train` to make one first.
+
+    It is shown the student's images, `scale` times as large, and must reach `min_ap` points of AP (0 to 100) on them before anything is
+    distilled; without `min_ap` a quarter of what it reaches by its own pipeline, and at least 1.
+    """
 
     train: TeacherTraining | None = None
+    scale: Annotated[float, Field(ge=0.25, le=4)] = 1.0
+    min_ap: Annotated[float, Field(ge=0, le=100)] | None = None
 
     @model_validator(mode="after")
     def _has_weights(self) -> Teacher:

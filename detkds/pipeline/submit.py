@@ -139,8 +139,8 @@ def _examine(path: Path, package: str, values: Mapping[str, Any], images: Images
 
 def _parameters(config: RunConfig, home: Path, trust: bool, console: Console) -> dict[str, Any]:
     """The pipeline's parameters; files of this machine go into the store, under their digests."""
-    teacher = _in_store(config, launch.config_address(config.teacher, home, trust))
-    student = _in_store(config, launch.config_address(config.student, home, trust))
+    teacher = _in_store(config, launch.teacher_address(config.teacher, home, trust))
+    student = _in_store(config, launch.student_address(config, home, trust))
     checkpoint = _in_store(config, config.teacher.checkpoint or "")
     asked = bool(os.environ.get(ENDPOINT))
     if not asked:

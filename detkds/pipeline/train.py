@@ -67,6 +67,10 @@ def share(pair: Pair, schedule: Schedule, recipe: Recipe, group: Group, *, subse
     master = pairs.teacher(pair.teacher_config, pair.teacher_checkpoint, classes) if pair.teacher_config else None
     if group.rank:
         return assist(pair, classes, schedule, recipe, master, source, group, out=out)
+    if recipe.active:
+        from detkds.pipeline.teaching import require_teaching  # which reads this module
+
+        require_teaching(_title(recipe), pair, schedule, subset, work)
     contents = {name: content(value) for name, value in asdict(pair).items()}
     inputs = {"pair": contents, "classes": classes, "schedule": schedule, "recipe": recipe.digest, "subset": verify(subset).digest}
     with Workplace("train", inputs, work) as place:
