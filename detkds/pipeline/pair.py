@@ -16,7 +16,7 @@ from detkds.detectors.configs.pixels import colours
 from detkds.detectors.normalization import show_scaled
 from detkds.detectors.training.loop import TrainSettings
 from detkds.detectors.training.train import Start, load_detector
-from detkds.errors import ConfigError
+from detkds.errors import ConfigError, Rejected
 from detkds.pipeline.settings import Pair, Schedule
 from detkds.pipeline.workplace import local
 
@@ -116,6 +116,20 @@ def start_from(path: Path, inherit: bool) -> Start:
 def _is_whole(path: Path) -> bool:
     """Whether weights are those of a whole detector, not of a backbone alone."""
     return any(name.startswith("backbone.") for name in load_weights(path))
+
+
+def remedy(rejected: Rejected, settings: TrainSettings, config: Config) -> Rejected:
+    """The same rejection of a training, with what to change."""
+    if rejected.kind in ("nan", "infinite"):
+        own = config.get("optim_wrapper", {}).get("optimizer", {}).get("lr")
+        rate = settings.learning_rate or own
+        of_config = f" ({own:g} in the student's config)" if settings.learning_rate and own else ""
+        text = f"lower train.learning_rate, which is {rate:g}{of_config}, or the weights of a recipe"
+    elif rejected.kind == "out-of-memory":
+        text = f"lower train.batch_size, which is {settings.batch_size}"
+    else:
+        return rejected
+    return Rejected(rejected.kind, f"{rejected.detail}; {text}", rejected.student_steps)
 
 
 def settings(schedule: Schedule, config: Config) -> TrainSettings:

@@ -34,15 +34,13 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"
 def launch(path: Path, *, home: Path, trust: bool, console: Console, recipe: str = "", pair: str = "") -> None:
     """Run the search pipeline of a run.yaml on this machine, or with a recipe the transfer pipeline, and print what came out."""
     from detkds.pipeline import publish as published
+    from detkds.pipeline.preflight import preflight
     from detkds.pipeline.kubeflow.local import run_local
     from detkds.pipeline.kubeflow.package import compiled, parameter_defaults
 
     show = shown(console)
     config = run_config.load(path, pair)
-    if config.train.nodes > 1:
-        raise ConfigError(f"{path}: train.nodes is {config.train.nodes}, but this is one machine; set it to 1, or use detkds submit.")
-    if claims := ", ".join(config.claims()):
-        raise ConfigError(f"{path}: names the volume claim {claims}, which only a cluster has; give a folder, or use detkds submit.")
+    preflight(config, path, home=home, trust=trust, recipe=recipe)
     home = home.resolve()
     with store(home, console) as environment:
         use(home, environment)

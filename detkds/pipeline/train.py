@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from mmengine.config import Config
 from torch import nn
 
 from detkds.detectors.checkpoints import read_checkpoint
@@ -21,8 +23,9 @@ from detkds.detectors.training import train as training
 from detkds.detectors.training.batches import Source
 from detkds.detectors.training.kept import Kept
 from detkds.detectors.training.local_processes import run_in_processes
+from detkds.detectors.training.loop import TrainSettings
 from detkds.detectors.training.parallel import Group
-from detkds.errors import ArtifactError, GenomeError
+from detkds.errors import ArtifactError, GenomeError, Rejected
 from detkds.genome import Recipe
 from detkds.genome.presets import is_preset, preset
 from detkds.pipeline import pair as pairs
@@ -141,7 +144,7 @@ def fit(
 
     meta: dict[str, object] = {"recipe": recipe.to_json(), "epochs": settings.epochs, "seed": settings.seed}
     with publishing(out, kind=KIND, meta=meta) as folder:
-        with saved:
+        with saved, _advice(settings, config):
             trained = training.train(
                 config,
                 source,
@@ -165,6 +168,15 @@ def fit(
         meta |= {"student_steps": trained.steps, "seconds": round(time.monotonic() - began, 1)}
     saved.retire()
     return Result({"recipe": str(recipe), "framework": "mmdet", "digest": digest(meta)}, {"student_steps": trained.steps})
+
+
+@contextmanager
+def _advice(settings: TrainSettings, config: Config) -> Iterator[None]:
+    """Say what to lower where a training cannot work."""
+    try:
+        yield
+    except Rejected as rejected:
+        raise pairs.remedy(rejected, settings, config) from None
 
 
 def content(value: Any) -> Any:
