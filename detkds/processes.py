@@ -11,6 +11,8 @@ from itertools import cycle, islice
 from detkds.errors import Interrupted
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
+CPUS = "DETKDS_CPUS"
+"""The environment variable with the CPUs that a task asked for, as Kubernetes writes them, such as 4 or 500m."""
 
 
 def gpus() -> list[str]:

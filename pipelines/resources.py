@@ -12,10 +12,11 @@ from dataclasses import asdict, dataclass
 
 from kfp import dsl, kubernetes
 
-from detkds.lint.pods import CACHE_ANNOTATION, HOME
+from detkds.lint.pods import CACHE_ANNOTATION, CPUS_ANNOTATION, HOME, NODE_ANNOTATION
+from detkds.pipeline.kubeflow.package import NODE, QUEUE_LABEL, VOLUMES, disk_size
 from detkds.pipeline.kubeflow.package import STORE_KEYS as STORE_KEYS
-from detkds.pipeline.kubeflow.package import VOLUMES, disk_size
 from detkds.pipeline.task import RUN
+from detkds.processes import CPUS
 from detkds.storage.image_cache import CACHE_GB, DEFAULT_GB
 
 HOUR_S = 3600
@@ -76,6 +77,14 @@ class Resources:
         """The environment that chooses these."""
         return {ENVIRONMENT: json.dumps(asdict(self))}
 
+    def node(self) -> str:
+        """What each node of a TrainJob is asked for, as fields of `TrainJob` in JSON: as much as a task with a GPU."""
+        fields = ("cpu", "memory", "memory_limit", "shm", "gpu_type", "store_secret", "pull_secret", "queue", "user")
+        asked = {name: getattr(self, name) for name in fields}
+        asked["node_selector"] = {self.gpu_label: self.gpu_product} if self.gpu_product else {}
+        asked["claims"] = [self.data_volume] if self.data_volume else []
+        return json.dumps(asked, sort_keys=True)
+
 
 def chosen() -> Resources:
     """The resources that the environment names, the defaults where it names none."""
@@ -86,7 +95,7 @@ def light(task: dsl.PipelineTask, image: str, name: str) -> dsl.PipelineTask:
     """A task without a GPU, shown as `name`."""
     asked = chosen()
     task.set_cpu_request(asked.light_cpu).set_memory_request(asked.light_memory).set_memory_limit(asked.light_memory_limit)
-    return _common(task, asked, image, name)
+    return _common(task, asked, image, name, asked.light_cpu)
 
 
 def gpu(task: dsl.PipelineTask, image: str, name: str, gpus: str = "1") -> dsl.PipelineTask:
@@ -99,11 +108,13 @@ def gpu(task: dsl.PipelineTask, image: str, name: str, gpus: str = "1") -> dsl.P
     if asked.gpu_product:
         kubernetes.add_node_selector(task, asked.gpu_label, asked.gpu_product)
     if asked.queue:
-        kubernetes.add_pod_label(task, "kueue.x-k8s.io/queue-name", asked.queue)
-    return _common(task, asked, image, name)
+        kubernetes.add_pod_label(task, QUEUE_LABEL, asked.queue)
+    kubernetes.add_pod_annotation(task, NODE_ANNOTATION, asked.node())
+    kubernetes.use_field_path_as_env(task, NODE, f"metadata.annotations['{NODE_ANNOTATION}']")
+    return _common(task, asked, image, name, asked.cpu)
 
 
-def _common(task: dsl.PipelineTask, asked: Resources, image: str, name: str) -> dsl.PipelineTask:
+def _common(task: dsl.PipelineTask, asked: Resources, image: str, name: str, cpus: str) -> dsl.PipelineTask:
     task.set_container_image(image).set_display_name(name).set_caching_options(True)
     # Argo counts the retry window from the first attempt's start and ends retries with it: it holds every attempt, and a day of waiting.
     window_s = ((asked.retries + 1) * asked.timeout_h + 24) * HOUR_S
@@ -114,6 +125,8 @@ def _common(task: dsl.PipelineTask, asked: Resources, image: str, name: str) -> 
     kubernetes.use_secret_as_env(task, asked.store_secret, STORE_KEYS)
     # Variables from the pod's metadata: plain ones would be part of the key of KFP's cache, and would go over those of a laptop.
     kubernetes.use_field_path_as_env(task, RUN, "metadata.labels['pipeline/runid']")
+    kubernetes.add_pod_annotation(task, CPUS_ANNOTATION, cpus)
+    kubernetes.use_field_path_as_env(task, CPUS, f"metadata.annotations['{CPUS_ANNOTATION}']")
     kubernetes.add_pod_annotation(task, CACHE_ANNOTATION, str(asked.cache_gb))
     kubernetes.use_field_path_as_env(task, CACHE_GB, f"metadata.annotations['{CACHE_ANNOTATION}']")
     kubernetes.empty_dir_mount(task, volume_name="detkds-home", mount_path=HOME, size_limit=disk_size(asked.cache_gb))

@@ -4,9 +4,10 @@ from kfp import dsl
 
 from components.evaluate.component import evaluate
 from components.evolve.component import evolve
-from components.report.component import report
+from components.report_search.component import report_search
 from components.subset.component import subset
 from components.train.component import train
+from components.train_found.component import train_found
 from components.weights.component import weights
 from pipelines.resources import chosen, gpu, light
 
@@ -171,10 +172,9 @@ def search(
         gpus,
     ).outputs
 
-    baseline = gpu(train(subset=data, epochs=epochs, **pair, **schedule, **spread), image, "train-baseline", gpus)
-    distilled = gpu(
-        train(subset=data, recipe=combined["recipe"], epochs=epochs, **pair, **schedule, **spread), image, "train-distilled", gpus
-    )
+    full = {"subset": data, "epochs": epochs, **pair, **schedule, **spread}
+    baseline = gpu(train(**full), image, "train-baseline", gpus)
+    distilled = gpu(train_found(recipe=combined["recipe"], **full), image, "train-distilled", gpus)
 
     figures = gpu(
         evaluate(subset=data, baseline=baseline.outputs["model"], distilled=distilled.outputs["model"], batch_size=batch_size, **teacher),
@@ -182,7 +182,7 @@ def search(
         "evaluate",
     ).outputs["evaluation"]
 
-    page = report(
+    page = report_search(
         run_name=run_name,
         results=results,
         subset=data,

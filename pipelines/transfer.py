@@ -97,9 +97,9 @@ def transfer(
         "subset",
     ).outputs["subset"]
 
-    baseline = gpu(train(subset=data, **pair, **schedule, **spread), image, "train-baseline", gpus)
-    given = train(subset=data, recipe_text=recipe, semantics=semantics, **pair, **schedule, **spread)
-    distilled = gpu(given, image, "train-distilled", gpus).outputs["model"]
+    full = {"subset": data, **pair, **schedule, **spread}
+    baseline = gpu(train(**full), image, "train-baseline", gpus)
+    distilled = gpu(train(recipe=recipe, semantics=semantics, **full), image, "train-distilled", gpus).outputs["model"]
 
     figures = gpu(
         evaluate(subset=data, baseline=baseline.outputs["model"], distilled=distilled, batch_size=batch_size, **teacher),

@@ -15,16 +15,13 @@ def evaluate(
     metrics: dsl.Output[dsl.Metrics],
 ) -> None:
     """Hands on the COCO figures and the detections of the three detectors."""
-    import json
     from pathlib import Path
 
     from detkds.pipeline import evaluate as stage
+    from detkds.pipeline.kubeflow.outputs import hand_on
 
     students = {"student": Path(baseline.path), "distilled": Path(distilled.path)}
     result = stage.run(
         teacher_config, teacher_checkpoint, students, subset=Path(subset.path), batch_size=batch_size, out=Path(evaluation.path)
     )
-    evaluation.metadata.update(result.metadata)
-    Path(metrics.path).write_text(json.dumps(dict(result.metrics)))
-    for name, value in result.metrics.items():
-        metrics.log_metric(name, value)
+    hand_on(result, evaluation, metrics=metrics)

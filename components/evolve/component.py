@@ -40,18 +40,14 @@ def evolve(
         searched: The knowledges of this run, comma-separated; a task of another one ends at once with an empty study.
         work: s3:// address (or folder) of unfinished work, from which another pod goes on; empty: a folder of this machine.
     """
-    import json
     from pathlib import Path
 
     from detkds.pipeline import evolve as stage
+    from detkds.pipeline.kubeflow.outputs import hand_on
     from detkds.pipeline.settings import Pair, Schedule, SearchPlan
 
     pair = Pair(teacher_config, teacher_checkpoint, student_config, student_checkpoint, inherit)
     plan = SearchPlan(semantics, space, algorithm, population, iterations, sample_ratio, top_k, warm_start, early_stop, repeats)
     proxy = Schedule(epochs, batch_size, learning_rate, amp, seed)
     result = stage.run(knowledge, pair, plan, proxy, searched=searched, subset=Path(subset.path), out=Path(study.path), work=work)
-    study.metadata.update(result.metadata)
-    Path(metrics.path).write_text(json.dumps(dict(result.metrics)))
-    for name, value in result.metrics.items():
-        metrics.log_metric(name, value)
-    Path(summary.path).write_text(result.markdown)
+    hand_on(result, study, metrics=metrics, summary=summary)

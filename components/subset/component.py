@@ -40,10 +40,10 @@ def subset(
 
     from detkds.data.sampling.counting import Counting
     from detkds.pipeline import subset as stage
+    from detkds.pipeline.kubeflow.outputs import hand_on
     from detkds.pipeline.settings import Source
 
     source = Source(dataset, train_annotations, train_images, test_annotations, test_images)
     counting = Counting(sizes, crowd, empty)  # type: ignore[arg-type]  # checked there
     result = stage.run(source, fraction=fraction, val_fraction=val_fraction, seed=seed, out=Path(subset.path), counting=counting)
-    subset.metadata.update(result.metadata)
-    Path(summary.path).write_text(result.markdown)
+    hand_on(result, subset, summary=summary)

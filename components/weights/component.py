@@ -37,10 +37,10 @@ def weights(
     Args:
         work: s3:// address (or folder) of unfinished work, from which another pod goes on; empty: a folder of this machine.
     """
-    import json
     from pathlib import Path
 
     from detkds.pipeline import weights as stage
+    from detkds.pipeline.kubeflow.outputs import hand_on
     from detkds.pipeline.settings import Pair, Schedule, WeightsPlan
 
     pair = Pair(teacher_config, teacher_checkpoint, student_config, student_checkpoint, inherit)
@@ -48,9 +48,4 @@ def weights(
     proxy = Schedule(epochs, batch_size, learning_rate, amp, seed)
     studies = [Path(item.path) for item in (global_study, fgbg_study, instance_study, logits_study, localization_study)]
     result = stage.run(studies, pair, plan, proxy, subset=Path(subset.path), out=Path(study.path), recipe_out=Path(recipe.path), work=work)
-    study.metadata.update(result.metadata)
-    recipe.metadata.update(result.metadata)
-    Path(metrics.path).write_text(json.dumps(dict(result.metrics)))
-    for name, value in result.metrics.items():
-        metrics.log_metric(name, value)
-    Path(summary.path).write_text(result.markdown)
+    hand_on(result, study, recipe, metrics=metrics, summary=summary)

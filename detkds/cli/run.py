@@ -9,6 +9,7 @@ import typer
 
 from detkds.cli.app import app
 from detkds.cli.options import DEFAULT_HOME, Home, PairName, RunFile, Trust, console
+from detkds.cli.writing import write_new
 
 
 @app.command()
@@ -23,6 +24,22 @@ def run(
     from detkds.pipeline.run import launch
 
     launch(run_yaml, home=home, trust=trust_config, console=console, recipe=recipe, pair=pair)
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="Folder of a data set: COCO files with their images.")],
+    out: Annotated[Path, typer.Option(help="The file to write.")] = Path("run.yaml"),
+    name: Annotated[str, typer.Option(help="Name of the run; default: the folder's.")] = "",
+) -> None:
+    """Look at a data set and write a run.yaml for it, with comments: a tested pair of detectors and a search that fits its size."""
+    from detkds.pipeline.suggestion import suggest
+
+    found = suggest(folder, name)
+    write_new(out, found.text)
+    for line in found.seen:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    console.print(f"Wrote {out}. Next: detkds check {out}", markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()

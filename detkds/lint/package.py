@@ -98,6 +98,11 @@ class Package:
         """The pipeline's parameters by name."""
         return _at(self.pipeline, "root", "inputDefinitions", "parameters")
 
+    @property
+    def components(self) -> Mapping[str, Any]:
+        """The pipeline itself, as "root", and the components of its tasks by name."""
+        return {"root": _at(self.pipeline, "root"), **_at(self.pipeline, "components")}
+
     def tasks(self) -> Iterator[Task]:
         """Every task with a container, also those inside nested pipelines and loops."""
         yield from self._tasks(_at(self.pipeline, "root", "dag", "tasks"), in_loop=False)

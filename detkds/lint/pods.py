@@ -7,19 +7,23 @@ from collections.abc import Callable, Iterator, Mapping
 
 from detkds.lint.package import Task
 
-_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
+_UNITS = {"": 1, "m": 1e-3, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
 SHM = "/dev/shm"
 HOME = "/tmp/detkds"
 """Where a task keeps images, checkpoints and unfinished work: DETKDS_HOME of our images."""
 CACHE_ANNOTATION = "detkds/cache-gb"
 """The annotation of a pod from which DETKDS_CACHE_GB comes: the gigabytes of images that the task keeps."""
+CPUS_ANNOTATION = "detkds/cpus"
+"""The annotation from which DETKDS_CPUS comes: the CPUs that the task asks for, which decide its threads."""
+NODE_ANNOTATION = "detkds/node"
+"""The annotation from which DETKDS_NODE comes: what each node of a TrainJob is asked for, as JSON."""
 ARGO_WINDOW_S = 3600
 """The window in which KFP retries where none is set, counted from the first attempt's start."""
 
 
 def quantity(text: str) -> float:
-    """A quantity of Kubernetes as a number: "8Gi" is 8·2³⁰; 0 for what is no quantity, such as a placeholder."""
-    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([KMGT]i?)?", text)
+    """A quantity of Kubernetes as a number: "8Gi" is 8·2³⁰, "500m" a half; 0 for what is no quantity, such as a placeholder."""
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(m|[KMGT]i?)?", text)
     return float(found[1]) * _UNITS[found[2] or ""] if found else 0.0
 
 

@@ -33,7 +33,7 @@ def examine(package: Package, arguments: Mapping[str, Any] | None = None, images
         images: how exactly images must be named; by version where not given.
     """
     given, policy = arguments or {}, images or ImagePolicy()
-    found = [*limits(package, given), *secrets(package, given), *_descriptions(package)]
+    found = [*limits(package, given), *secrets(package, given), *_descriptions(package), *_optional(package)]
     for task in package.tasks():
         found += [*_image(package, task, given, policy), *_placeholders(package, task)]
         found += [Finding(rule, f"task {task.name}", message) for rule, check in {**TASKS, **PODS}.items() for message in check(task)]
@@ -68,6 +68,15 @@ def _descriptions(package: Package) -> Iterator[Finding]:
     for name, parameter in package.parameters.items():
         if not parameter.get("description"):
             yield Finding("described", f"parameter {name}", "a parameter must be described; add it to the docstring's Args.")
+
+
+def _optional(package: Package) -> Iterator[Finding]:
+    """The driver names no class for an artifact of another task, and KFP's executor cannot make one of `Optional[…]` (docs/adr/0014)."""
+    for name, component in package.components.items():
+        for artifact, described in component.get("inputDefinitions", {}).get("artifacts", {}).items():
+            if described.get("isOptional"):
+                message = f"the artifact {artifact} may not be optional, KFP's executor fails on it; make a component without it."
+                yield Finding("optional-artifact", f"component {name.removeprefix('comp-')}", message)
 
 
 def _no_install(task: Task) -> Iterator[str]:

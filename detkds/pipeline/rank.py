@@ -11,10 +11,12 @@ from pathlib import Path
 from detkds.detectors.training.parallel import joined
 from detkds.errors import ArtifactError, DetKDSError
 from detkds.genome import Recipe
+from detkds.pipeline import subset as subset_stage
 from detkds.pipeline import train
 from detkds.pipeline.progress import report_errors
 from detkds.pipeline.settings import Pair, Schedule
-from detkds.pipeline.workplace import local
+from detkds.pipeline.workplace import home
+from detkds.storage.fetch import fetch_folder
 from detkds.storage.uri import open_store
 
 JOB, SUBSET, MODEL = "job.json", "subset", "model"
@@ -58,7 +60,7 @@ def run(address: str) -> None:
     """
     store = open_store(address)
     job = Job.loads(store.get_bytes(JOB), store.uri(JOB))
-    subset = local(store.uri(SUBSET))
+    subset = fetch_folder(store, SUBSET, home() / "cache", subset_stage.KIND)
     with joined() as group, tempfile.TemporaryDirectory() as scratch:
         model = Path(scratch) / MODEL
         train.share(job.pair, job.schedule, job.recipe, group, subset=subset, out=model, work=job.work)

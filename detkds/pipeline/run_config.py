@@ -162,10 +162,18 @@ class Resources(Section):
     shares each batch among so many, as far as the machine has them."""
 
     gpus: Annotated[int, Field(ge=0)] = 1
+    cpu: Annotated[float, Field(gt=0)] | None = None
     memory_gb: Count | None = None
+    shm_gb: Count | None = None
     cache_gb: Count | None = None
     node_selector: dict[str, str] = {}
     queue: str = ""
+
+    @model_validator(mode="after")
+    def _shared_memory_fits(self) -> Resources:
+        if self.memory_gb and self.shm_gb and self.shm_gb >= self.memory_gb:
+            raise ValueError(f"`shm_gb < memory_gb` must hold, since /dev/shm counts, but got {self.shm_gb} and {self.memory_gb}")
+        return self
 
 
 class RunConfig(Section):

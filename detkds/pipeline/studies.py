@@ -18,7 +18,7 @@ from detkds.pipeline.settings import Result
 from detkds.pipeline.task import FILE, Task
 from detkds.pipeline.task import JOURNAL as JOURNAL
 from detkds.pipeline.task import TIMINGS as TIMINGS
-from detkds.pipeline.workplace import Workplace, plain
+from detkds.pipeline.workplace import Workplace, patiently, plain
 from detkds.search.designer import Designer
 from detkds.search.history import History
 from detkds.search.journal import Journal
@@ -72,7 +72,7 @@ def conduct(
         workers: measure instead of `proxy`, several candidates at a time, which changes nothing in the journal.
 
     Raises:
-        StudyHeldError: another process conducts this study.
+        StudyHeldError: another process took this study over, because this one was silent for too long.
         DetKDSError: see `search.run`.
     """
     written = plain(settings)
@@ -87,7 +87,7 @@ def conduct(
             place.put(JOURNAL, TIMINGS)
             narrate(trial)
 
-        with Journal(journal_file, written) as journal:
+        with patiently(lambda: Journal(journal_file, written), title) as journal:
             result = run_study(
                 designer,
                 workers or proxy,

@@ -16,8 +16,9 @@ from detkds.lint import ImagePolicy, Package, examine
 from detkds.pipeline import run as launch
 from detkds.pipeline import run_config
 from detkds.pipeline.kubeflow import given
-from detkds.pipeline.kubeflow.package import VOLUMES, compiled, parameter_defaults, with_resources
+from detkds.pipeline.kubeflow.package import VOLUMES, compiled, parameter_defaults
 from detkds.pipeline.kubeflow.remote import Cluster, Endpoint, Outcome, Pace
+from detkds.pipeline.kubeflow.resources import with_resources
 from detkds.pipeline.run_config import RunConfig, is_remote
 from detkds.storage.s3_settings import ENDPOINT
 from detkds.storage.uri import open_store

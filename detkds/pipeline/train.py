@@ -53,7 +53,7 @@ def run(pair: Pair, schedule: Schedule, recipe: Recipe, *, subset: Path, out: Pa
 
     Raises:
         DetKDSError: data, detectors or recipe cannot be used; the message says which.
-        StudyHeldError: another process is at this training.
+        StudyHeldError: another process took this training over, because this one was silent for too long.
     """
     config, _ = pairs.student(pair, pairs.classes_of_pair(pair, classes_of(_source(subset))))
     count = sharing(_title(recipe), pairs.settings(schedule, config).batch_size, processes)

@@ -5,19 +5,26 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from detkds import __version__
+from detkds.errors import StudyHeldError
+from detkds.pipeline.progress import say
+from detkds.pipeline.task import JOURNAL
 from detkds.storage.fetch import fetch
 from detkds.storage.lease import Lease
 from detkds.storage.mirror import Mirror
 from detkds.storage.uri import is_s3, open_store
 
 LEASE = "lease.json"
+LOOK_S = 5.0
+"""How often a process that waits for another looks again."""
+T = TypeVar("T")
 
 
 def home() -> Path:
@@ -34,7 +41,8 @@ class Workplace:
     """A folder that is the same for the same inputs, so that a stage that was killed goes on where it stopped.
 
     Where `work` is an s3:// address, the files that a stage names have a mirror there, under the same key. A pod that starts with an empty
-    folder fetches them and goes on. `with` holds the place: of two pods one works, and the other ends with exit code 75.
+    folder fetches them and goes on. `with` holds the place: of two pods one works, and the other waits, says how far it is, and then goes
+    on from what it left, which is usually all.
 
     Args:
         stage: first part of the folder's name.
@@ -45,7 +53,7 @@ class Workplace:
         folder: local; it exists.
 
     Raises:
-        StudyHeldError: (by `with`) another process works here.
+        StudyHeldError: (by `put` and `put_checkpoint`) another process took the place over, because this one was silent for too long.
         StoreError: the store cannot be reached or refuses; what was done is in `folder`.
     """
 
@@ -54,6 +62,7 @@ class Workplace:
         mirrored = is_s3(work)
         self.folder = (Path(work) if work and not mirrored else home() / "work") / key
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._stage = stage
         self._mirror: Mirror | None = None
         self._lease: Lease | None = None
         self._held: Lease | None = None
@@ -65,8 +74,14 @@ class Workplace:
 
     def __enter__(self) -> Workplace:
         if self._lease is not None:
-            self._held = self._lease.__enter__()
+            self._held = patiently(self._lease.__enter__, self._stage, self._count)
         return self
+
+    def _count(self) -> str:
+        """How far the process is that works here; empty where its journal does not say."""
+        if self._mirror is None or (lines := self._mirror.lines(JOURNAL)) is None:
+            return ""
+        return f"{max(0, lines - 1)} records in its journal"
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._held is not None:
@@ -106,6 +121,28 @@ class Workplace:
     def _confirm(self) -> None:
         if self._held is not None:
             self._held.confirm()
+
+
+def patiently(enter: Callable[[], T], title: str, count: Callable[[], str] = lambda: "") -> T:
+    """What `enter` returns once no other process holds the study; meanwhile one line says who does, and one each time it got further.
+
+    Args:
+        enter: raises StudyHeldError while another process is at work.
+        title: of the lines.
+        count: how far the other is.
+    """
+    waiting, shown = False, ""
+    while True:
+        try:
+            return enter()
+        except StudyHeldError as error:
+            if not waiting:
+                say(title, f"{str(error).partition(';')[0]}; waits for it and takes what it found")
+            waiting = True
+        if (found := count()) and found != shown:
+            say(title, f"waits: {found}")
+        shown = found
+        time.sleep(LOOK_S)
 
 
 def digest(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Bring the file that an address names to this machine, once."""
+"""Bring the file or artifact that an address names to this machine, once."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from detkds.errors import ArtifactError, ConfigError
 from detkds.storage.artifacts import locked, publishing, verify
 from detkds.storage.manifest import MANIFEST
+from detkds.storage.store import Store
 from detkds.storage.uri import is_s3, open_store, split
 
 
@@ -43,6 +44,24 @@ def fetch(uri: str, cache: Path) -> Path:
                 if (size := (folder / name).stat().st_size) != found.size:
                     raise ArtifactError(f"{uri} must have {found.size} bytes, got {size}; it changed meanwhile, fetch again.")
     return place / name
+
+
+def fetch_folder(store: Store, key: str, cache: Path, kind: str) -> Path:
+    """The local path of the artifact at `key`, fetched and verified once for all processes of this machine.
+
+    Raises:
+        ArtifactError: no artifact is there, of another kind, or damaged.
+        StoreError: the store cannot be reached or refuses.
+    """
+    manifest = store.manifest(key)
+    if manifest is None:
+        raise ArtifactError(f"{store.uri(key)} holds no finished artifact; run the stage that makes it again.")
+    whole = hashlib.sha256(manifest.to_text().encode()).hexdigest()  # the manifest's own digest leaves out what describes the files
+    place = cache / f"{kind}-{whole[:32]}"
+    with locked(place.with_suffix(".lock")):
+        if not _intact(place):
+            store.get_folder(key, place, kind)
+    return place
 
 
 def _intact(place: Path) -> bool:

@@ -62,6 +62,11 @@ class Mirror:
             draft.replace(path)
             self._sent[name] = _state(path)
 
+    def lines(self, name: str) -> int | None:
+        """How many whole lines the store has of a small file; None where there is none."""
+        key = join(self._key, name)
+        return self._store.get_bytes(key).count(b"\n") if self._store.exists(key) else None
+
     def put(self, name: str) -> None:
         """Store a small file, unless it is as it was put before, or absent."""
         path = self._folder / name

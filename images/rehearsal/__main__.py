@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from images.build import ROOT, engine, run, version
-from images.rehearsal.driver import Driver
+from images.rehearsal.driver import Driver, mounted
 
 RIGHTS = ["--user", "1000:1000", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--read-only", "--tmpfs", "/tmp:mode=1777"]
 
@@ -59,13 +59,13 @@ def world(name: str, image: str, container: list[str]) -> Iterator[dict[str, Any
 
 def perform(driver: Driver, task: str, container: list[str], store: str) -> None:
     """Run one task to its end, and look at what it left; stops with the end of its log where it fails."""
-    started, output_file = time.monotonic(), f"/s3/{task}/output_metadata.json"
-    execution = driver.execution(task, output_file)
+    started = time.monotonic()
+    execution = driver.execution(task)
     ended = subprocess.run([*container, execution.image, *execution.command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if ended.returncode != 0:
         sys.exit(f"{ended.stdout[-3000:]}\n{task} in {execution.image} ended with code {ended.returncode}")
-    places = [f"/s3/{artifact['uri'].removeprefix('s3://')}" for artifact in execution.outputs.values()]
-    look = [container[0], "exec", store, "sh", "-ec", 'ls -d "$@" >&2; cat "$0"', output_file, *places]
+    places = [mounted(artifact["uri"]) for artifact in execution.outputs.values()]
+    look = [container[0], "exec", store, "sh", "-ec", 'ls -d "$@" >&2; cat "$0"', execution.output_file, *places]
     seen = subprocess.run(look, capture_output=True, text=True)
     if seen.returncode != 0:
         sys.exit(f"{task} in {execution.image} left an output out: {seen.stderr.strip()}")

@@ -1,4 +1,8 @@
-"""What KFP's driver makes of a compiled pipeline: the order of its tasks, and what each container is told."""
+"""What KFP's driver makes of a compiled pipeline: the order of its tasks, and what each container is told.
+
+The form is that of KFP 2.17.0, captured on a live cluster: an artifact of another task has a number for its name, no class, and two entries
+in its metadata that the task which made it did not write. tests/contracts compares the two.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,22 @@ import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 CHANNEL = re.compile(r"\{\{\$\.inputs\.parameters\['(.+?)'\]\}\}")
+SESSION = {
+    "accessKeyKey": "accesskey",
+    "disableSSL": "true",
+    "endpoint": "detkds-store:8333",
+    "forcePathStyle": "true",
+    "fromEnv": "false",
+    "maxRetries": "5",
+    "region": "us-east-1",
+    "secretKeyKey": "secretkey",
+    "secretName": "detkds-s3",
+}
+"""How the launcher reached the store that an artifact lies in; part of the artifact's metadata."""
 
 
 @dataclass(frozen=True)
@@ -21,12 +38,14 @@ class Execution:
         command: with the executor input in it.
         inputs: the artifacts that must be there, by the task's name for them.
         outputs: the artifacts that it writes.
+        output_file: where it says what it knows of its outputs.
     """
 
     image: str
     command: list[str]
     inputs: dict[str, dict[str, Any]]
     outputs: dict[str, dict[str, Any]]
+    output_file: str
 
 
 class Driver:
@@ -35,14 +54,15 @@ class Driver:
     Args:
         package: the pipeline's specification, the first document of its YAML.
         parameters: of the run; those that are not given have the pipeline's defaults.
-        root: s3:// address below which artifacts are put.
+        root: address below which artifacts are put, s3://… or minio://….
     """
 
     def __init__(self, package: Mapping[str, Any], parameters: Mapping[str, Any], root: str) -> None:
         self._package = package
         described = package["root"]["inputDefinitions"]["parameters"]
         self._parameters = {name: each.get("defaultValue") for name, each in described.items()} | dict(parameters)
-        self._root = f"{root}/{package['pipelineInfo']['name']}/{uuid.uuid4().hex}"
+        self._root = f"{root}/{package['pipelineInfo']['name']}/{uuid.uuid4()}"
+        self._numbers = count(1)
         self.outputs: dict[str, dict[str, dict[str, Any]]] = {}
 
     def tasks(self) -> list[str]:
@@ -55,33 +75,45 @@ class Driver:
                 del waiting[name]
         return order
 
-    def execution(self, name: str, output_file: str) -> Execution:
-        """What a task is started with; `output_file` is where it says what it knows of its outputs."""
+    def execution(self, name: str, disk: str = "") -> Execution:
+        """What a task is started with, where `disk` is the folder that stands for the root of its file system."""
         task = self._package["root"]["dag"]["tasks"][name]
         component = self._package["components"][task["componentRef"]["name"]]
         container = self._package["deploymentSpec"]["executors"][component["executorLabel"]]["container"]
         values = self._values(task, component)
         wanted = {what: source["taskOutputArtifact"] for what, source in task.get("inputs", {}).get("artifacts", {}).items()}
         inputs = {what: self.outputs[source["producerTask"]][source["outputArtifactKey"]] for what, source in wanted.items()}
+        place = f"{self._root}/{name}/{uuid.uuid4()}"
         outputs = {
-            output: self._artifact(output, kind["artifactType"]["schemaTitle"], name)
+            output: {"name": output, "type": dict(kind["artifactType"]), "uri": f"{place}/{output}"}
             for output, kind in component.get("outputDefinitions", {}).get("artifacts", {}).items()
         }
+        output_file = f"{disk}{mounted(place)}/output_metadata.json"
+        # The launcher writes the logs; the task is told of them all the same.
+        logs = {"name": "executor-logs", "type": {"schemaTitle": "system.Artifact"}, "uri": f"{place}/executor-logs-0"}
         given = {
-            "inputs": {"parameterValues": values, "artifacts": _lists(inputs)},
-            "outputs": {"artifacts": _lists(outputs), "outputFile": output_file},
+            "inputs": ({"artifacts": _lists(inputs)} if inputs else {}) | {"parameterValues": values},
+            "outputs": {"artifacts": _lists({**outputs, "executor-logs": logs}), "outputFile": output_file},
         }
         words = [word.replace("{{$}}", json.dumps(given)) for word in (*container["command"], *container["args"])]
-        return Execution(CHANNEL.sub(lambda channel: values[channel[1]], container["image"]), words, inputs, outputs)
+        return Execution(_filled(container["image"], values), words, inputs, outputs, output_file)
 
     def ended(self, name: str, execution: Execution, said: Mapping[str, Any]) -> None:
         """Hand a finished task's outputs on, with what its output file says about them."""
+        handed = {}
         for output, artifact in execution.outputs.items():
             (told,) = said["artifacts"][output]["artifacts"]
             if told["uri"] != artifact["uri"]:
                 raise ValueError(f"task {name} must leave {output} at {artifact['uri']}, but says {told['uri']}")
-            artifact["metadata"] = told["metadata"]
-        self.outputs[name] = execution.outputs
+            handed[output] = self._handed(output, artifact["uri"], told["metadata"])
+        self.outputs[name] = handed
+
+    def _handed(self, output: str, uri: str, metadata: Mapping[str, Any]) -> dict[str, Any]:
+        """An output as the tasks after it see it."""
+        session = json.dumps({"Provider": uri.partition("://")[0], "Params": SESSION}, separators=(",", ":"))
+        told = {key: _as_go_writes(value) for key, value in metadata.items()}
+        about = {**told, "display_name": output, "store_session_info": session}
+        return {"name": str(next(self._numbers)), "type": {"instanceSchema": ""}, "uri": uri, "metadata": about}
 
     def _values(self, task: Mapping[str, Any], component: Mapping[str, Any]) -> dict[str, Any]:
         """Parameters of a task: of the run, constants of the pipeline, defaults of the component."""
@@ -90,10 +122,18 @@ class Driver:
         for name, source in task.get("inputs", {}).get("parameters", {}).items():
             parameter = source.get("componentInputParameter")
             values[name] = self._parameters[parameter] if parameter else source["runtimeValue"]["constant"]
-        return {name: _as_go_writes(value) for name, value in values.items()}
+        return {name: _as_go_writes(_filled(value, values)) for name, value in values.items()}
 
-    def _artifact(self, output: str, kind: str, task: str) -> dict[str, Any]:
-        return {"name": output, "type": {"schemaTitle": kind}, "uri": f"{self._root}/{task}/{uuid.uuid4()}/{output}", "metadata": {}}
+
+def mounted(address: str) -> str:
+    """Where the launcher puts an object: s3://bucket/key at /s3/bucket/key."""
+    scheme, _, key = address.partition("://")
+    return f"/{scheme}/{key}"
+
+
+def _filled(value: Any, values: Mapping[str, Any]) -> Any:
+    """A value with the parameters in it, where it is a text."""
+    return CHANNEL.sub(lambda channel: str(values[channel[1]]), value) if isinstance(value, str) else value
 
 
 def _lists(artifacts: Mapping[str, dict[str, Any]]) -> dict[str, Any]:

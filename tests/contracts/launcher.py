@@ -21,7 +21,7 @@ import yaml
 
 from detkds.storage.store import Store
 from detkds.storage.uri import open_store
-from images.rehearsal.driver import Driver, Execution
+from images.rehearsal.driver import Driver, Execution, mounted
 
 MOUNT = """
 import kfp.dsl.types.artifact_types as types
@@ -66,8 +66,8 @@ class Launcher:
         """Run one task as a new pod of its own: an empty file system, and only what the bucket holds."""
         pod = self.folder / f"{name}-{uuid.uuid4().hex[:6]}"
         (pod / "tmp").mkdir(parents=True)
-        said = pod / "tmp" / "kfp_outputs" / "output_metadata.json"
-        execution = self.driver.execution(name, str(said))
+        execution = self.driver.execution(name, str(pod))
+        said = Path(execution.output_file)
         assert {artifact["type"]["schemaTitle"] for artifact in execution.outputs.values()} <= TYPES
         for artifact in execution.inputs.values():
             self._mount(artifact, pod)
@@ -97,7 +97,7 @@ class Launcher:
 
     def _execute(self, execution: Execution, pod: Path, fields: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
         for artifact in execution.outputs.values():
-            (pod / "s3" / artifact["uri"].removeprefix("s3://")).parent.mkdir(parents=True, exist_ok=True)
+            Path(f"{pod}{mounted(artifact['uri'])}").parent.mkdir(parents=True, exist_ok=True)
         (pod / "site").mkdir()
         (pod / "site" / "sitecustomize.py").write_text(MOUNT.format(mount=f"{pod}/s3/"))
         environment = {
@@ -120,7 +120,7 @@ class Launcher:
     def _upload(self, name: str, execution: Execution, pod: Path) -> None:
         """Upload what the task wrote."""
         for output, artifact in execution.outputs.items():
-            place = pod / "s3" / artifact["uri"].removeprefix("s3://")
+            place = Path(f"{pod}{mounted(artifact['uri'])}")
             key = artifact["uri"].removeprefix(f"s3://{self.bucket}/")
             assert place.exists(), f"task {name} wrote no {output}"
             for path in [place] if place.is_file() else sorted(path for path in place.rglob("*") if path.is_file()):

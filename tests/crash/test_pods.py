@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 
 import pytest
 from cluster import Cluster, content
@@ -47,7 +48,9 @@ def test_a_pod_that_died_after_it_published_is_answered_by_the_journal(cluster: 
     assert content(first) == content(second)
 
 
-def test_a_second_pod_leaves_and_nothing_is_doubled(cluster: Cluster, s3_server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_pod_waits_and_takes_what_the_first_found(
+    cluster: Cluster, s3_server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """R10, between pods."""
     for name, value in s3_server.environment().items():
         monkeypatch.setenv(name, value)
@@ -56,8 +59,16 @@ def test_a_second_pod_leaves_and_nothing_is_doubled(cluster: Cluster, s3_server:
     store = open_store(cluster.work)
     (place,) = {entry.key.partition("/")[0] for entry in store.list()}
     before = store.get_bytes(f"{place}/journal.jsonl")
-    with Lease(store, f"{place}/{LEASE}", seconds=0.4):
-        (ended,) = cluster.run({**study, "out": str(cluster.folder / "never")})
-    assert ended.startswith("StudyHeldError 75: s3://pods/")
-    assert "is held by process" in ended
-    assert store.get_bytes(f"{place}/journal.jsonl") == before
+    held = Lease(store, f"{place}/{LEASE}", seconds=0.4)
+    held.__enter__()
+    seen: list[bytes] = []
+
+    def leave() -> None:
+        seen.append(store.get_bytes(f"{place}/journal.jsonl"))
+        held.__exit__(None, None, None)
+
+    threading.Timer(8.0, leave).start()
+    assert cluster.run({**study, "out": str(cluster.folder / "second")}) == ["done"]
+    assert seen == [before]  # it touched nothing while it waited
+    assert cluster.run({**study, "out": str(cluster.folder / "alone"), "work": ""}) == ["done"]
+    assert content(cluster.folder / "second") == content(cluster.folder / "alone")

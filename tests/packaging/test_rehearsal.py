@@ -72,9 +72,9 @@ def test_every_task_runs_in_its_image_without_rights_and_with_no_network_but_the
     store = next(call for call in calls(podman) if "--name" in call)
     assert "--network none" in " ".join(store)
     started = tasks(podman)
-    assert [call[-1] for call in started] == ["subset", *["evolve"] * 5, "train", "weights", "train", "evaluate", "report"]
+    assert [call[-1] for call in started] == ["subset", *["evolve"] * 5, "train", "weights", "train_found", "evaluate", "report_search"]
     for call in started:
-        light = call[-1] in ("subset", "report")
+        light = call[-1] in ("subset", "report_search")
         words = " ".join(call[: call.index("light:1" if light else "full:1")])
         for right in (
             "--user 1000:1000",
@@ -93,8 +93,9 @@ def test_a_task_is_handed_what_the_tasks_before_it_said_of_their_outputs(podman:
     rehearsal.main([])
     given = json.loads((podman / "given").read_text())
     (model,) = given["inputs"]["artifacts"]["model"]["artifacts"]
-    assert model["metadata"] == {"said": "by the task"}
-    assert "/train-2/" in model["uri"]
+    assert (model["type"], model["name"].isdigit()) == ({"instanceSchema": ""}, True)
+    assert model["metadata"].keys() == {"said", "display_name", "store_session_info"}
+    assert "/train-found/" in model["uri"]
     assert given["inputs"]["parameterValues"]["run_name"] == "rehearsal"
 
 
@@ -128,7 +129,7 @@ def test_a_store_that_does_not_start_is_said(podman: Path, monkeypatch: pytest.M
 
 
 def test_parameters_are_of_the_run_then_of_the_pipeline_and_numbers_are_written_as_go_does() -> None:
-    execution = Driver(package(), {"dataset": "s3://data/set", "light_image": "light:1"}, "s3://bucket/root").execution("subset", "/out")
+    execution = Driver(package(), {"dataset": "s3://data/set", "light_image": "light:1"}, "s3://bucket/root").execution("subset")
     values = json.loads(execution.command[-3])["inputs"]["parameterValues"]
     assert (values["dataset"], values["fraction"], values["seed"]) == ("s3://data/set", 0.2, 0)
     assert isinstance(values["seed"], int)
@@ -137,7 +138,7 @@ def test_parameters_are_of_the_run_then_of_the_pipeline_and_numbers_are_written_
 
 def test_a_task_that_moves_its_output_is_refused() -> None:
     driver = Driver(package(), {}, "s3://bucket/root")
-    execution = driver.execution("subset", "/out")
+    execution = driver.execution("subset")
     said = {"artifacts": {name: {"artifacts": [{"uri": "s3://elsewhere", "metadata": {}}]} for name in execution.outputs}}
     with pytest.raises(ValueError, match=r"task subset must leave subset at s3://bucket/root/detkds-search/.*but says s3://elsewhere"):
         driver.ended("subset", execution, said)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from detkds.errors import ArtifactError, ConfigError
+from detkds.errors import ArtifactError, ConfigError, StudyHeldError
 from detkds.objective import Outcome
 from detkds.pipeline import proxy, studies
 from detkds.pipeline import workplace as module
@@ -96,3 +96,24 @@ def test_an_altered_outcome_is_refused(tmp_path: Path) -> None:
     path.write_text(path.read_text().replace("0.25", "0.26"))
     with pytest.raises(ArtifactError, match=r"outcome\.json was altered"):
         proxy._read(path)
+
+
+def test_who_comes_second_waits_says_so_once_and_how_far_the_first_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(module, "LOOK_S", 0.0)
+    counts = iter(["3 records in its journal", "3 records in its journal", "", "4 records in its journal"])
+    asked: list[int] = []
+
+    def enter() -> str:
+        asked.append(1)
+        if len(asked) < 5:
+            raise StudyHeldError("s3://detkds/work/evolve-global is held by process 7 on pod-1; wait for it to end, or stop it.")
+        return "mine"
+
+    assert module.patiently(enter, "evolve global", lambda: next(counts)) == "mine"
+    assert capsys.readouterr().out.splitlines() == [
+        "[evolve global] s3://detkds/work/evolve-global is held by process 7 on pod-1; waits for it and takes what it found",
+        "[evolve global] waits: 3 records in its journal",
+        "[evolve global] waits: 4 records in its journal",
+    ]

@@ -13,7 +13,11 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-STAGES = ("subset", "evolve", "weights", "train", "evaluate", "report")
+COMPONENTS = {
+    "subset": "subset", "evolve": "evolve", "weights": "weights", "train": "kubeflow.training", "train_found": "kubeflow.training",
+    "evaluate": "evaluate", "report": "report", "report_search": "report",
+}  # fmt: skip
+"""Which module of detkds.pipeline does the work of which component."""
 TASKS = {
     "search": {
         "subset", "evolve-global", "evolve-fgbg", "evolve-instance", "evolve-logits", "evolve-localization",
@@ -64,7 +68,7 @@ def test_every_task_is_retried_for_longer_than_it_may_run(name: str) -> None:
 def test_gpu_tasks_have_shared_memory_and_no_task_runs_as_root_or_installs(name: str) -> None:
     for key, container, settings in executors(name):
         needs_gpu = "accelerator" in container.get("resources", {})
-        assert needs_gpu == (key.removeprefix("exec-").rstrip("-0123456789") in ("evolve", "weights", "train", "evaluate"))
+        assert needs_gpu == (key.removeprefix("exec-").rstrip("-0123456789") in ("evolve", "weights", "train", "train-found", "evaluate"))
         shm = [mount for mount in settings.get("emptyDirMounts", []) if mount["mountPath"] == "/dev/shm"]
         assert bool(shm) == needs_gpu
         assert settings["securityContext"]["runAsNonRoot"] is True
@@ -101,20 +105,24 @@ def test_the_launcher_fills_exactly_the_parameters_of_the_pipeline() -> None:
     assert set(given) == set(known) - {"image", "light_image"}
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_components_are_thin_shells(stage: str) -> None:
-    path = ROOT / "components" / stage / "component.py"
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_components_are_thin_shells(component: str) -> None:
+    path = ROOT / "components" / component / "component.py"
     source = path.read_text()
     assert len(source.splitlines()) <= 60
     imports = [node for node in ast.parse(source).body if isinstance(node, ast.Import | ast.ImportFrom)]
     names = {node.module if isinstance(node, ast.ImportFrom) else node.names[0].name for node in imports}
-    assert names <= {"kfp", "typing"}
+    assert names <= {"kfp"}
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_components_call_their_stage_with_arguments_it_has(stage: str) -> None:
+def test_every_component_is_looked_at() -> None:
+    assert {path.parent.name for path in (ROOT / "components").glob("*/component.py")} == set(COMPONENTS)
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_components_call_their_stage_with_arguments_it_has(component: str) -> None:
     """The call inside a component runs in a pod only: its keywords are compared with the stage's signature here."""
-    module = __import__(f"detkds.pipeline.{stage}", fromlist=["run"])
-    tree = ast.parse((ROOT / "components" / stage / "component.py").read_text())
+    module = __import__(f"detkds.pipeline.{COMPONENTS[component]}", fromlist=["run"])
+    tree = ast.parse((ROOT / "components" / component / "component.py").read_text())
     (call,) = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "stage.run"]
     inspect.signature(module.run).bind(*call.args, **{keyword.arg or "": keyword.value for keyword in call.keywords})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -59,6 +60,11 @@ def parameter(package: Package, name: str) -> dict[str, Any]:
     return found
 
 
+def artifact(package: Package, component: str, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = package.pipeline["components"][component]["inputDefinitions"]["artifacts"][name]
+    return found
+
+
 def rules(package: Package, **options: Any) -> set[str]:
     return {finding.rule for finding in examine(package, **options)}
 
@@ -77,6 +83,11 @@ def in_a_loop(package: Package) -> None:
 
 def gpus_as_number(package: Package) -> None:
     parameter(package, "gpus")["parameterType"] = "NUMBER_INTEGER"
+
+
+def optional_of_the_pipeline(package: Package) -> None:
+    described = {"artifactType": {"schemaTitle": "system.Artifact", "schemaVersion": "0.0.1"}, "isOptional": True}
+    package.pipeline["root"]["inputDefinitions"]["artifacts"] = {"study": described}
 
 
 def many_tasks(package: Package) -> None:
@@ -100,6 +111,8 @@ BREAKS: dict[str, tuple[str, Callable[[Package], Any]]] = {
         "secret-name",
         lambda p: settings(p)["secretAsEnv"][0].update(secretNameParameter={"componentInputParameter": "secret"}),
     ),
+    "optional artifact": ("optional-artifact", lambda p: artifact(p, "comp-train", "subset").update(isOptional=True)),
+    "optional artifact of the pipeline": ("optional-artifact", optional_of_the_pipeline),
     "no memory limit": ("resources", lambda p: container(p)["resources"].pop("resourceMemoryLimit")),
     "request above the limit": ("resources", lambda p: container(p)["resources"].update(resourceMemoryRequest="65G")),
     "accelerator of old backends only": ("resources", lambda p: container(p)["resources"]["accelerator"].pop("resourceCount")),
@@ -142,7 +155,26 @@ def test_every_rule_is_shown_to_catch_something() -> None:
     from detkds.lint.pods import PODS
     from detkds.lint.rules import TASKS
 
-    assert {rule for rule, _ in BREAKS.values()} >= {*TASKS, *PODS, "image", "placeholder", "described", "secret", "size"}
+    assert {rule for rule, _ in BREAKS.values()} >= {
+        *TASKS,
+        *PODS,
+        "image",
+        "placeholder",
+        "described",
+        "optional-artifact",
+        "secret",
+        "size",
+    }
+
+
+def test_what_the_dsl_compiles_an_optional_artifact_to_is_refused(tmp_path: Path) -> None:
+    """The rule reads what kfp writes, not what this file believes that it writes."""
+    from kfp import compiler
+    from optional_artifact import pipeline
+
+    compiler.Compiler().compile(pipeline, str(tmp_path / "late.yaml"))
+    found = [each for each in examine(Package.parse((tmp_path / "late.yaml").read_text())) if each.rule == "optional-artifact"]
+    assert [(each.where, "the artifact study may not be optional" in each.message) for each in found] == [("component late", True)]
 
 
 CANARIES = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from dataclasses import fields
@@ -12,6 +13,7 @@ import pytest
 
 from detkds.lint import ImagePolicy, Package, examine
 from detkds.lint.pods import HOME
+from detkds.pipeline.kubeflow.resources import node_of
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGE = "registry.example.org/team/detkds@sha256:" + "1" * 64
@@ -53,7 +55,11 @@ def test_a_task_with_a_gpu_gets_all_of_it(package: Package) -> None:
     assert found["nodeSelector"] == {"labels": {"nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3"}}
     assert found["podMetadata"]["labels"] == {"kueue.x-k8s.io/queue-name": "gpu"}
     assert [(mount["mountPath"], mount["sizeLimit"]) for mount in found["emptyDirMounts"]] == [("/dev/shm", "32Gi"), (HOME, "110G")]
-    assert found["podMetadata"]["annotations"] == {"detkds/cache-gb": "100"}
+    annotations = found["podMetadata"]["annotations"]
+    assert (annotations["detkds/cache-gb"], annotations["detkds/cpus"]) == ("100", "4")
+    assert json.loads(annotations["detkds/node"]) == node_of(
+        package.pipeline["deploymentSpec"]["executors"]["exec-train"]["container"]["resources"], found
+    )
     assert found["pvcMount"][0]["mountPath"] == "/data/coco"
     assert found["pvcMount"][0]["constant"] == "coco"
     assert found["imagePullSecret"][0]["secretName"] == "registry"

@@ -1,7 +1,4 @@
-"""A training on several nodes of a cluster: its inputs go into the store, a TrainJob does the work, the model comes back.
-
-Tried with a fake Kubernetes API and the job's processes on one machine; on no cluster.
-"""
+"""A training on several nodes of a cluster: its inputs go into the store, a TrainJob does the work, the model comes back."""
 
 from __future__ import annotations
 
@@ -23,9 +20,13 @@ from detkds.pipeline.settings import Pair, Result, Schedule
 from detkds.pipeline.task import RUN
 from detkds.pipeline.train import KIND, content
 from detkds.pipeline.workplace import digest
+from detkds.processes import CPUS
 from detkds.storage.artifacts import verify
 from detkds.storage.image_cache import CACHE_GB, DEFAULT_GB
 from detkds.storage.uri import is_s3, open_store
+
+QUIET_TORCH = {"TORCH_CPP_LOG_LEVEL": "ERROR"}
+"""Each process would warn at every training that all parameters were used, which parameters are not for all heads and images."""
 
 
 @report_errors
@@ -42,7 +43,7 @@ def run(
     image: str,
     trainer: Callable[[], Trainer] = Trainer,
 ) -> Result:
-    """Publish at `out` what `stages.train.run` would, trained on `nodes` nodes with `gpus` GPUs each.
+    """Publish at `out` what `pipeline.train.run` would, trained on `nodes` nodes with `gpus` GPUs each.
 
     The same inputs are one job: a pod that starts again takes up the job that another made, and a model that is there is fetched.
 
@@ -69,11 +70,12 @@ def run(
 
 
 def job(name: str, address: str, *, nodes: int, gpus: int, image: str) -> TrainJob:
-    """The TrainJob of a training whose inputs lie at `address`; its nodes keep as many images as this task may."""
+    """The TrainJob of a training whose inputs lie at `address`; a node gets what this task's package asks for, and keeps as many images."""
     asked: dict[str, Any] = json.loads(os.environ.get(NODE, "{}"))
     asked["claims"] = tuple(asked.get("claims", ()))
     command = ("torchrun", "-m", "detkds.pipeline.rank", address)
     cache_gb = int(float(os.environ.get(CACHE_GB) or DEFAULT_GB))
-    environment = {RUN: os.environ.get(RUN, ""), CACHE_GB: str(cache_gb)}
+    cpus = {CPUS: str(asked["cpu"])} if "cpu" in asked else {}
+    environment = {RUN: os.environ.get(RUN, ""), CACHE_GB: str(cache_gb), **cpus, **QUIET_TORCH}
     asked |= {"volumes": VOLUMES, "disk": disk_size(cache_gb)}
     return TrainJob(name, image, command, nodes, gpus, secret_keys=STORE_KEYS, environment=environment, **asked)

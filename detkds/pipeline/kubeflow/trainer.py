@@ -1,8 +1,9 @@
-"""Trainer: Kubeflow Trainer in a cluster, asked to make a TrainJob and followed to its end. Tried against a fake API server only."""
+"""Trainer: Kubeflow Trainer in a cluster, asked to make a TrainJob and followed to its end."""
 
 from __future__ import annotations
 
 import json
+import math
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -17,6 +18,8 @@ from detkds.pipeline.kubeflow.trainjob import GROUP, PLURAL, VERSION, State, Tra
 NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 MISSES = 20
 """How many questions in a row may stay without an answer."""
+WAIT_S = 120.0
+"""How long no node may be ready before it is said where the reason stands."""
 
 
 class Trainer:
@@ -67,7 +70,7 @@ class Trainer:
                 raise
 
     def _follow(self, name: str, show: Callable[[str], None], interval_s: float) -> None:
-        shown = ""
+        shown, asleep = "", time.monotonic()
         while True:
             job = self._patiently(name, interval_s)
             found, message = state(job)
@@ -80,6 +83,12 @@ class Trainer:
             if line != shown:
                 show(f"TrainJob {name}: {line}")
             shown = line
+            if any(part.get("ready") for part in job.get("status", {}).get("jobsStatus", [])):
+                asleep = math.inf
+            elif time.monotonic() - asleep > WAIT_S:
+                look = f"kubectl -n {self.namespace} describe jobset/{name} and get events say why"
+                show(f"TrainJob {name}: its nodes are not all ready; {look}")
+                asleep = math.inf
             time.sleep(interval_s)
 
     def _patiently(self, name: str, interval_s: float) -> dict[str, Any]:
@@ -149,7 +158,7 @@ def _reason(error: Any) -> tuple[str, str | None]:
 def _refusal(what: str, status: int, message: str, *, known: bool) -> ClusterError:
     if status == 403 and "quota" in message:
         remedy = "ask for fewer nodes or GPUs, or wait for others to end"
-    elif status in (401, 403):
+    elif status == 401 or (status == 403 and "admission webhook" not in message):
         remedy = "give the service account the role of manifests/components/trainjob"
     elif status == 404 and not known:
         remedy = "install Kubeflow Trainer 2 (its TrainJob is not known here), or set train.nodes to 1"

@@ -1,6 +1,6 @@
 """TrainJob: one training on several nodes, as Kubeflow Trainer takes it (trainer.kubeflow.org/v1alpha1).
 
-The manifest follows Trainer's API types of August 2026 (`runtimePatches`, not the older `podTemplateOverrides`). No cluster has seen it.
+The manifest follows the API of Kubeflow Trainer 2.3 (`runtimePatches`, not the older `podTemplateOverrides`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,11 @@ GROUP, VERSION, PLURAL = "trainer.kubeflow.org", "v1alpha1", "trainjobs"
 RUNTIME = "torch-distributed"
 NODE = "node"
 """Name of the replicated job and of its container in Trainer's torch runtimes."""
-MANAGER = "detkds"
+MANAGER = "detkds.dev/pipeline"
+"""Who owns our patch: Trainer wants a domain and a path."""
+ACCOUNT = "detkds-node"
+"""The service account of the nodes' pods, made by manifests/components/trainjob: without rights, its token mounted nowhere. A patch
+cannot say `automountServiceAccountToken`, an account can."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,7 @@ class TrainJob:
         queue: LocalQueue of Kueue; empty: none.
         pull_secret: Secret for pulling the image; empty: none.
         user: numeric user and group of the pods.
+        account: service account of the pods.
     """
 
     name: str
@@ -68,6 +73,7 @@ class TrainJob:
     queue: str = ""
     pull_secret: str = ""
     user: int = 1000
+    account: str = ACCOUNT
 
     def manifest(self) -> dict[str, Any]:
         """The object as the API takes it. Variables go to `trainer`: Trainer refuses them in a patch of this container."""
@@ -113,6 +119,7 @@ class TrainJob:
         mounts += [{"name": claim, "mountPath": f"{self.volumes}/{claim}"} for claim in self.claims]
         own = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
         pod: dict[str, Any] = {
+            "serviceAccountName": self.account,
             "volumes": volumes,
             "containers": [{"name": NODE, "volumeMounts": mounts, "securityContext": own}],
             "securityContext": {

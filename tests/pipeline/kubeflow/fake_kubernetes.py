@@ -1,4 +1,4 @@
-"""The part of the Kubernetes API that TrainJobs ask for, on a free port of this machine."""
+"""The part of the Kubernetes API that TrainJobs ask for, on a free port of this machine; what it takes says trainer_rules.py."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from trainer_rules import refusal
 
 ROOT = "/apis/trainer.kubeflow.org/v1alpha1/namespaces/detkds/trainjobs"
 
@@ -36,6 +38,8 @@ class FakeKubernetes:
         if self.refuse and self.refuse[0] == verb:
             return self.refuse[1], _status(self.refuse[1], self.refuse[2], "detkds") if self.refuse[2] else None
         if verb == "POST" and body is not None:
+            if refused := refusal(body):
+                return refused[0], _status(*refused, body["metadata"]["name"])
             self.jobs[body["metadata"]["name"]] = body
             return 201, body
         if name not in self.jobs:

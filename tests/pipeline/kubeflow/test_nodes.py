@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,9 +15,10 @@ from detkds.pipeline import rank, train
 from detkds.pipeline.kubeflow import nodes
 from detkds.pipeline.kubeflow.trainjob import TrainJob
 from detkds.pipeline.settings import Pair, Result, Schedule
+from detkds.processes import CPUS
+from detkds.storage import EmbeddedServer
 from detkds.storage.artifacts import publishing, verify
 from detkds.storage.manifest import MANIFEST
-from detkds.storage.store import Store
 
 PAIR = Pair("retinanet_r101_fpn_1x_coco", "teacher.pth", "retinanet_r50_fpn_1x_coco")
 RECIPE = Recipe.parse("global: none > none > norm_batch | l2 x 2")
@@ -58,32 +60,22 @@ def trained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[objec
 
 
 @pytest.fixture
-def stored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """s3://bucket/... as folders below this one."""
-    from detkds.storage.folder import FolderStore
-
-    root = tmp_path / "store"
-
-    def open_store(address: str) -> Store:
-        folder = root / address.removeprefix("s3://")
-        folder.mkdir(parents=True, exist_ok=True)
-        return FolderStore(folder)
-
-    for module in (nodes, rank):
-        monkeypatch.setattr(module, "open_store", open_store)
-    monkeypatch.setattr(rank, "local", lambda address: Path(address.removeprefix("file://")))
-    return root
+def work(s3_server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A place of its own in a real S3 server: a store in a folder would hand out paths that no node has."""
+    for name, value in s3_server.environment().items():
+        monkeypatch.setenv(name, value)
+    return f"s3://nodes/{secrets.token_hex(8)}"
 
 
 def test_a_model_comes_back_from_the_nodes(
-    stored: Path, trained: list[tuple[object, ...]], subset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    work: str, trained: list[tuple[object, ...]], subset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("DETKDS_NODE", json.dumps({"claims": ["coco"], "queue": "gpu", "memory_limit": "128G"}))
+    monkeypatch.setenv("DETKDS_NODE", json.dumps({"claims": ["coco"], "queue": "gpu", "memory_limit": "128G", "cpu": "6"}))
     cluster, schedule = Nodes(), Schedule(2, 16)
 
     def call(out: str) -> Result:
         return nodes.run(
-            PAIR, schedule, RECIPE, subset=subset, out=tmp_path / out, work="s3://detkds/work", nodes=2, gpus=8, image="image",
+            PAIR, schedule, RECIPE, subset=subset, out=tmp_path / out, work=work, nodes=2, gpus=8, image="image",
             trainer=lambda: cluster,  # type: ignore[arg-type,return-value]
         )  # fmt: skip
 
@@ -91,11 +83,13 @@ def test_a_model_comes_back_from_the_nodes(
     assert (tmp_path / "model" / MANIFEST).exists()
     assert result.metrics == {"student_steps": 12.0}
     assert trained[0][:3] == (PAIR, schedule, RECIPE)
-    assert trained[0][4:] == (verify(subset).digest, "s3://detkds/work")
+    assert trained[0][4:] == (verify(subset).digest, work)
     (job,) = cluster.jobs
     assert (job.nodes, job.gpus, job.claims, job.queue, job.memory_limit) == (2, 8, ("coco",), "gpu", "128G")
     assert job.command[:3] == ("torchrun", "-m", "detkds.pipeline.rank")
-    assert job.command[3].startswith("s3://detkds/work/detkds-train-")
+    assert job.command[3].startswith(f"{work}/detkds-train-")
+    assert (job.cpu, job.environment[CPUS]) == ("6", "6")
+    assert job.environment["TORCH_CPP_LOG_LEVEL"] == "ERROR"
     assert len(job.name) <= 50
     call("again")
     assert len(cluster.jobs) == len(trained) == 1  # it was there

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from detkds.lint import Package, examine
-from detkds.lint.pods import HOME
+from detkds.lint.pods import CPUS_ANNOTATION, HOME, NODE_ANNOTATION
 from detkds.pipeline.kubeflow.nodes import job
-from detkds.pipeline.kubeflow.package import NODE, compiled, with_resources
+from detkds.pipeline.kubeflow.package import NODE, compiled
+from detkds.pipeline.kubeflow.resources import node_of, with_resources
 from detkds.pipeline.kubeflow.schema import unknown
 from detkds.pipeline.run_config import Resources
 from detkds.pipeline.task import RUN
@@ -45,7 +48,7 @@ def test_the_pods_of_a_named_run_tell_its_name_and_those_of_another_its_id() -> 
 def test_every_task_has_more_room_on_its_disk_than_images_to_keep(resources: Resources, gb: tuple[int, int]) -> None:
     for task in Package.parse(with_resources(compiled("transfer"), resources, ())).tasks():
         assert {"name": CACHE_GB, "fieldPath": "metadata.annotations['detkds/cache-gb']"} in task.settings["fieldPathAsEnv"]
-        assert task.settings["podMetadata"]["annotations"] == {"detkds/cache-gb": str(gb[0])}
+        assert task.settings["podMetadata"]["annotations"]["detkds/cache-gb"] == str(gb[0])
         assert [mount["sizeLimit"] for mount in task.settings["emptyDirMounts"] if mount["mountPath"] == HOME] == [f"{gb[1]}G"]
 
 
@@ -73,10 +76,50 @@ def test_the_tasks_of_a_training_on_several_nodes_ask_for_no_gpu_and_know_what_n
     assert "accelerator" in tasks["evaluate"].resources
     for name in ("train-baseline", "train-distilled"):
         assert "accelerator" not in tasks[name].resources
-        (value,) = [entry["value"] for entry in tasks[name].container["env"] if entry["name"] == NODE]
-        monkeypatch.setenv(NODE, value)
+        monkeypatch.setenv(NODE, tasks[name].settings["podMetadata"]["annotations"][NODE_ANNOTATION])
         monkeypatch.setenv(CACHE_GB, "200")
         asked = job("name", "s3://detkds/work/name", nodes=2, gpus=8, image="image")
         assert (asked.node_selector, asked.claims, asked.queue) == ({"pool": "a100"}, ("coco",), "gpu")
-        assert (asked.memory, asked.memory_limit, asked.shm) == ("128G", "128G", "32000M")
+        assert (asked.cpu, asked.memory, asked.memory_limit, asked.shm) == ("4", "16G", "128G", "8Gi")  # as the package has them
+        assert tasks[name].resources["resourceCpuRequest"] == "500m"  # it only follows
         assert (asked.disk, asked.home, asked.environment[CACHE_GB]) == ("210G", HOME, "200")
+
+
+@pytest.mark.parametrize("pipeline", ["search", "transfer"])
+def test_a_package_says_of_nodes_what_it_says_of_its_tasks(pipeline: str) -> None:
+    """Also where `train_nodes` is filled in by hand: the annotation that is compiled is what would be read from the settings."""
+    for task in Package.parse(compiled(pipeline)).tasks():
+        if task.on_gpu:
+            assert json.loads(task.settings["podMetadata"]["annotations"][NODE_ANNOTATION]) == node_of(task.resources, task.settings)
+            assert {"name": NODE, "fieldPath": f"metadata.annotations['{NODE_ANNOTATION}']"} in task.settings["fieldPathAsEnv"]
+
+
+@pytest.mark.parametrize("pipeline", ["search", "transfer"])
+@pytest.mark.parametrize(("queue", "nodes", "waits"), [("", 2, True), ("gpu", 2, False), ("", 1, False)])
+def test_trainings_on_several_nodes_follow_each_other_where_no_queue_admits_them_whole(
+    pipeline: str, queue: str, nodes: int, waits: bool
+) -> None:
+    package = Package.parse(with_resources(compiled(pipeline), Resources(queue=queue), (), train_nodes=nodes))
+    tasks = package.pipeline["root"]["dag"]["tasks"]
+    names = {task["taskInfo"]["name"]: name for name, task in tasks.items()}
+    assert (names["train-baseline"] in tasks[names["train-distilled"]]["dependentTasks"]) == waits
+    assert names["train-distilled"] not in tasks[names["train-baseline"]]["dependentTasks"]
+
+
+def test_cpus_memory_and_shared_memory_of_a_run_reach_every_task() -> None:
+    package = Package.parse(with_resources(compiled("search"), Resources(gpus=0, cpu=0.5, memory_gb=2, shm_gb=1), ()))
+    assert examine(package) == []
+    for task in package.tasks():
+        asked = task.resources
+        assert (asked["cpuRequest"], asked["resourceCpuRequest"]) == (0.5, "0.5")
+        assert (asked["resourceMemoryRequest"], asked["resourceMemoryLimit"]) == ("2G", "2G")
+        assert task.settings["podMetadata"]["annotations"][CPUS_ANNOTATION] == "0.5"
+        sizes = {mount["mountPath"]: mount["sizeLimit"] for mount in task.settings["emptyDirMounts"]}
+        assert sizes.get("/dev/shm", "1G") == "1G"
+
+
+def test_a_task_without_a_gpu_asks_for_no_more_than_it_did() -> None:
+    package = Package.parse(with_resources(compiled("transfer"), Resources(cpu=16, memory_gb=256), ()))
+    asked = {task.name: task.resources for task in package.tasks()}
+    assert (asked["subset"]["resourceCpuRequest"], asked["subset"]["resourceMemoryLimit"]) == ("2", "16G")
+    assert (asked["evaluate"]["resourceCpuRequest"], asked["evaluate"]["resourceMemoryLimit"]) == ("16", "256G")

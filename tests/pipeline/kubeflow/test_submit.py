@@ -16,7 +16,7 @@ from fake_api import FakeApi, serving
 
 from detkds.cli import main
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 IMAGE = f"registry.example/detkds@sha256:{'0' * 64}"
 CANARY = "token-that-no-one-may-see"
 STARTED = ("RUNNING", {"subset": ("SUCCEEDED", ""), "evolve-global-driver": ("RUNNING", ""), "evolve-global": ("RUNNING", "")})

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from fake_kubernetes import FakeKubernetes, serving
 from kubernetes import client
+from trainer_rules import refusal
 
 from detkds.errors import ClusterError, Interrupted
+from detkds.pipeline.kubeflow import trainer as trainer_module
+from detkds.pipeline.kubeflow import trainjob
 from detkds.pipeline.kubeflow.trainer import Trainer
 from detkds.pipeline.kubeflow.trainjob import State, TrainJob, state
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 JOB = TrainJob(
     "train-1234",
     "registry.example/detkds@sha256:0",
@@ -64,8 +69,7 @@ def test_the_manifest_is_what_trainer_takes() -> None:
     (patch,) = spec["runtimePatches"]
     (job,) = patch["trainingRuntimeSpec"]["template"]["spec"]["replicatedJobs"]
     pod = job["template"]["spec"]["template"]["spec"]
-    # the fields of a pod that Trainer lets a patch set (PodSpecPatch of its v1alpha1 API)
-    assert pod.keys() <= {"volumes", "containers", "securityContext", "tolerations", "nodeSelector", "imagePullSecrets"}
+    assert refusal(manifest) is None
     (container,) = pod["containers"]
     assert (job["name"], container["name"]) == ("node", "node")
     assert container.keys() == {"name", "volumeMounts", "securityContext"}  # env is refused here
@@ -86,6 +90,61 @@ def test_the_role_of_the_manifests_allows_what_is_asked() -> None:
     allowed = next(rule for rule in role["rules"] if rule["apiGroups"] == ["trainer.kubeflow.org"])
     assert {"create", "get", "delete"} <= set(allowed["verbs"])
     assert allowed["resources"] == ["trainjobs"]
+
+
+def test_the_nodes_account_is_made_by_the_manifests_and_has_no_token() -> None:
+    """Trainer lets a patch name an account; it has no field for `automountServiceAccountToken`."""
+    account = yaml.safe_load((ROOT / "manifests/components/trainjob/account.yaml").read_text())
+    assert account["kind"] == "ServiceAccount"
+    assert account["automountServiceAccountToken"] is False
+    (patch,) = JOB.manifest()["spec"]["runtimePatches"]
+    (job,) = patch["trainingRuntimeSpec"]["template"]["spec"]["replicatedJobs"]
+    assert job["template"]["spec"]["template"]["spec"]["serviceAccountName"] == account["metadata"]["name"]
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "words"),
+    [
+        (lambda spec: spec["runtimePatches"][0].update(manager="detkds"), 403, 'must be a domain-prefixed path (such as "acme.io/foo")'),
+        (lambda spec: spec.update(podTemplateOverrides=[{"targetJobs": []}, 1]), 400, 'unknown field "spec.podTemplateOverrides'),
+        (lambda spec: node(spec).update(automountServiceAccountToken=False), 400, "automountServiceAccountToken"),
+        (lambda spec: node(spec)["containers"][0].update(env=[{"name": "A", "value": "1"}]), 403, "must not have envs"),
+        (lambda spec: spec["trainer"]["env"].append({"name": "PET_NNODES", "value": "2"}), 403, "reserved envs"),
+        (lambda spec: spec["trainer"]["env"].append({"name": "DETKDS_RUN", "value": "2"}), 422, "Duplicate value"),
+        (lambda spec: spec["runtimeRef"].update(name=""), 422, "Required value"),
+    ],
+)
+def test_the_fake_api_refuses_what_trainer_refuses(change: Callable[[dict[str, Any]], object], status: int, words: str) -> None:
+    manifest = JOB.manifest()
+    assert refusal(manifest) is None
+    change(manifest["spec"])
+    refused = refusal(manifest)
+    assert refused is not None
+    assert refused[0] == status
+    assert words in refused[1]
+
+
+def node(spec: dict[str, Any]) -> Any:
+    """The pod of the nodes."""
+    return spec["runtimePatches"][0]["trainingRuntimeSpec"]["template"]["spec"]["replicatedJobs"][0]["template"]["spec"]["template"]["spec"]
+
+
+def test_a_refusal_of_the_webhook_is_no_missing_role(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trainjob, "MANAGER", "detkds")
+    with pytest.raises(ClusterError) as refused:
+        follow(FakeKubernetes([COMPLETE]))
+    assert 'Invalid value: "detkds": must be a domain-prefixed path (such as "acme.io/foo"); correct what it names.' in str(refused.value)
+    assert "role" not in str(refused.value)
+
+
+def test_nodes_that_do_not_come_up_are_spoken_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two TrainJobs each can hold half of the nodes that both need."""
+    monkeypatch.setattr(trainer_module, "WAIT_S", 0.0)
+    waiting = {"jobsStatus": [{"name": "node", "active": 1, "ready": 0, "succeeded": 0, "failed": 0, "suspended": 0}]}
+    shown = follow(FakeKubernetes([{}, waiting, waiting, ACTIVE, COMPLETE]))
+    told = [line for line in shown if "not all ready" in line]
+    assert told == ["TrainJob train-1234: its nodes are not all ready; kubectl -n detkds describe jobset/train-1234 and get events say why"]
+    assert not any("not all ready" in line for line in follow(FakeKubernetes([ACTIVE, COMPLETE])))
 
 
 def test_states() -> None:
