@@ -19,6 +19,7 @@ Home = Annotated[Path, typer.Option(help="Folder for caches, unfinished work and
 Trust = Annotated[bool, typer.Option("--trust-config", help="Run the Python code of config files that are not mmdet's own.")]
 Subset = Annotated[Path, typer.Option(help="Artifact of the subset stage.")]
 Out = Annotated[Path, typer.Option(help="Where to publish the artifact.")]
+RecipeText = Annotated[str, typer.Option("--recipe", help="Train with this preset, `PRESET x 5` or genome text instead of searching.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one object of JSON, and what is for people to the error output.")]
 DEFAULT_HOME = Path(".detkds")
 

@@ -8,14 +8,15 @@ from typing import Annotated
 import typer
 
 from detkds.cli.app import app
-from detkds.cli.options import DEFAULT_HOME, Home, PairName, RunFile, Trust, console
+from detkds.cli.options import DEFAULT_HOME, Home, Json, PairName, RecipeText, RunFile, Trust, answer, console, people
 from detkds.cli.writing import write_new
+from detkds.errors import ExitCode
 
 
 @app.command()
 def run(
     run_yaml: RunFile,
-    recipe: Annotated[str, typer.Option(help="Train with this preset, `PRESET x 5` or genome text instead of searching.")] = "",
+    recipe: RecipeText = "",
     pair: PairName = "",
     home: Home = DEFAULT_HOME,
     trust_config: Trust = False,
@@ -54,11 +55,23 @@ def demo(
 
 
 @app.command()
-def check(run_yaml: RunFile, pair: PairName = "", trust_config: Trust = False) -> None:
-    """Check a run.yaml, its files, its data and its pair of detectors, and print what the run will cost. Asks no store."""
+def check(
+    run_yaml: RunFile,
+    recipe: RecipeText = "",
+    pair: PairName = "",
+    timed: Annotated[
+        bool, typer.Option("--timed/--not-timed", help="Measure the teacher as it teaches, and time a few training steps.")
+    ] = True,
+    home: Home = DEFAULT_HOME,
+    trust_config: Trust = False,
+    as_json: Json = False,
+) -> None:
+    """Check a run.yaml, its files, its data and its pair of detectors as `run` does before its first step, and print what the run will
+    cost on this machine. Asks no store."""
     from detkds.pipeline.check import check as inspect
 
-    inspect(run_yaml, trust=trust_config, console=console, pair=pair)
+    found = inspect(run_yaml, trust=trust_config, console=people(as_json), home=home, pair=pair, recipe=recipe, timed=timed)
+    answer(as_json, found)
 
 
 @app.command()
@@ -68,11 +81,15 @@ def space(
     sample: Annotated[int, typer.Option(help="Print this many random genomes of each knowledge.", min=0)] = 0,
     seed: Annotated[int, typer.Option(help="Seed of the samples.", min=0)] = 0,
     genome: Annotated[list[str] | None, typer.Argument(help="Genome texts to check.")] = None,
+    as_json: Json = False,
 ) -> None:
     """Print the size of the search space, samples of it, or what is known about a genome."""
-    from detkds.cli.print_space import describe_genome, describe_space
+    from detkds.cli.print_space import describe_genome, describe_space, plain_genome, plain_space
 
-    if genome:
+    if as_json:
+        genomes = [plain_genome(text, preset, semantics) for text in genome or ()]
+        answer(as_json, {"genomes": genomes} if genome else plain_space(preset, semantics))
+    elif genome:
         for text in genome:
             describe_genome(text, preset, semantics, console)
     else:
@@ -92,14 +109,16 @@ def pull(
     list_runs: Annotated[bool, typer.Option("--list", help="List the published runs and fetch nothing.")] = False,
     store: Annotated[str, typer.Option(help="Where runs are published.", envvar="DETKDS_STORE")] = "s3://detkds",
     home: Home = DEFAULT_HOME,
+    as_json: Json = False,
 ) -> None:
     """Fetch the student checkpoint, recipe, report and figures of a run, verified."""
     from detkds.pipeline import pull as verb
 
     if list_runs:
-        verb.list_runs(store, home, console)
+        answer(as_json, {"runs": verb.list_runs(store, home, people(as_json))})
     else:
-        verb.pull(run_name, store, to, only or (), home, console, onnx=onnx)
+        files = verb.pull(run_name, store, to, only or (), home, people(as_json), onnx=onnx)
+        answer(as_json, {"files": files})
 
 
 @app.command()
@@ -107,12 +126,15 @@ def doctor(
     run_yaml: Annotated[Path | None, typer.Argument(help="Also check the store and the teacher of this run.", metavar="[RUN.YAML]")] = None,
     home: Home = DEFAULT_HOME,
     trust_config: Trust = False,
+    as_json: Json = False,
 ) -> None:
     """Check the environment, the object store and, for a run, that its teacher loads and reaches a plausible AP."""
     from detkds.pipeline.doctor import examine
 
-    if not examine(run_yaml, home=home, trust=trust_config, console=console):
-        raise typer.Exit(65)
+    found = examine(run_yaml, home=home, trust=trust_config, console=people(as_json))
+    answer(as_json, {"checks": found})
+    if not all(one["passed"] for one in found):
+        raise typer.Exit(ExitCode.DATA)
 
 
 @app.command()

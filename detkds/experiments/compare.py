@@ -22,7 +22,9 @@ RESULT = "comparison"
 """Kind of the artifact that holds compare.json and compare.md."""
 
 
-def compare(path: Path, recipes: Sequence[str], effort: Effort, *, home: Path, trust: bool, console: Console, out: Path | None) -> None:
+def compare(
+    path: Path, recipes: Sequence[str], effort: Effort, *, home: Path, trust: bool, console: Console, out: Path | None
+) -> Comparison:
     """Train the student of a run under each recipe with each seed, print the table and publish it.
 
     Args:
@@ -32,6 +34,9 @@ def compare(path: Path, recipes: Sequence[str], effort: Effort, *, home: Path, t
         home, trust: as of `detkds run`.
         console: gets progress and the table.
         out: the artifact with compare.json and compare.md; None: compare/NAME below `home`.
+
+    Returns:
+        What was printed.
 
     Raises:
         DetKDSError: run, recipes, data or detectors cannot be used; the message says which.
@@ -44,6 +49,7 @@ def compare(path: Path, recipes: Sequence[str], effort: Effort, *, home: Path, t
         entries = _entries(able, made.seeds(effort), inherit=made.values["inherit"])
         result = train_and_compare(made, trainings, entries, effort, left_out)
         publish(out or made.home / "compare" / made.name, result, console)
+        return result
 
 
 def train_and_compare(

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
+from detkds.errors import ConfigError
 from detkds.pipeline import pace, run_config
 from detkds.pipeline.preflight import Facts, preflight
 from detkds.pipeline.run_config import RunConfig, is_remote
 
+if TYPE_CHECKING:
+    from detkds.detectors.teaching import Teaching
 
-def check(
-    path: Path, *, trust: bool, console: Console, home: Path, pair: str = "", recipe: str = "", timed: bool = True
-) -> dict[str, Any]:
+
+def check(path: Path, *, trust: bool, console: Console, home: Path, pair: str = "", recipe: str = "", timed: bool = True) -> dict[str, Any]:
     """Check a run.yaml and all it names on this machine as `run` does before its first step; ask no store and train nothing.
 
     Args:
         path, pair, recipe, home, trust: as of `detkds run`.
         console: gets what was found.
-        timed: also time a few training steps.
+        timed: also measure the teacher as it teaches, and time a few training steps.
 
     Returns:
         What was printed, as plain values.
@@ -35,15 +40,43 @@ def check(
     for name, text in found["lines"]:
         console.print(f"{name:<8} {text}", markup=False, soft_wrap=True)
     found["studies"] = {} if recipe else pace.candidates(config)
+    if timed and facts.data and config.teacher.checkpoint and not is_remote(config.teacher.checkpoint):
+        from detkds.pipeline import teaching
+
+        measured_teacher = _teacher(facts)
+        found["teacher"] = asdict(measured_teacher)
+        console.print(f"{'teacher':<8} {teaching.told(measured_teacher)}", markup=False, soft_wrap=True)
     if timed and facts.data:
         measured = pace.measure(facts)  # the first steps also show what no rule knows: a loss that is no number, or too little memory
-        found["pace"] = {name: getattr(measured, name) for name in measured.__slots__}
+        found["pace"] = asdict(measured)
         console.print(f"{'pace':<8} {measured}", markup=False, soft_wrap=True)
     if not recipe:
         _print_cost(config, found["studies"], console)
     console.print(f"{path}: good", style="green", markup=False)
     del found["lines"]
     return found
+
+
+def _teacher(facts: Facts) -> Teaching:
+    """The teacher as it teaches, measured as the first search will.
+
+    Raises:
+        ConfigError: it must not teach.
+    """
+    from detkds.detectors.training.batches import Source
+    from detkds.pipeline import pair as pairs
+    from detkds.pipeline import teaching
+
+    data = facts.config.data
+    with TemporaryDirectory() as scratch:
+        drawn = Path(scratch) / "search_train.json"
+        drawn.write_text(json.dumps(facts.search_train))
+        source = teaching.few(Source(drawn, Path(data.root) / data.train.images), Path(scratch) / "few.json")
+        pair = facts.pair()
+        measured = teaching.measure(pair, facts.schedule(), source)
+    if refusal := teaching.below_floor(measured, pairs.as_teacher(pair.teacher_config)):
+        raise ConfigError(refusal)
+    return measured
 
 
 def _found(facts: Facts) -> dict[str, Any]:
@@ -63,7 +96,14 @@ def _found(facts: Facts) -> dict[str, Any]:
         config = getattr(facts.config, role).config
         lines.append((role, f"{config}: {sizes[role] / 1e6:.1f} million parameters"))
     kept = facts.kept and {**{name: getattr(facts.kept, name) for name in ("images", "objects")}, "left_out": dict(facts.kept.left_out)}
-    return {"run": facts.config.name, "data": counts, "trained_on": kept, "parameters": sizes, "classes": list(facts.classes), "lines": lines}
+    return {
+        "run": facts.config.name,
+        "data": counts,
+        "trained_on": kept,
+        "parameters": sizes,
+        "classes": list(facts.classes),
+        "lines": lines,
+    }
 
 
 def _print_cost(config: RunConfig, studies: dict[str, int], console: Console) -> None:

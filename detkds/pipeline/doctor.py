@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -19,8 +20,8 @@ PACKAGES = ("torch", "onedl-mmengine", "onedl-mmcv", "onedl-mmdetection", "kfp",
 FREE_GB = 5
 
 
-def examine(path: Path | None, *, home: Path, trust: bool, console: Console) -> bool:
-    """Run every check, print one line each, and say whether all passed."""
+def examine(path: Path | None, *, home: Path, trust: bool, console: Console) -> list[dict[str, Any]]:
+    """Run every check, print one line each, and give back `name`, `passed` and `text` of each."""
     home = home.resolve()
     checks: list[tuple[str, Callable[[], str]]] = [
         ("packages", _packages),
@@ -31,18 +32,29 @@ def examine(path: Path | None, *, home: Path, trust: bool, console: Console) -> 
     ]
     if path is not None:
         checks.append(("teacher", lambda: _teacher(run_config.load(path), home, trust, console)))
-    passed = [_passes(name, check, console) for name, check in checks]
-    return all(passed)
+        checks.append(("pace", lambda: _pace(path, home, trust)))
+    return [_result(name, check, console) for name, check in checks]
 
 
-def _passes(name: str, check: Callable[[], str], console: Console) -> bool:
+def _result(name: str, check: Callable[[], str], console: Console) -> dict[str, Any]:
     try:
         text, mark, style = check(), "ok  ", "green"
     except DetKDSError as error:
         text, mark, style = str(error), "FAIL", "red"
     console.print(f"{mark} {name:<10}", style=style, end=" ")
     console.print(text, markup=False)
-    return mark != "FAIL"
+    return {"name": name, "passed": mark != "FAIL", "text": text}
+
+
+def _pace(path: Path, home: Path, trust: bool) -> str:
+    """What the run takes on this device."""
+    from detkds.pipeline import pace
+    from detkds.pipeline.preflight import preflight
+
+    facts = preflight(run_config.load(path), path, home=home, trust=trust)
+    if not facts.data:
+        return "the data is not on this machine; `detkds check` times a run whose data is"
+    return str(pace.measure(facts))
 
 
 def _packages() -> str:

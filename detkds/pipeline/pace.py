@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -153,7 +154,7 @@ def _step_s(facts: Facts, recipe: Recipe, samples: Any, settings: Any) -> float:
     except Rejected as rejected:
         reason = remedy(rejected, settings, facts.configs["student"])
         raise ConfigError(f"the student cannot be trained: {reason}.") from None
-    passed = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    passed = [later - earlier for earlier, later in pairwise(times)]
     return min(passed[1:] or passed)
 
 
@@ -163,7 +164,9 @@ def _some_recipe(facts: Facts) -> Recipe:
 
     if facts.losses is not None:
         return facts.losses
-    shared = [knowledge for knowledge, reason in supported(facts.detectors["student"], facts.detectors["teacher"]).items() if reason is None]
+    shared = [
+        knowledge for knowledge, reason in supported(facts.detectors["student"], facts.detectors["teacher"]).items() if reason is None
+    ]
     if any(knowledge.is_feature for knowledge in shared):
         return Recipe.parse("global: none > none > norm_batch | l2 x 1", "paper")
     return Recipe.parse("logits: none | l2 x 1", "paper") if Knowledge.LOGITS in shared else Recipe()

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mmengine.config import Config
     from torch import nn
 
+    from detkds.detectors.training.batches import Samples
     from detkds.detectors.training.kept import Kept
 
 Coco = Mapping[str, Any]
@@ -38,6 +39,7 @@ class Facts:
         trust: whether config files that are Python may run.
         recipe: text of the recipe to train with instead of searching.
         data: train and test as parsed, where they are on this machine.
+        search_train: the images that candidates will be trained on.
         classes: in label order; empty where the data is not on this machine.
         configs, detectors: by role, adapted to the classes.
         kept: what the student is trained on.
@@ -50,6 +52,7 @@ class Facts:
     trust: bool
     recipe: str = ""
     data: dict[str, Coco] = field(default_factory=dict)
+    search_train: Coco | None = None
     classes: tuple[str, ...] = ()
     configs: dict[str, Config] = field(default_factory=dict)
     detectors: dict[str, nn.Module] = field(default_factory=dict)
@@ -89,6 +92,8 @@ def preflight(config: RunConfig, path: Path, *, home: Path, trust: bool, recipe:
             rule(facts)
         except DetKDSError as error:
             faults.append(error)
+            if rule is _home:  # where the rest has no place to work
+                break
     if faults:
         lines = dict.fromkeys(line for fault in faults for line in str(fault).splitlines())
         raise _of_kind(faults[0], "\n".join(lines))
@@ -146,15 +151,15 @@ def _recipe(facts: Facts) -> None:
 
 def _data(facts: Facts) -> None:
     from detkds.data.coco import load
-    from detkds.pipeline.leakage import shared_content
     from detkds.pipeline.data_set import data_set
+    from detkds.pipeline.leakage import shared_content
     from detkds.pipeline.subset import require_same_classes
 
     config = facts.config
     if is_remote(config.data.root):
         return
     root, faults = Path(config.data.root), []
-    teachers = config.teacher.train and config.teacher.train.data
+    teachers = config.teacher.train.data if config.teacher.train else None
     splits: dict[str, Split | None] = {"train": config.data.train, "test": config.data.test, "teacher": teachers}
     for name, split in splits.items():
         try:
@@ -167,11 +172,10 @@ def _data(facts: Facts) -> None:
     source, train, test = facts.source(), facts.data["train"], facts.data["test"]
     require_same_classes(source, train, test)
     content = shared_content(data_set(config.data.root), source, train, test)
-    if not facts.recipe:
-        _draw(config, train, content.repeated_ids)
+    facts.search_train = _draw(config, train, content.repeated_ids)
 
 
-def _draw(config: RunConfig, train: Coco, leave_out: tuple[int, ...]) -> None:
+def _draw(config: RunConfig, train: Coco, leave_out: tuple[int, ...]) -> Coco:
     """Draw the subsets as the first stage will, and see that candidates can be scored."""
     from detkds.data.sampling.counting import Counting
     from detkds.data.sampling.subset import split
@@ -187,7 +191,10 @@ def _draw(config: RunConfig, train: Coco, leave_out: tuple[int, ...]) -> None:
     )
     for name, part in (("search-train", drawn.search_train), ("search-val", drawn.search_val)):
         if not any(not annotation["iscrowd"] for annotation in part["annotations"]):
-            raise DatasetError(f"{name} would hold no object of its {len(part['images'])} images; raise search.subset or search.search_val.")
+            raise DatasetError(
+                f"{name} would hold no object of its {len(part['images'])} images; raise search.subset or search.search_val."
+            )
+    return drawn.search_train
 
 
 def _detectors(facts: Facts) -> None:
@@ -267,14 +274,27 @@ def _samples(facts: Facts) -> None:
         return
     data, root = facts.config.data, Path(facts.config.data.root)
     train, test = (Images(root / split.annotations, root / split.images) for split in (data.train, data.test))
-    samples = Samples(student, train, training=True)
-    samples[0, 0]
-    facts.kept = samples.kept
+    facts.kept = _first(Samples(student, train, training=True)).kept
     for config in facts.configs.values():
-        Samples(config, test, training=False)[0, 0]
+        _first(Samples(config, test, training=False))
     if training := facts.config.teacher.train:
         own = training.data or data.train
-        Samples(facts.configs["teacher"], Images(root / own.annotations, root / own.images), training=True)[0, 0]
+        _first(Samples(facts.configs["teacher"], Images(root / own.annotations, root / own.images), training=True))
+
+
+def _first(samples: Samples) -> Samples:
+    """Send the first image through the pipeline.
+
+    Raises:
+        ConfigError: it does not come out.
+    """
+    try:
+        samples[0, 0]
+    except DetKDSError:
+        raise
+    except Exception as error:  # transforms of many libraries: anything may come out of them
+        raise ConfigError(f"the pipeline of a detector's config fails on the first image: {type(error).__name__}: {error}.") from error
+    return samples
 
 
 def _knowledge(facts: Facts) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import json
+import os
+import time
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
@@ -15,8 +17,11 @@ _T = TypeVar("_T")
 
 
 def say(task: str, text: str) -> None:
-    """Print `[task] text` at once."""
-    print(f"[{task}] {text}", flush=True)
+    """Print `[task] text` at once, or with DETKDS_LOG=json an object with `time`, `task` and `text`."""
+    if os.environ.get("DETKDS_LOG") == "json":
+        print(json.dumps({"time": round(time.time(), 3), "task": task, "text": text}), flush=True)
+    else:
+        print(f"[{task}] {text}", flush=True)
 
 
 def columns(line: str) -> tuple[str, str]:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from detkds.errors import ConfigError
 from detkds.pipeline import run_config
 from detkds.pipeline.progress import columns
 from detkds.pipeline.provenance import source_digest
@@ -34,9 +33,9 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"
 def launch(path: Path, *, home: Path, trust: bool, console: Console, recipe: str = "", pair: str = "") -> None:
     """Run the search pipeline of a run.yaml on this machine, or with a recipe the transfer pipeline, and print what came out."""
     from detkds.pipeline import publish as published
-    from detkds.pipeline.preflight import preflight
     from detkds.pipeline.kubeflow.local import run_local
     from detkds.pipeline.kubeflow.package import compiled, parameter_defaults
+    from detkds.pipeline.preflight import preflight
 
     show = shown(console)
     config = run_config.load(path, pair)
@@ -67,6 +66,11 @@ def shown(console: Console) -> Callable[[str], None]:
     """Print a progress line of a task, its name in colour."""
 
     def show(line: str) -> None:
+        if line.startswith("{"):  # a task's own object of JSON
+            if not console.quiet:
+                console.file.write(line + "\n")
+                console.file.flush()
+            return
         task, text = columns(line)
         console.print(task, style="cyan", end="")
         console.print(text, markup=False, soft_wrap=True)

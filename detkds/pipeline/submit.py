@@ -58,6 +58,7 @@ def submit(
     pace: Pace,
     wait: bool,
     console: Console,
+    said: dict[str, str] | None = None,
 ) -> Outcome:
     """Create a run from a run.yaml and, unless asked not to, follow it to its end.
 
@@ -73,6 +74,7 @@ def submit(
         pace: how the run is followed.
         wait: whether it is.
         console: where it is shown.
+        said: gets the run's id, its page and where results go.
 
     Raises:
         ConfigError: the run cannot go to a cluster as it is written; the message says what to change.
@@ -92,6 +94,8 @@ def submit(
     console.print(f"run {run}: {cluster.page(run)}", markup=False, soft_wrap=True)
     if not recipe:
         console.print(f"its search: detkds watch {config.name} --work {values['work']}", markup=False, soft_wrap=True)
+    if said is not None:
+        said |= {"run": run, "page": cluster.page(run), "results": f"s3://{config.store.bucket}/runs/{config.name}"}
     if not wait:
         return Outcome.SUCCEEDED
     return follow(run, cluster, pace=pace, console=console, results=f"s3://{config.store.bucket}/runs/{config.name}")

@@ -121,7 +121,7 @@ class Samples(Dataset[Any]):
             raise DatasetError(f"{source.annotations} leaves no image to use: {self.kept}.")
         init_default_scope("mmdet")
         with silence():
-            self._dataset = DATASETS.build(dataset)
+            self._dataset = _built(dataset)
         self._upright = [info["height"] > info["width"] for info in _infos(self._dataset)]
 
     def __len__(self) -> int:
@@ -219,6 +219,14 @@ def _dataset_config(config: Config, source: Source, truth: dict[str, Any], train
         serialize_data=False,
     )
     return dataset
+
+
+def _built(dataset: Mapping[str, Any]) -> Any:
+    try:
+        return DATASETS.build(dataset)
+    except Exception as error:  # constructors of many libraries: anything may come out of them
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        raise ConfigError(f"the data set of the detector config cannot be built: {reason}") from error
 
 
 def _infos(dataset: Any) -> Iterator[dict[str, Any]]:

@@ -18,7 +18,7 @@ import yaml
 from kfp_server_api.exceptions import ApiException
 from urllib3.exceptions import HTTPError, SSLError
 
-from detkds.errors import ClusterError, ConfigError
+from detkds.errors import ClusterError, ConfigError, ExitCode
 
 PARAMETER_BYTES = 10_000
 """What the API server takes of parameters by default."""
@@ -29,10 +29,10 @@ PATIENCE_S = 300
 class Outcome(IntEnum):
     """How a run ended; the values are the exit codes of `detkds submit`."""
 
-    SUCCEEDED = 0
-    FAILED = 1
-    CANCELED = 2
-    TIMED_OUT = 3
+    SUCCEEDED = ExitCode.OK
+    FAILED = ExitCode.RUN_FAILED
+    CANCELED = ExitCode.CANCELLED
+    TIMED_OUT = ExitCode.STILL_RUNNING
 
 
 ENDED = {"SUCCEEDED": Outcome.SUCCEEDED, "SKIPPED": Outcome.SUCCEEDED, "FAILED": Outcome.FAILED, "CANCELED": Outcome.CANCELED}

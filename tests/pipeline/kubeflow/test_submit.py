@@ -119,7 +119,7 @@ def test_resources_of_the_run_reach_the_tasks_that_ask_for_a_gpu(submit: Submit)
 
 @pytest.mark.parametrize(
     ("state", "code", "words"),
-    [("FAILED", 1, "failed"), ("CANCELED", 2, "was cancelled"), ("RUNNING", 3, "detkds submit --follow run-1")],
+    [("FAILED", 1, "failed"), ("CANCELED", 4, "was cancelled"), ("RUNNING", 3, "detkds submit --follow run-1")],
 )
 def test_every_other_end_has_its_exit_code(submit: Submit, state: str, code: int, words: str) -> None:
     quota = 'pods "x" is forbidden: exceeded quota: gpus, requested: 1, limited: 0'
