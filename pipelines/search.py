@@ -50,6 +50,10 @@ def search(
     subset_empty: str = "share",
     proxy_epochs: int = 1,
     repeats: int = 1,
+    race_candidates: int = 4,
+    race_seeds: int = 3,
+    race_epochs: int = 0,
+    race_known: str = "fitnets,pkd,pkd x 20,cwd,cwd x 50",
     epochs: int = 24,
     batch_size: int = 0,
     learning_rate: float = 0.0,
@@ -96,6 +100,10 @@ def search(
         subset_empty: Images without objects: share, they come in proportion, or exclude.
         proxy_epochs: Epochs of a candidate's training.
         repeats: Trainings of a candidate that keeps up with the best, each with its own seed; its score is their mean.
+        race_candidates: Candidates of the search in the final race; 0: no race, the highest score of the search wins.
+        race_seeds: Seeds of the final race.
+        race_epochs: Epochs of a training in the final race; 0: twice a candidate's.
+        race_known: Known distillers of which the best two join the final race: presets, comma-separated.
         epochs: Epochs of the full training.
         batch_size: Images a step; 0: as the student's config says.
         learning_rate: Learning rate; 0: as the student's config says.
@@ -162,6 +170,10 @@ def search(
             space=space,
             early_stop=early_stop,
             repeats=repeats,
+            race_candidates=race_candidates,
+            race_seeds=race_seeds,
+            race_epochs=race_epochs,
+            race_known=race_known,
             epochs=proxy_epochs,
             **studies,
             **pair,

@@ -15,6 +15,10 @@ def weights(
     space: str,
     early_stop: bool,
     repeats: int,
+    race_candidates: int,
+    race_seeds: int,
+    race_epochs: int,
+    race_known: str,
     epochs: int,
     batch_size: int,
     learning_rate: float,
@@ -32,7 +36,7 @@ def weights(
     metrics: dsl.Output[dsl.Metrics],
     summary: dsl.Output[dsl.Markdown],
 ) -> None:
-    """Hands on the recipe with the best search-val AP, which may be no distillation, and the journal of the search.
+    """Hands on the winner of the final race, which may be no distillation, and the journals of search and race.
 
     Args:
         work: s3:// address (or folder) of unfinished work, from which another pod goes on; empty: a folder of this machine.
@@ -41,11 +45,14 @@ def weights(
 
     from detkds.pipeline import weights as stage
     from detkds.pipeline.kubeflow.outputs import hand_on
-    from detkds.pipeline.settings import Pair, Schedule, WeightsPlan
+    from detkds.pipeline.settings import Pair, RacePlan, Schedule, WeightsPlan
 
     pair = Pair(teacher_config, teacher_checkpoint, student_config, student_checkpoint, inherit)
     plan = WeightsPlan(population, iterations, space, early_stop, repeats)
     proxy = Schedule(epochs, batch_size, learning_rate, amp, seed)
     studies = [Path(item.path) for item in (global_study, fgbg_study, instance_study, logits_study, localization_study)]
-    result = stage.run(studies, pair, plan, proxy, subset=Path(subset.path), out=Path(study.path), recipe_out=Path(recipe.path), work=work)
+    final = RacePlan(race_candidates, race_seeds, race_epochs, race_known)
+    result = stage.run(
+        studies, pair, plan, proxy, final=final, subset=Path(subset.path), out=Path(study.path), recipe_out=Path(recipe.path), work=work
+    )
     hand_on(result, study, recipe, metrics=metrics, summary=summary)

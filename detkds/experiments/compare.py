@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from detkds.search.trial import Trial
 
 RESULT = "comparison"
-"""Kind of the artifact that holds compare.json and compare.md."""
+"""Kind of the artifact that holds compare.json, compare.md and compare.html."""
 
 
 def compare(
@@ -33,7 +33,7 @@ def compare(
         effort: how much.
         home, trust: as of `detkds run`.
         console: gets progress and the table.
-        out: the artifact with compare.json and compare.md; None: compare/NAME below `home`.
+        out: the artifact with compare.json, compare.md and compare.html; None: compare/NAME below `home`.
 
     Returns:
         What was printed.
@@ -69,13 +69,15 @@ def train(made: PreparedRun, trainings: Trainings, entries: Sequence[Entry], eff
 
 
 def publish(out: Path, result: Comparison, console: Console, files: Mapping[str, str] | None = None) -> None:
-    """Print the table; write compare.json, compare.md and further files."""
+    """Print the table; write compare.json, compare.md, compare.html and further files."""
+    from detkds.experiments.comparison_page import page
     from detkds.experiments.comparison_table import markdown, show
     from detkds.storage.artifacts import publishing
 
     with publishing(out, kind=RESULT, meta={"run": result.run}) as folder:
         (folder / "compare.json").write_text(json.dumps(result.to_json(), indent=1, allow_nan=False))
         (folder / "compare.md").write_text(markdown(result))
+        (folder / "compare.html").write_text(page(result))
         for name, text in (files or {}).items():
             (folder / name).write_text(text)
     show(result, console)

@@ -12,9 +12,11 @@ from rich.console import Console
 from rich.table import Table
 
 from detkds.errors import ConfigError
-from detkds.pipeline import pace, run_config
+from detkds.pipeline import cost, run_config
 from detkds.pipeline.preflight import Facts, preflight
 from detkds.pipeline.run_config import RunConfig, is_remote
+from detkds.pipeline.settings import RacePlan, SearchPlan, WeightsPlan
+from detkds.search.budgets import is_time
 
 if TYPE_CHECKING:
     from detkds.detectors.teaching import Teaching
@@ -39,7 +41,7 @@ def check(path: Path, *, trust: bool, console: Console, home: Path, pair: str = 
     found = _found(facts)
     for name, text in found["lines"]:
         console.print(f"{name:<8} {text}", markup=False, soft_wrap=True)
-    found["studies"] = {} if recipe else pace.candidates(config)
+    found["studies"] = {} if recipe else cost.candidates(config)
     if timed and facts.data and config.teacher.checkpoint and not is_remote(config.teacher.checkpoint):
         from detkds.pipeline import teaching
 
@@ -47,11 +49,11 @@ def check(path: Path, *, trust: bool, console: Console, home: Path, pair: str = 
         found["teacher"] = asdict(measured_teacher)
         console.print(f"{'teacher':<8} {teaching.told(measured_teacher)}", markup=False, soft_wrap=True)
     if timed and facts.data:
-        measured = pace.measure(facts)  # the first steps also show what no rule knows: a loss that is no number, or too little memory
+        measured = cost.measure(facts)  # the first steps also show what no rule knows: a loss that is no number, or too little memory
         found["pace"] = asdict(measured)
         console.print(f"{'pace':<8} {measured}", markup=False, soft_wrap=True)
     if not recipe:
-        _print_cost(config, found["studies"], console)
+        console.print(_cost(config))
     console.print(f"{path}: good", style="green", markup=False)
     del found["lines"]
     return found
@@ -106,14 +108,36 @@ def _found(facts: Facts) -> dict[str, Any]:
     }
 
 
-def _print_cost(config: RunConfig, studies: dict[str, int], console: Console) -> None:
+def _cost(config: RunConfig) -> Table:
     """Candidates a study and the epochs they take."""
+    from detkds.pipeline.evolve import candidates
+    from detkds.pipeline.race import runners
+    from detkds.pipeline.weights import candidates as weight_candidates
+
     search = config.search
+    if search.budget and is_time(search.budget):
+        table = Table(title=f"search.budget {search.budget}: planned when the run begins, by how long a training takes here")
+        table.add_column("stage")
+        table.add_column("epochs each", justify="right")
+        table.add_row("search", str(search.proxy_epochs))
+        table.add_row("train", str(config.train.epochs))
+        return table
+    search = search.planned()
+    plan = SearchPlan(
+        search.semantics, search.space, search.algorithm, search.population, search.iterations, search.sample_ratio, search.top_k
+    )
     epochs = str(search.proxy_epochs) + (f", up to {search.repeats} times" if search.repeats > 1 else "")
-    shown = Table(title="the run at most", title_style="bold")
+    table = Table(title="the run at most", title_style="bold")
     for column in ("stage", "candidates", "epochs each", "of the training images"):
-        shown.add_column(column, justify="left" if column == "stage" else "right")
-    for name, count in studies.items():
-        shown.add_row(name, str(count), epochs, f"{100 * search.subset:.0f} %")
-    shown.add_row("train", "2", str(config.train.epochs), "100 %")
-    console.print(shown)
+        table.add_column(column, justify="left" if column == "stage" else "right")
+    for knowledge in search.knowledge:
+        table.add_row(f"evolve {knowledge}", str(candidates(plan)), epochs, f"{100 * search.subset:.0f} %")
+    weights = WeightsPlan(search.weights.population, search.weights.iterations)
+    table.add_row("weights", str(weight_candidates(weights, len(search.knowledge))), epochs, f"{100 * search.subset:.0f} %")
+    if search.final_race.candidates:
+        final = RacePlan(search.final_race.candidates, search.final_race.seeds)
+        longer = search.final_race.epochs or 2 * search.proxy_epochs
+        table.add_row("known distillers", str(len(search.final_race.known)), epochs, f"{100 * search.subset:.0f} %")
+        table.add_row("final race", str(final.seeds * runners(final)), str(longer), f"{100 * search.subset:.0f} %")
+    table.add_row("train", "2", str(config.train.epochs), "100 %")
+    return table

@@ -48,13 +48,13 @@ def _result(name: str, check: Callable[[], str], console: Console) -> dict[str, 
 
 def _pace(path: Path, home: Path, trust: bool) -> str:
     """What the run takes on this device."""
-    from detkds.pipeline import pace
+    from detkds.pipeline import cost
     from detkds.pipeline.preflight import preflight
 
     facts = preflight(run_config.load(path), path, home=home, trust=trust)
     if not facts.data:
         return "the data is not on this machine; `detkds check` times a run whose data is"
-    return str(pace.measure(facts))
+    return str(cost.measure(facts))
 
 
 def _packages() -> str:

@@ -257,6 +257,15 @@ def _require_new(address: str, config: Config) -> None:
         )
 
 
+def _training(facts: Facts) -> None:
+    """What a config asks of training that would not happen; the teacher's counts where it is trained here."""
+    from detkds.detectors.training.asked import refusals
+
+    roles = [role for role in facts.configs if role == "student" or facts.config.teacher.train]
+    if lines := [f"{role}: {line}" for role in roles for line in refusals(facts.configs[role])]:
+        raise ConfigError("\n".join(lines))
+
+
 def _samples(facts: Facts) -> None:
     """What training and evaluation ask of configs and data: pipelines, filters, masks, optimizer, schedule, hooks."""
     from detkds.detectors.training.batches import Samples
@@ -317,10 +326,21 @@ def _knowledge(facts: Facts) -> None:
 
 
 def _room(facts: Facts) -> None:
-    from detkds.pipeline.pace import require_room
+    from detkds.pipeline.cost import require_room
 
     if set(facts.detectors) == {"teacher", "student"}:
         require_room(facts)
 
 
-RULES: tuple[Callable[[Facts], None], ...] = (_one_machine, _packages, _home, _recipe, _data, _detectors, _samples, _knowledge, _room)
+RULES: tuple[Callable[[Facts], None], ...] = (
+    _one_machine,
+    _packages,
+    _home,
+    _recipe,
+    _data,
+    _detectors,
+    _training,
+    _samples,
+    _knowledge,
+    _room,
+)

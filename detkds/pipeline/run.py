@@ -16,9 +16,10 @@ from detkds.pipeline import run_config
 from detkds.pipeline.progress import columns
 from detkds.pipeline.provenance import source_digest
 from detkds.pipeline.run_config import Detector, RunConfig, Teacher, is_remote
-from detkds.pipeline.settings import Pair, Schedule
+from detkds.pipeline.settings import Pair, Schedule, Source
 from detkds.pipeline.task import RUN
 from detkds.pipeline.workplace import digest
+from detkds.search.budgets import is_time
 from detkds.storage.artifacts import write_atomic
 from detkds.storage.fetch import fingerprint
 from detkds.storage.s3_settings import ENDPOINT
@@ -132,14 +133,41 @@ def prepare(config: RunConfig, *, home: Path, trust: bool, results: str, show: C
             )
         )
     version = data_version(config, checkpoint)
-    return parameters(config, teacher_config, checkpoint, student_address(config, home, trust), results, version=version)
+    student_config = student_address(config, home, trust)
+    if config.search.budget:
+        pair = Pair(teacher_config, checkpoint, student_config, config.student.checkpoint or "", config.student.inherit)
+        config = _planned(config, pair, home, show)
+    return parameters(config, teacher_config, checkpoint, student_config, results, version=version)
+
+
+def _planned(config: RunConfig, pair: Pair, home: Path, show: Callable[[str], None]) -> RunConfig:
+    """The run with the numbers that its budget allows on this machine."""
+    from detkds.pipeline.pace import training_s
+
+    search, data, train = config.search, config.data, config.train
+    pace = None
+    if is_time(search.budget):
+        schedule = Schedule(search.proxy_epochs, train.batch_size or 0, train.learning_rate or 0.0, train.amp, config.seed)
+        source = Source(data.root, data.train.annotations, data.train.images, data.test.annotations, data.test.images)
+        pace = training_s(pair, schedule, source, search.subset, search.search_val, home, show)
+    found = search.planned(pace)
+    show(
+        f"[budget] {search.budget}: (P, T, k) = ({found.population}, {found.iterations}, {found.top_k}) for each of "
+        f"{len(found.knowledge)} knowledges, ({found.weights.population}, {found.weights.iterations}) for the weights, and a race of "
+        f"{found.final_race.candidates} candidates with {found.final_race.seeds} seeds"
+    )
+    return config.model_copy(update={"search": found})
 
 
 def parameters(
     config: RunConfig, teacher_config: str, teacher_checkpoint: str, student_config: str, results: str, *, version: str
 ) -> dict[str, Any]:
-    """The pipeline's parameters by name, as `pipelines/search.py` takes them."""
-    data, search, train = config.data, config.search, config.train
+    """The pipeline's parameters by name, as `pipelines/search.py` takes them.
+
+    Raises:
+        ConfigError: the budget is a time that nobody has made a plan of.
+    """
+    data, search, train = config.data, config.search.planned(), config.train
     return {
         "run_name": config.name,
         "results": results,
@@ -164,6 +192,10 @@ def parameters(
         "top_k": search.top_k,
         "weights_population": search.weights.population,
         "weights_iterations": search.weights.iterations,
+        "race_candidates": search.final_race.candidates,
+        "race_seeds": search.final_race.seeds,
+        "race_epochs": search.final_race.epochs or 0,
+        "race_known": ",".join(search.final_race.known),
         "warm_start": ",".join(search.warm_start),
         "early_stop": search.early_stop,
         "subset_fraction": search.subset,

@@ -13,8 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 
 from detkds.errors import ConfigError, GenomeError
 from detkds.genome import Knowledge
-from detkds.genome.presets import preset
+from detkds.genome.presets import KNOWN_DISTILLERS, preset
 from detkds.pairs import pair as tested_pair
+from detkds.pipeline.settings import RacePlan
+from detkds.search.budgets import is_time, plan
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -108,6 +110,17 @@ class Weights(Section):
     iterations: Annotated[int, Field(ge=0)] = 40
 
 
+class FinalRace(Section):
+    """The race that ends a search: its best `candidates` (0: no race, the highest score wins, as in the paper) and known distillers."""
+
+    candidates: Annotated[int, Field(ge=0, le=20)] = RacePlan().candidates
+    seeds: Annotated[int, Field(ge=2, le=20)] = RacePlan().seeds
+    epochs: Count | None = None
+    known: tuple[str, ...] = KNOWN_DISTILLERS
+
+    _presets = field_validator("known")(lambda value: known_presets(value))
+
+
 class Search(Section):
     """Algorithm 1: what is searched and how long."""
 
@@ -129,16 +142,49 @@ class Search(Section):
     empty: Literal["share", "exclude"] = "share"
     proxy_epochs: Count = 1
     repeats: Annotated[int, Field(ge=1, le=10)] = 1
+    final_race: FinalRace = FinalRace()
+    budget: str = ""
 
-    @field_validator("warm_start")
+    _presets = field_validator("warm_start")(lambda value: known_presets(value))
+
+    @model_validator(mode="before")
     @classmethod
-    def _known_presets(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for name in value:
-            try:
-                preset(name)
-            except GenomeError as error:
-                raise ValueError(str(error)) from None
-        return value
+    def _one_plan(cls, raw: Any) -> Any:
+        """A budget plans what Algorithm 1's numbers say, so a file has either."""
+        if isinstance(raw, dict) and raw.get("budget"):
+            race: Any = raw.get("final_race")
+            race = race if isinstance(race, dict) else {}
+            given = [key for key in ("population", "iterations", "top_k", "weights", "repeats") if key in raw]
+            given += [f"final_race.{key}" for key in ("candidates", "seeds") if key in race]
+            if given:
+                raise ValueError(f"`budget` plans {', '.join(given)}; leave out one of the two")
+        return raw
+
+    @model_validator(mode="after")
+    def _can_be_paid(self) -> Search:
+        try:
+            if self.budget and not is_time(self.budget):
+                plan(self.budget, len(self.knowledge))
+        except ConfigError as error:
+            raise ValueError(str(error).removeprefix("search.budget: ")) from None
+        return self
+
+    def planned(self, training_s: float | None = None) -> Search:
+        """The same search with the numbers that its budget allows; itself where it has none.
+
+        Args:
+            training_s: seconds of a candidate's training, for a budget that is a time.
+
+        Raises:
+            ConfigError: the budget is a time and `training_s` is not known, or it allows less than the least search.
+        """
+        if not self.budget:
+            return self
+        found = plan(self.budget, len(self.knowledge), training_s=training_s)
+        weights = Weights(population=found.weights_population, iterations=found.weights_iterations)
+        race = self.final_race.model_copy(update={"candidates": found.race_candidates, "seeds": found.race_seeds})
+        numbers = {"population": found.population, "iterations": found.iterations, "top_k": found.top_k}
+        return self.model_copy(update={**numbers, "weights": weights, "final_race": race, "budget": ""})
 
     @model_validator(mode="after")
     def _consistent(self) -> Search:
@@ -217,6 +263,20 @@ class RunConfig(Section):
         """The volume claims that the run reads, each once."""
         addresses = (self.data.root, self.teacher.checkpoint, self.student.checkpoint)
         yield from dict.fromkeys(urlsplit(address).netloc for address in addresses if address and address.startswith("pvc://"))
+
+
+def known_presets(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of presets, each with a factor or without.
+
+    Raises:
+        ValueError: one is none.
+    """
+    for name in names:
+        try:
+            preset(name)
+        except GenomeError as error:
+            raise ValueError(str(error)) from None
+    return names
 
 
 def is_remote(address: str) -> bool:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from detkds.genome.presets import KNOWN_DISTILLERS
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -54,6 +56,18 @@ class WeightsPlan:
     space: str = "paper"
     early_stop: bool = True
     repeats: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class RacePlan:
+    """The final race, see `detkds.search.race`: how many of the search's candidates run (0: there is no race, and the highest score of the
+    search wins, as in the paper), with how many seeds, for how many epochs (0: twice a candidate's), beside the best of which known
+    distillers (presets, `NAME` or `NAME x FACTOR`, comma-separated)."""
+
+    candidates: int = 4
+    seeds: int = 3
+    epochs: int = 0
+    known: str = ",".join(KNOWN_DISTILLERS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from rich.console import Console
 from detkds.pipeline import run as launch
 from detkds.pipeline import run_config
 from detkds.pipeline.run_config import RunConfig
-from detkds.pipeline.settings import Pair, Schedule, SearchPlan, Source, WeightsPlan
+from detkds.pipeline.settings import Pair, RacePlan, Schedule, SearchPlan, Source, WeightsPlan
 
 
 @contextlib.contextmanager
@@ -71,7 +71,9 @@ def weights(values: dict[str, Any], studies: Sequence[Path], subset: Path, out: 
     shared = {name: values[name] for name in ("space", "early_stop", "repeats")}
     plan = WeightsPlan(values["weights_population"], values["weights_iterations"], **shared)
     proxy = schedule(values, values["proxy_epochs"])
-    stage.run(studies, pair(values), plan, proxy, subset=subset, out=out, recipe_out=out.with_name(f"{out.name}-recipe"))
+    final = RacePlan(*(values[f"race_{name}"] for name in RacePlan.__slots__))
+    recipe = out.with_name(f"{out.name}-recipe")
+    stage.run(studies, pair(values), plan, proxy, subset=subset, out=out, recipe_out=recipe, final=final)
 
 
 def train(values: dict[str, Any], recipe: str, subset: Path, out: Path) -> None:

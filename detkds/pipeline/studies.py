@@ -121,8 +121,11 @@ def tell(place: Workplace, task: Task) -> Task:
     return task
 
 
-def publish(conducted: Conducted, out: Path, recipe: Recipe | None = None) -> Result:
-    """Publish a study: journal, timings, its best recipe (or the one given) and a summary."""
+def publish(
+    conducted: Conducted, out: Path, recipe: Recipe | None = None, files: Mapping[str, str] | None = None, below: str = ""
+) -> Result:
+    """Publish a study: journal, timings, its best recipe (or the one given), a summary, and further `files`, text by name; `below` goes
+    under its Markdown."""
     study, journal = conducted.study, conducted.journal
     best = study.best_distilled
     found = recipe if recipe is not None else (best.recipe if best else Recipe())
@@ -139,12 +142,14 @@ def publish(conducted: Conducted, out: Path, recipe: Recipe | None = None) -> Re
     with publishing(out, kind=KIND, meta={"seconds": conducted.seconds}) as folder:
         (folder / SUMMARY).write_text(json.dumps(summary, indent=1))
         (folder / RECIPE).write_text(found.dumps())
+        for name, content in (files or {}).items():
+            (folder / name).write_text(content)
         for name in (JOURNAL, TIMINGS):
             if journal and (journal / name).exists():
                 shutil.copy(journal / name, folder / name)
     numbers = ("candidates", "rejected", "student_steps", "no_distillation_AP", "best_AP")
     metrics = {name: float(summary[name]) for name in numbers if summary[name] is not None}
-    return Result({"recipe": str(found), "study": study.name}, metrics, markdown(study, str(found)))
+    return Result({"recipe": str(found), "study": study.name}, metrics, markdown(study, str(found)) + below)
 
 
 def read(artifact: Path) -> tuple[dict[str, Any], History | None, float]:

@@ -7,6 +7,7 @@ Schema detkds.pipeline.publish/2, an object:
 * `recipe`: null, or the recipe (schema detkds.recipe/1) with `text`, `digest` and `formulas`, knowledge to lines of TeX;
 * `studies`: `name`, `algorithm`, `best` (a trial's number), `without_distillation`, `gain`, `importance` (slot by slot), `trials`;
 * `fidelity`: candidates trained twice: `pairs`, and the correlations `spearman`, `kendall`, `pearson`;
+* `leaderboard`: null, or `level`, `images` and `rows`, the chosen recipe first; `curves`: `name` and `points`, (step, loss);
 * `costs`: `stage`, `seconds`, `student_steps`; `provenance`: heading to key to value.
 
 AP is in [0, 1]; null stands where a number is missing or not finite.
@@ -21,9 +22,11 @@ from detkds.errors import ArtifactError, GenomeError
 from detkds.genome import Recipe
 from detkds.genome.formula import tex
 from detkds.report.correlation import agreement
+from detkds.report.curve import LossCurve
 from detkds.report.data import Fidelity, ReportData, StageCost
 from detkds.report.evaluation import Evaluation
 from detkds.report.importance import importances
+from detkds.report.leaderboard import Leaderboard
 from detkds.report.reading import as_json, mapping, sequence, text
 from detkds.report.study import Study
 from detkds.report.verdict import verdict
@@ -41,6 +44,8 @@ def results(data: ReportData) -> dict[str, Any]:
         "recipe": None if data.recipe is None else _recipe(data.recipe),
         "studies": [_study(study) for study in data.studies],
         "fidelity": _fidelity(data),
+        "leaderboard": None if data.leaderboard is None else as_json(data.leaderboard.to_json()),
+        "curves": [as_json(curve.to_json()) for curve in data.curves],
         "costs": [as_json(cost) for cost in data.costs],
         "provenance": as_json(data.provenance),
     }
@@ -73,6 +78,8 @@ def _read(data: Any) -> ReportData:
         recipe=None if recipe is None else Recipe.from_json(recipe),
         fidelity=tuple(map(Fidelity.read, sequence(data["fidelity"]["pairs"]))),
         costs=tuple(map(StageCost.read, sequence(data["costs"]))),
+        leaderboard=None if data.get("leaderboard") is None else Leaderboard.read(data["leaderboard"]),  # absent in older files
+        curves=tuple(map(LossCurve.read, sequence(data.get("curves", [])))),
         provenance={
             text(heading): {text(key): text(value) for key, value in mapping(entries).items()}
             for heading, entries in mapping(data["provenance"]).items()

@@ -55,6 +55,7 @@ class Component:
 PAIR = ("teacher_config", "teacher_checkpoint", "student_config", "student_checkpoint", "inherit")
 SCHEDULE = ("epochs", "batch_size", "learning_rate", "amp", "seed")
 SEARCH = ("space", "early_stop", "repeats")
+RACE = {"race_candidates": 1, "race_seeds": 2, "race_epochs": 1, "race_known": "pkd"}
 PLAN = (*SEARCH, "searched", "semantics", "algorithm", "population", "iterations", "sample_ratio", "top_k", "warm_start")
 
 
@@ -70,7 +71,7 @@ def test_components_whose_pods_die_end_like_those_left_alone(cluster: Cluster, w
         name: Component("evolve", {"knowledge": name, **values(*PAIR, *SCHEDULE, *PLAN)}, data, shown)
         for name in ("global", "fgbg", "instance", "logits", "localization")
     }
-    weigh = {**values(*PAIR, *SCHEDULE, *SEARCH), "population": 2, "iterations": 0}
+    weigh = {**values(*PAIR, *SCHEDULE, *SEARCH), "population": 2, "iterations": 0, **RACE}
     weights = Component("weights", weigh, {**data, **study_of}, ("study", "recipe", "metrics", "summary"))
     train = Component(
         "train", {**values(*PAIR, *SCHEDULE), "epochs": 2}, {**data, "recipe": str(here / "alone-weights" / "recipe")}, ("model", "metrics")

@@ -9,9 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmcv.transforms import LoadImageFromFile
-from mmdet.datasets import CocoDataset
 from mmdet.datasets.api_wrappers import COCO
 from mmdet.registry import DATASETS, TRANSFORMS
 from mmengine.config import Config
@@ -24,12 +22,15 @@ from detkds.detectors.configs.classes import require_same_classes
 from detkds.detectors.silence import silence
 from detkds.detectors.training import masks
 from detkds.detectors.training.kept import Kept
+from detkds.detectors.training.mixing import MixingCocoDataset
+from detkds.detectors.training.order import Order
 from detkds.detectors.training.randomness import Purpose, derived_seed, preserved, seed_all
 from detkds.errors import ConfigError, DatasetError
 
 Batch = dict[str, Any]
 """{"inputs": list of (3, H, W) tensors, "data_samples": list of mmdet DetDataSample}, as mmdet's data preprocessors take it."""
 
+_READ_SO = {"color_type": "color", "imdecode_backend": "cv2"}  # as detkds.data.checking.reading does
 CACHE_BYTES = 512 * 2**20
 
 
@@ -79,8 +80,8 @@ class _NamedCategories(COCO):  # type: ignore[misc]
 
 
 @DATASETS.register_module()
-class CocoByName(CocoDataset):  # type: ignore[misc]
-    """mmdet's CocoDataset with labels in the order of its `metainfo.classes`, wherever the file lists them."""
+class CocoByName(MixingCocoDataset):
+    """mmdet's CocoDataset with labels in the order of its `metainfo.classes`, wherever the file lists them; it mixes images by place."""
 
     COCOAPI = _NamedCategories
 
@@ -110,7 +111,7 @@ class Samples(Dataset[Any]):
 
     def __init__(self, config: Config, source: Source, *, training: bool, seed: int = 0) -> None:
         self.truth = load(source.annotations, source.images)
-        self.seed = seed
+        self.seed, self._annotations = seed, source.annotations
         dataset = _dataset_config(config, source, self.truth, training)
         leaf = inner(dataset)
         ids = {str(category["name"]): int(category["id"]) for category in self.truth["categories"]}
@@ -121,32 +122,27 @@ class Samples(Dataset[Any]):
             raise DatasetError(f"{source.annotations} leaves no image to use: {self.kept}.")
         init_default_scope("mmdet")
         with silence():
-            self._dataset = _built(dataset)
-        self._upright = [info["height"] > info["width"] for info in _infos(self._dataset)]
+            self.dataset: Any = _built(dataset)
+        self._order = Order.of(config) if training else Order()
+        self._upright = [info["height"] > info["width"] for info in map(self.dataset.get_data_info, range(len(self.dataset)))]
 
     def __len__(self) -> int:
-        return len(self._dataset)
+        return len(self.dataset)
 
     def __getitem__(self, key: tuple[int, int]) -> Any:
         epoch, index = key
         with preserved():
             seed_all(derived_seed(self.seed, Purpose.AUGMENTATION, epoch, index))
-            return self._dataset[index]
+            return self.dataset[index]
+
+    def prepared(self, pipeline: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """A pipeline that a hook of the config changes to during training, as this data set runs it."""
+        return [_cached(step) for step in masks.for_training(pipeline, self.truth, self._annotations)]
 
     def order(self, epoch: int, batch_size: int) -> list[list[tuple[int, int]]]:
-        """The keys of an epoch's batches: a permutation, with upright and lying images in batches of their own so that little is padded.
-
-        The last batches may be smaller.
-        """
-        generator = torch.Generator().manual_seed(derived_seed(self.seed, Purpose.ORDER, epoch))
-        batches: list[list[tuple[int, int]]] = []
-        open_batches: dict[bool, list[tuple[int, int]]] = {}
-        for index in torch.randperm(len(self), generator=generator).tolist():
-            batch = open_batches.setdefault(self._upright[index], [])
-            batch.append((epoch, index))
-            if len(batch) == batch_size:
-                batches.append(open_batches.pop(self._upright[index]))
-        return [*batches, *open_batches.values()]
+        """The keys of an epoch's batches, see `Order`."""
+        seed = derived_seed(self.seed, Purpose.ORDER, epoch)
+        return [[(epoch, index) for index in batch] for batch in self._order.batches(self._upright, batch_size, seed)]
 
     def training_batches(
         self,
@@ -191,13 +187,13 @@ def _label_order(leaf: Mapping[str, Any], truth: Mapping[str, Any], file: Path) 
 
 
 def _dataset_config(config: Config, source: Source, truth: dict[str, Any], training: bool) -> dict[str, Any]:
-    """The config's own data set, read from `source` instead. Wrappers such as MultiImageMixDataset stay, repetition does not: an epoch is
-    one pass over the images."""
+    """The config's own data set, read from `source` instead. Wrappers such as MultiImageMixDataset stay, RepeatDataset does not: an epoch
+    is one pass over the images."""
     loader = "train_dataloader" if training else "test_dataloader"
     if not isinstance(config.get(loader), dict):
         raise ConfigError(f"the detector config must have a {loader} with a pipeline, but has none; add one as mmdet's configs do.")
     dataset: dict[str, Any] = copy.deepcopy(config[loader].dataset.to_dict())
-    while dataset["type"] in ("RepeatDataset", "ClassBalancedDataset"):
+    while dataset["type"] == "RepeatDataset":
         dataset = dataset["dataset"]
     leaf = dataset
     while "dataset" in leaf:
@@ -229,22 +225,18 @@ def _built(dataset: Mapping[str, Any]) -> Any:
         raise ConfigError(f"the data set of the detector config cannot be built: {reason}") from error
 
 
-def _infos(dataset: Any) -> Iterator[dict[str, Any]]:
-    """What the annotations say about each image; a wrapper keeps its inner data set's indices."""
-    while hasattr(dataset, "dataset"):
-        dataset = dataset.dataset
-    return (dataset.get_data_info(index) for index in range(len(dataset)))
-
-
 def _cached(step: dict[str, Any]) -> dict[str, Any]:
     """The same step, or the image loader that keeps what it decoded.
 
     Raises:
-        ConfigError: the step mixes in images from a store of those it saw before.
+        ConfigError: the step reads images otherwise than `detkds data check` does.
     """
-    if "CachedM" in step["type"]:
-        raise ConfigError(
-            f"{step['type']} mixes in images that came earlier, so what a step sees would depend on its history; leave it out of the "
-            "train pipeline, or use Mosaic and MixUp inside a MultiImageMixDataset."
-        )
-    return {**step, "type": "DecodedImages"} if step["type"] in ("LoadImageFromFile", "mmdet.LoadImageFromFile") else step
+    if step["type"] not in ("LoadImageFromFile", "mmdet.LoadImageFromFile"):
+        return step
+    for option, read in _READ_SO.items():
+        if step.get(option, read) not in (read, None):
+            raise ConfigError(
+                f"LoadImageFromFile has {option} {step[option]!r}, but annotations are checked for images read with {read!r}: another "
+                f"reader turns pictures with an EXIF orientation otherwise; leave {option} out."
+            )
+    return {**step, "type": "DecodedImages"}
