@@ -6,9 +6,8 @@ import errno
 import json
 import sys
 import traceback
-from typing import Annotated
+from typing import Annotated, Any
 
-import click
 import typer
 
 from detkds import __version__
@@ -25,6 +24,10 @@ app = typer.Typer(
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+_USAGE: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+"""What typer raises for options that it cannot read; it carries a click of its own, without a public name for this."""
 
 
 def _version(asked: bool) -> None:
@@ -48,10 +51,7 @@ def main() -> None:
         code = app(standalone_mode=False)
     except DetKDSError as error:
         sys.exit(_told(str(error), error.exit_code))
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         sys.exit(_told("interrupted; what was finished is kept, and the same command goes on from there", ExitCode.INTERRUPTED))
     except BrokenPipeError:
         sys.stdout = None  # whoever read has gone, and so has the place for the rest
@@ -59,6 +59,9 @@ def main() -> None:
     except OSError as error:
         sys.exit(_of_system(error))
     except Exception as error:
+        if isinstance(error, _USAGE):
+            error.show()
+            sys.exit(error.exit_code)
         traceback.print_exc()
         sys.exit(_told(f"a fault of ours: {type(error).__name__}: {error}; please report it with the lines above", ExitCode.OURS))
     sys.exit(code if isinstance(code, int) else ExitCode.OK)

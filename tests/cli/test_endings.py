@@ -6,18 +6,19 @@ import errno
 import json
 import re
 import sys
+from importlib import import_module
 from io import StringIO
 from pathlib import Path
 
-import click
 import pytest
+import typer
 from rich.table import Table
 
 from detkds import errors
-from detkds.cli import app as application
 from detkds.cli.console import PlainConsole
 from detkds.errors import ExitCode
 
+application = import_module("detkds.cli.app")  # the package has the application itself under this name
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "exit-codes.md"
 
 ENDINGS = [
@@ -33,7 +34,7 @@ ENDINGS = [
     (errors.StoreError("away"), 75, "away"),
     (OSError(errno.ENOSPC, "No space left on device", "/out"), 75, "no space is left on the disk of /out"),
     (KeyboardInterrupt(), 130, "interrupted; what was finished is kept, and the same command goes on from there"),
-    (click.Abort(), 130, "interrupted"),
+    (typer.Abort(), 130, "interrupted"),
 ]
 
 
