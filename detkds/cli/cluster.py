@@ -35,6 +35,7 @@ def submit(
     service_account: Annotated[str, typer.Option(help="Service account of the tasks; default: that of the installation.")] = "",
     timeout: Annotated[float, typer.Option(help="Hours to follow the run.", min=0.0)] = 72.0,
     every: Annotated[float, typer.Option(help="Seconds between two looks at the run.", min=0.01)] = 10.0,
+    retries: Annotated[int, typer.Option(help="Create the run anew so many times when it failed; what it finished is kept.", min=0)] = 0,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow the run to its end.")] = True,
     follow: Annotated[str, typer.Option(help="Follow this run instead of creating one.", metavar="RUN_ID")] = "",
     home: Home = DEFAULT_HOME,
@@ -51,6 +52,8 @@ def submit(
     if (run_yaml is None) == (not follow):
         raise ConfigError("give either a run.yaml to submit or a run to --follow.")
     console = people(as_json)
+    if retries and not wait:
+        raise ConfigError("--retries needs a run that is followed; leave out --no-wait.")
     pace = Pace(3600 * timeout, every)
     where = Endpoint(endpoint, namespace, verb.token_source(token_file, os.environ), ca_cert)
     if run_yaml is None:
@@ -65,11 +68,9 @@ def submit(
         images=verb.Images(image, light_image, any_image),
         package=package,
         recipe=recipe,
-        experiment=experiment,
-        service_account=service_account,
+        creation=verb.Creation(experiment, service_account, retries, wait),
         trust=trust_config,
         pace=pace,
-        wait=wait,
         console=console,
         said=said,
     )

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from detkds.cli.app import app
-from detkds.cli.options import DEFAULT_HOME, Home, console
+from detkds.cli.options import DEFAULT_HOME, EmbeddedS3, Home, console
 
 data = typer.Typer(help="Data sets before a run.", no_args_is_help=True)
 app.add_typer(data, name="data")
@@ -80,8 +80,10 @@ def push(
     no_check: Annotated[bool, typer.Option("--no-check", help="Store the files without looking at annotations and images.")] = False,
     store: Annotated[str, typer.Option(help="The bucket for the default address.", envvar="DETKDS_STORE")] = "s3://detkds",
     home: Home = DEFAULT_HOME,
+    embedded_s3: EmbeddedS3 = False,
 ) -> None:
     """Check a data set and put it into the store, with an index; started again it sends only what is missing or changed."""
     from detkds.pipeline.data_push import data_push
 
-    data_push(folder, address or f"{store}/data/{folder.resolve().name}", check=not no_check, home=home, console=console)
+    target = address or f"{store}/data/{folder.resolve().name}"
+    data_push(folder, target, check=not no_check, home=home, console=console, embedded_s3=embedded_s3)

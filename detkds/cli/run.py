@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from detkds.cli.app import app
-from detkds.cli.options import DEFAULT_HOME, Home, Json, PairName, RecipeText, RunFile, Trust, answer, console, people
+from detkds.cli.options import DEFAULT_HOME, EmbeddedS3, Home, Json, PairName, RecipeText, RunFile, Trust, answer, console, people
 from detkds.cli.writing import write_new
 from detkds.errors import ExitCode
 
@@ -20,11 +20,13 @@ def run(
     pair: PairName = "",
     home: Home = DEFAULT_HOME,
     trust_config: Trust = False,
+    embedded_s3: EmbeddedS3 = False,
 ) -> None:
     """Run the whole pipeline on this machine: search, train, evaluate, report, publish."""
-    from detkds.pipeline.run import launch
+    from detkds.pipeline.run import Run
 
-    launch(run_yaml, home=home, trust=trust_config, console=console, recipe=recipe, pair=pair)
+    with Run.open(run_yaml, home=home, trust=trust_config, pair=pair, embedded_s3=embedded_s3, console=console) as opened:
+        opened.execute(recipe)
 
 
 @app.command()
@@ -109,15 +111,16 @@ def pull(
     list_runs: Annotated[bool, typer.Option("--list", help="List the published runs and fetch nothing.")] = False,
     store: Annotated[str, typer.Option(help="Where runs are published.", envvar="DETKDS_STORE")] = "s3://detkds",
     home: Home = DEFAULT_HOME,
+    embedded_s3: EmbeddedS3 = False,
     as_json: Json = False,
 ) -> None:
     """Fetch the student checkpoint, recipe, report and figures of a run, verified."""
     from detkds.pipeline import pull as verb
 
     if list_runs:
-        answer(as_json, {"runs": verb.list_runs(store, home, people(as_json))})
+        answer(as_json, {"runs": verb.list_runs(store, home, people(as_json), embedded_s3=embedded_s3)})
     else:
-        files = verb.pull(run_name, store, to, only or (), home, people(as_json), onnx=onnx)
+        files = verb.pull(run_name, store, to, only or (), home, people(as_json), onnx=onnx, embedded_s3=embedded_s3)
         answer(as_json, {"files": files})
 
 

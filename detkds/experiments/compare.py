@@ -11,7 +11,8 @@ from rich.console import Console
 
 from detkds.errors import ConfigError
 from detkds.experiments.named_recipes import DEFAULT, NamedRecipe
-from detkds.experiments.prepared_run import Effort, PreparedRun, opened_run, refusal
+from detkds.experiments.prepared_run import Effort, PreparedRun, prepared_run, recipes_of, refusal
+from detkds.pipeline.run import Run
 
 if TYPE_CHECKING:
     from detkds.experiments.comparison import Comparison
@@ -23,7 +24,15 @@ RESULT = "comparison"
 
 
 def compare(
-    path: Path, recipes: Sequence[str], effort: Effort, *, home: Path, trust: bool, console: Console, out: Path | None
+    path: Path,
+    recipes: Sequence[str],
+    effort: Effort,
+    *,
+    home: Path,
+    trust: bool,
+    console: Console,
+    out: Path | None,
+    embedded_s3: bool = False,
 ) -> Comparison:
     """Train the student of a run under each recipe with each seed, print the table and publish it.
 
@@ -31,7 +40,7 @@ def compare(
         path: the run.yaml.
         recipes: see `named_recipes`; none: DEFAULT.
         effort: how much.
-        home, trust: as of `detkds run`.
+        home, trust, embedded_s3: see `Run.open`.
         console: gets progress and the table.
         out: the artifact with compare.json, compare.md and compare.html; None: compare/NAME below `home`.
 
@@ -41,9 +50,9 @@ def compare(
     Raises:
         DetKDSError: run, recipes, data or detectors cannot be used; the message says which.
     """
-    with opened_run(path, home, trust, console) as run:
-        given = run.named_recipes(recipes or DEFAULT)
-        made = run.prepared_run()
+    with Run.open(path, home=home, trust=trust, embedded_s3=embedded_s3, console=console) as run:
+        given = recipes_of(run, recipes or DEFAULT)
+        made = prepared_run(run)
         trainings = made.trainings(effort)
         able, left_out = _parted(given, trainings)
         entries = _entries(able, made.seeds(effort), inherit=made.values["inherit"])

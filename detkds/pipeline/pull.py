@@ -13,13 +13,23 @@ from rich.table import Table
 
 from detkds.errors import ArtifactError, ConfigError
 from detkds.pipeline import publish as results
-from detkds.pipeline import run as launch
+from detkds.pipeline.local_store import local_store
 from detkds.pipeline.publish import Published
 from detkds.storage.artifacts import verify
 from detkds.storage.manifest import FileEntry, file_sha256
 
 
-def pull(run: str, store: str, to: Path | None, only: Sequence[str], home: Path, console: Console, *, onnx: bool = False) -> dict[str, str]:
+def pull(
+    run: str,
+    store: str,
+    to: Path | None,
+    only: Sequence[str],
+    home: Path,
+    console: Console,
+    *,
+    onnx: bool = False,
+    embedded_s3: bool = False,
+) -> dict[str, str]:
     """Fetch the results of a run, each file verified, and list them with sizes and sha256.
 
     Args:
@@ -27,7 +37,8 @@ def pull(run: str, store: str, to: Path | None, only: Sequence[str], home: Path,
         store: the bucket's address; runs are published in its `runs`.
         to: folder for the files; None takes the run's name. Results of another run that nobody changed are replaced in one step.
         only: names of single files; none for all.
-        home: of the embedded store.
+        home: the folder of the store, where DETKDS_S3_ENDPOINT names none.
+        embedded_s3: read the embedded server instead.
         console: where the list goes.
         onnx: also write the student as FOLDER.onnx beside the folder, checked against mmdet.
 
@@ -40,7 +51,7 @@ def pull(run: str, store: str, to: Path | None, only: Sequence[str], home: Path,
     """
     if onnx and only:
         raise ConfigError("--onnx needs the whole student; leave out --only.")
-    with _runs(store, home, console) as address:
+    with _runs(store, home, console, embedded_s3) as address:
         found = results.find(run, address)
         target = to or Path(found.name)
         if only:
@@ -56,11 +67,11 @@ def pull(run: str, store: str, to: Path | None, only: Sequence[str], home: Path,
     return {str(path): entry.sha256 for path, entry in listed.items()}
 
 
-def list_runs(store: str, home: Path, console: Console) -> list[dict[str, Any]]:
+def list_runs(store: str, home: Path, console: Console, *, embedded_s3: bool = False) -> list[dict[str, Any]]:
     """Print the published runs, the newest first: name, id, date, AP of the distilled student and what distillation gained; and give them
     back as plain values."""
     listed: list[dict[str, Any]] = []
-    with _runs(store, home, console) as address:
+    with _runs(store, home, console, embedded_s3) as address:
         table = Table(title=f"runs in {address}", title_style="bold")
         for column in ("run", "id", "published", "AP", "without distillation"):
             table.add_column(column, justify="right" if "AP" in column or "without" in column else "left", overflow="fold")
@@ -78,10 +89,9 @@ def list_runs(store: str, home: Path, console: Console) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def _runs(store: str, home: Path, console: Console) -> Iterator[str]:
+def _runs(store: str, home: Path, console: Console, embedded_s3: bool) -> Iterator[str]:
     """The address where runs are published, with the store at hand."""
-    with launch.store(home.resolve(), console) as environment:
-        launch.use(home.resolve(), environment)
+    with local_store(home, console, embedded=embedded_s3):
         yield f"{store}/runs"
 
 

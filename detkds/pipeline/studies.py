@@ -21,7 +21,7 @@ from detkds.pipeline.task import TIMINGS as TIMINGS
 from detkds.pipeline.workplace import Workplace, patiently, plain
 from detkds.search.designer import Designer
 from detkds.search.history import History
-from detkds.search.journal import Journal
+from detkds.search.journal import Journal, timings
 from detkds.search.study import Study
 from detkds.search.study import run as run_study
 from detkds.search.trial import Trial, TrialState
@@ -162,6 +162,17 @@ def read(artifact: Path) -> tuple[dict[str, Any], History | None, float]:
     summary = json.loads((artifact / SUMMARY).read_text())
     journal = artifact / JOURNAL
     return summary, History.read(journal) if journal.exists() else None, float(meta["seconds"])
+
+
+def read_study(artifact: Path) -> Study:
+    """The trials of a published study; none, and the reason, where its knowledge was left out.
+
+    Raises:
+        ArtifactError: see `read`.
+    """
+    summary, history, _ = read(artifact)
+    trials = tuple(history.trials.values()) if history is not None else ()
+    return Study(trials, summary["name"], timings(artifact / TIMINGS), summary["reason"])
 
 
 def markdown(study: Study, recipe: str) -> str:

@@ -210,4 +210,6 @@ def parse_recipe(text: str, semantics: str) -> Recipe:
     Raises:
         GenomeError: the text is neither.
     """
-    return preset(text.strip()) if is_preset(text.strip()) else Recipe.parse(text, semantics)
+    name = text.strip()
+    is_word = bool(name) and ":" not in name and name != "no distillation"  # then a preset was meant, and a wrong one has a near one
+    return preset(name) if is_word or is_preset(name) else Recipe.parse(text, semantics)

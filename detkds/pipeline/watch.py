@@ -17,6 +17,7 @@ from rich.text import Text
 
 from detkds.errors import ArtifactError, ConfigError
 from detkds.genome import Recipe
+from detkds.pipeline.local_store import local_store
 from detkds.pipeline.searches import Searches, StudyView, awaited, is_finished
 from detkds.search.trial import Trial
 from detkds.storage.uri import is_s3, open_store
@@ -84,9 +85,7 @@ def opened(run: str, work: str, home: Path, console: Console) -> Iterator[tuple[
     address = run if is_place else at_work
     with contextlib.ExitStack() as stack:
         if is_s3(address):
-            from detkds.pipeline import run as launch  # starts the embedded store where no other is named
-
-            launch.use(home.resolve(), stack.enter_context(launch.store(home.resolve(), console)))
+            stack.enter_context(local_store(home, console))
         elif not Path(address).is_dir():
             raise ConfigError(f"{address} does not exist: start a search, or name a run's folder or s3:// address, or --work.")
         yield Searches(open_store(address)), "" if is_place else run

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from urllib.parse import SplitResult, urlsplit
 
 from detkds.errors import ConfigError
+from detkds.storage.uri import ENDPOINT as ENDPOINT
 
-ENDPOINT, ACCESS_KEY, SECRET_KEY = "DETKDS_S3_ENDPOINT", "DETKDS_S3_ACCESS_KEY", "DETKDS_S3_SECRET_KEY"
+ACCESS_KEY, SECRET_KEY = "DETKDS_S3_ACCESS_KEY", "DETKDS_S3_SECRET_KEY"
 REGION, SECURE, DEADLINE = "DETKDS_S3_REGION", "DETKDS_S3_SECURE", "DETKDS_S3_DEADLINE_S"
 DEFAULT_REGION = "us-east-1"
 
