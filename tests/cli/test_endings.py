@@ -114,8 +114,7 @@ def test_no_frames_and_no_colours_where_there_is_no_terminal() -> None:
 
 
 def test_lines_are_objects_where_logs_are_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    from detkds.pipeline.progress import say
-    from detkds.pipeline.run import shown
+    from detkds.pipeline.progress import say, shown
 
     monkeypatch.setenv("DETKDS_LOG", "json")
     console = PlainConsole(file=StringIO())

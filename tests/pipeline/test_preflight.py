@@ -35,6 +35,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def executed(path: Path, home: Path) -> None:
+    with launch.Run.open(path, home=home, console=QUIET) as run:
+        run.execute()
+
+
 def good(world: Path, pair: Pair) -> dict[str, Any]:
     splits = {part: {"annotations": f"annotations/{part}.json", "images": part} for part in ("train", "test")}
     return {
@@ -131,11 +136,11 @@ def test_check_refuses_what_run_refuses(world: Path, pair: Pair, tmp_path: Path,
     change(content, tmp_path)
     path = tmp_path / "run.yaml"
     path.write_text(yaml.safe_dump(content))
-    monkeypatch.setattr(launch, "store", lambda *_: pytest.fail("the run started"))
+    monkeypatch.setattr(launch, "ensure_bucket", lambda *_: pytest.fail("the run started"))
     said = []
     for refused in (
         lambda: check(path, trust=False, console=QUIET, home=tmp_path / "home"),
-        lambda: launch.launch(path, home=tmp_path / "home", trust=False, console=QUIET),
+        lambda: executed(path, tmp_path / "home"),
     ):
         with pytest.raises(DetKDSError, match=words) as caught:
             refused()

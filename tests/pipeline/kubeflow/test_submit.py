@@ -148,7 +148,7 @@ def test_a_run_that_failed_is_created_anew_as_often_as_wanted(submit: Submit) ->
         assert submit(api, "--retries", "1", "--every", "0.05").returncode == 1
     assert len(api.runs) == 2
     with serving(FakeApi([("CANCELED", {})])) as api:
-        assert submit(api, "--retries", "1", "--every", "0.05").returncode == 2
+        assert submit(api, "--retries", "1", "--every", "0.05").returncode == 4
     assert len(api.runs) == 1, "who cancelled it wants no other"
 
 
