@@ -92,7 +92,7 @@ def preflight(config: RunConfig, path: Path, *, home: Path, trust: bool, recipe:
             rule(facts)
         except DetKDSError as error:
             faults.append(error)
-            if rule is _home:  # where the rest has no place to work
+            if rule in (_one_machine, _home):  # the rest is for this machine, and needs a place to work
                 break
     if faults:
         lines = dict.fromkeys(line for fault in faults for line in str(fault).splitlines())
