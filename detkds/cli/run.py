@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -82,13 +83,26 @@ def space(
     semantics: Annotated[str, typer.Option(help="paper or released.")] = "paper",
     sample: Annotated[int, typer.Option(help="Print this many random genomes of each knowledge.", min=0)] = 0,
     seed: Annotated[int, typer.Option(help="Seed of the samples.", min=0)] = 0,
+    run_yaml: Annotated[
+        Path | None, typer.Option("--run", help="Of this run: what the losses (genomes or presets) do to its student.", metavar="RUN.YAML")
+    ] = None,
+    after: Annotated[int, typer.Option(help="With --run: epochs that the student trains without distillation first.", min=0)] = 0,
+    home: Home = DEFAULT_HOME,
+    trust_config: Trust = False,
     genome: Annotated[list[str] | None, typer.Argument(help="Genome texts to check.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Print the size of the search space, samples of it, or what is known about a genome."""
+    """Print the size of the search space, samples of it, or what is known about a genome; with --run what it does to a student."""
     from detkds.cli.print_space import describe_genome, describe_space, plain_genome, plain_space
 
-    if as_json:
+    if run_yaml is not None:
+        from detkds.errors import ConfigError
+        from detkds.pipeline.diagnosis import show
+
+        if not genome:
+            raise ConfigError("--run looks at losses, got none; give genome texts or presets, such as 'pkd x 20'.")
+        show(genome, run_yaml, semantics, after, home=home, trust=trust_config, console=console)
+    elif as_json:
         genomes = [plain_genome(text, preset, semantics) for text in genome or ()]
         answer(as_json, {"genomes": genomes} if genome else plain_space(preset, semantics))
     elif genome:
@@ -127,17 +141,40 @@ def pull(
 @app.command()
 def doctor(
     run_yaml: Annotated[Path | None, typer.Argument(help="Also check the store and the teacher of this run.", metavar="[RUN.YAML]")] = None,
+    cluster: Annotated[bool, typer.Option("--cluster", help="Check a cluster instead of this machine.")] = False,
+    endpoint: Annotated[str, typer.Option(help="Address of Kubeflow Pipelines.", envvar="KFP_ENDPOINT")] = "",
+    namespace: Annotated[str, typer.Option(help="Namespace of the runs, where there are several users.", envvar="KFP_NAMESPACE")] = "",
+    token_file: Annotated[Path | None, typer.Option(help="File with a bearer token; or set KFP_EXISTING_TOKEN.")] = None,
+    ca_cert: Annotated[Path | None, typer.Option(help="File of the authority that signed the endpoint's certificate.")] = None,
     home: Home = DEFAULT_HOME,
     trust_config: Trust = False,
     as_json: Json = False,
 ) -> None:
-    """Check the environment, the object store and, for a run, that its teacher loads and reaches a plausible AP."""
-    from detkds.pipeline.doctor import examine
+    """Check the environment, the object store and, for a run, that its teacher loads; with --cluster the cluster that runs it."""
+    if cluster:
+        passed = _doctor_cluster(run_yaml, endpoint, namespace, token_file, ca_cert)
+    else:
+        from detkds.pipeline.doctor import examine
 
-    found = examine(run_yaml, home=home, trust=trust_config, console=people(as_json))
-    answer(as_json, {"checks": found})
-    if not all(one["passed"] for one in found):
+        found = examine(run_yaml, home=home, trust=trust_config, console=people(as_json))
+        answer(as_json, {"checks": found})
+        passed = all(one["passed"] for one in found)
+    if not passed:
         raise typer.Exit(ExitCode.DATA)
+
+
+def _doctor_cluster(run_yaml: Path | None, endpoint: str, namespace: str, token_file: Path | None, ca_cert: Path | None) -> bool:
+    from detkds.errors import ConfigError
+    from detkds.pipeline import run_config
+    from detkds.pipeline.doctor_cluster import examine
+    from detkds.pipeline.kubeflow.remote import Endpoint
+    from detkds.pipeline.submit import token_source
+
+    if not endpoint:
+        raise ConfigError("give the address of Kubeflow Pipelines with --endpoint or KFP_ENDPOINT.")
+    bucket = run_config.load(run_yaml).store.bucket if run_yaml else "detkds"
+    where = Endpoint(endpoint, namespace, token_source(token_file, os.environ), ca_cert)
+    return examine(where, bucket=bucket, console=console)
 
 
 @app.command()

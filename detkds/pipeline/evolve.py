@@ -14,6 +14,7 @@ from detkds.pipeline.studies import Conducted, conduct, left_out, publish
 from detkds.pipeline.task import Task
 from detkds.pipeline.teaching import require_teaching
 from detkds.pipeline.workers import hired
+from detkds.processes import use_cpus
 from detkds.search.algorithms import single_search
 from detkds.search.designer import SingleSearch
 from detkds.search.settings import SearchSettings
@@ -43,6 +44,7 @@ def run(
     Raises:
         DetKDSError: data, detectors or plan cannot be used; the message says which.
     """
+    use_cpus()
     wanted = Knowledge(knowledge)
     title = f"evolve {wanted}"
     if wanted not in searched.split(","):

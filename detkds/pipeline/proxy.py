@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from detkds.detectors.diagnosis import Diagnosis
 from detkds.detectors.normalization import shown_scale
 from detkds.detectors.objective import ProxyObjective
 from detkds.detectors.training.batches import Source
@@ -91,6 +92,10 @@ class Proxy:
     def identify(self, recipe: Recipe) -> str:
         """The trial's id."""
         return self._objective.identify(recipe)
+
+    def diagnose(self, recipe: Recipe, after: int) -> Diagnosis:
+        """What the recipe's losses do to the student after so many epochs without distillation, see ProxyObjective."""
+        return self._objective.diagnose(recipe, after=after)
 
     def __call__(self, recipe: Recipe, goal: Goal) -> Outcome:
         """Train and score one candidate.

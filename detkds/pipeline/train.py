@@ -34,7 +34,7 @@ from detkds.pipeline.saved import LOG, Saved
 from detkds.pipeline.settings import Pair, Result, Schedule
 from detkds.pipeline.subset import part
 from detkds.pipeline.workplace import Workplace, digest, local
-from detkds.processes import gpus
+from detkds.processes import gpus, use_cpus
 from detkds.storage.artifacts import publishing, verify
 from detkds.storage.manifest import file_sha256
 from detkds.storage.uri import is_s3
@@ -55,6 +55,7 @@ def run(pair: Pair, schedule: Schedule, recipe: Recipe, *, subset: Path, out: Pa
         DetKDSError: data, detectors or recipe cannot be used; the message says which.
         StudyHeldError: another process took this training over, because this one was silent for too long.
     """
+    use_cpus()
     config, _ = pairs.student(pair, pairs.classes_of_pair(pair, classes_of(_source(subset))))
     count = sharing(_title(recipe), pairs.settings(schedule, config).batch_size, processes)
     task = partial(share, pair, schedule, recipe, subset=subset, out=out, work=work)
