@@ -24,10 +24,11 @@ from detkds.pipeline.run_config import Detector, RunConfig, Teacher, is_remote
 from detkds.pipeline.settings import Pair, Schedule, Source
 from detkds.pipeline.task import RUN
 from detkds.pipeline.transcript import Transcript
-from detkds.pipeline.workplace import digest
+from detkds.pipeline.workplace import digest, digests_folder
 from detkds.search.budgets import is_time
 from detkds.search.study import Study
 from detkds.storage.artifacts import write_atomic
+from detkds.storage.content_digests import ContentDigests
 from detkds.storage.fetch import fingerprint
 
 if TYPE_CHECKING:
@@ -406,19 +407,20 @@ def _as_data(config: Config, home: Path) -> str:
 
 def data_version(config: RunConfig, checkpoint: str) -> str:
     """Digest of what the addresses hold, so that the cache sees when it changes under the same name."""
-    addresses = [config.data.root, *config.local_files(), checkpoint, config.student.checkpoint]
+    root = config.data.root if is_remote(config.data.root) else None  # of a folder only what the run reads is of interest
+    addresses = [root, *config.local_files(), checkpoint, config.student.checkpoint]
     return digest([_fingerprint(address) for address in addresses if address])[:16]
 
 
 def _fingerprint(address: str) -> str:
+    """Digest of the content of a file or folder; of what lies in a store, of its manifest or tags."""
     if address.startswith("s3://"):
         return fingerprint(address)
     if is_remote(address):
         return address  # a volume of the cluster cannot be looked at from here
     path = Path(address)
     if path.is_dir():
-        listing = sorted((str(file.relative_to(path)), file.stat().st_size) for file in path.rglob("*") if file.is_file())
-        return digest(listing)
+        return ContentDigests(path, digests_folder()).digest_of_folder(".")
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 

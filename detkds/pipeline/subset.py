@@ -102,6 +102,7 @@ def run(
     counts = {name: len(part["images"]) for name, part in parts.items()}
     folders = {name: source.test_images if name == "test" else source.train_images for name in parts}
     states = {name: place.state(folders[name], _names(part)) for name, part in parts.items()}
+    summary["image_digests"] = states  # so that the artifact is another one, and with it the key of all work on it, where a picture changed
     meta = {"root": source.root, "folders": folders, "states": states, "images": counts}
     with publishing(out, kind=KIND, meta=meta) as folder:
         for name, part in parts.items():
