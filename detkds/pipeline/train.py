@@ -10,9 +10,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mmengine.config import Config
 from torch import nn
 
 from detkds.detectors.checkpoints import read_checkpoint
@@ -38,6 +37,9 @@ from detkds.processes import gpus, use_cpus
 from detkds.storage.artifacts import publishing, verify
 from detkds.storage.manifest import file_sha256
 from detkds.storage.uri import is_s3
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 KIND = "model"
 CHECKPOINT, CONFIG, TENSORS = "student.pth", "student.json", "student.safetensors"
