@@ -13,7 +13,7 @@ from PIL import Image
 from detkds.data.checking.pictures import examined
 from detkds.data.checking.reading import read
 from detkds.data.repair.turning import turn_array
-from detkds.detectors.training.batches import _cached
+from detkds.detectors.training.batches import _require_readable
 from detkds.errors import ConfigError
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
@@ -65,5 +65,5 @@ def test_what_mmcv_cannot_read_is_unreadable(tmp_path: Path) -> None:
 )
 def test_configs_that_read_images_otherwise_are_refused(option: str, value: str) -> None:
     with pytest.raises(ConfigError, match=f"LoadImageFromFile has {option} '{value}'.*leave {option} out"):
-        _cached({"type": "LoadImageFromFile", option: value})
-    assert _cached({"type": "LoadImageFromFile", "backend_args": None, "imdecode_backend": "cv2"})["type"] == "DecodedImages"
+        _require_readable({"type": "LoadImageFromFile", option: value})
+    _require_readable({"type": "LoadImageFromFile", "backend_args": None, "imdecode_backend": "cv2"})

