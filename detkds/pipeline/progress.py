@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import sys
+import time
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
@@ -18,8 +20,11 @@ _T = TypeVar("_T")
 
 
 def say(task: str, text: str) -> None:
-    """Print `[task] text` at once."""
-    print(f"[{task}] {text}", flush=True)
+    """Print `[task] text` at once, or with DETKDS_LOG=json an object with `time`, `task` and `text`."""
+    if os.environ.get("DETKDS_LOG") == "json":
+        print(json.dumps({"time": round(time.time(), 3), "task": task, "text": text}), flush=True)
+    else:
+        print(f"[{task}] {text}", flush=True)
 
 
 def columns(line: str) -> tuple[str, str]:
@@ -32,6 +37,11 @@ def shown(console: Console) -> Callable[[str], None]:
     """A function that prints a progress line of a task, its name in colour."""
 
     def show(line: str) -> None:
+        if line.startswith("{"):  # a task's own object of JSON
+            if not console.quiet:
+                console.file.write(line + "\n")
+                console.file.flush()
+            return
         task, text = columns(line)
         console.print(task, style="cyan", end="")
         console.print(text, markup=False, soft_wrap=True)

@@ -21,7 +21,7 @@ from detkds.pipeline import run_config
 from detkds.pipeline.local_store import ensure_bucket, environment, local_store
 from detkds.pipeline.progress import shown
 from detkds.pipeline.provenance import source_digest
-from detkds.pipeline.run_config import Detector, RunConfig, is_remote
+from detkds.pipeline.run_config import Detector, RunConfig, Teacher, is_remote
 from detkds.pipeline.settings import Pair, Schedule, Source
 from detkds.pipeline.task import RUN
 from detkds.pipeline.transcript import Transcript
@@ -33,6 +33,8 @@ from detkds.storage.content_digests import ContentDigests
 from detkds.storage.fetch import fingerprint
 
 if TYPE_CHECKING:
+    from mmengine.config import Config
+
     from detkds.detectors.student import Student  # it needs torch and mmdet, opening a run does not
 
 DRAWN_FROM = (
@@ -119,9 +121,10 @@ class Run:
     @cached_property
     def values(self) -> dict[str, Any]:
         """The parameters of the search pipeline by name; trains the teacher first where run.yaml has `teacher.train`."""
-        teacher_config = config_address(self.config.teacher, self.home, self._trust)
-        checkpoint = self._trained_teacher(teacher_config) if self.config.teacher.train else self.config.teacher.checkpoint or ""
-        student_config = config_address(self.config.student, self.home, self._trust)
+        teacher_config = teacher_address(self.config.teacher, self.home, self._trust)
+        plain = config_address(self.config.teacher, self.home, self._trust)
+        checkpoint = self._trained_teacher(plain) if self.config.teacher.train else self.config.teacher.checkpoint or ""
+        student_config = student_address(self.config, self.home, self._trust)
         version = data_version(self.config, checkpoint)
         config = self.config
         if config.search.budget:
@@ -147,8 +150,9 @@ class Run:
         from detkds.pipeline import publish as published
         from detkds.pipeline.kubeflow.local import run_local
         from detkds.pipeline.kubeflow.package import compiled, parameter_defaults
+        from detkds.pipeline.preflight import preflight
 
-        self._require_one_machine()
+        preflight(self.config, self._path, home=self.home, trust=self._trust, recipe=recipe)
         ensure_bucket(self.config.store.bucket)
         pipeline = "transfer" if recipe else "search"
         known = parameter_defaults(compiled(pipeline))
@@ -353,16 +357,51 @@ def parameters(
     }
 
 
+def teacher_address(teacher: Teacher, home: Path, trust: bool) -> str:
+    """The teacher's config as a data file that also carries what the run asks of the teacher: at which scale and from which AP on it
+    teaches. Every stage reads it there."""
+    from detkds.detectors.configs.data_config import read_config
+    from detkds.pipeline.pair import AS_TEACHER
+
+    loaded = read_config(teacher.config, trust=trust)
+    loaded.merge_from_dict(teacher.options)
+    loaded[AS_TEACHER] = {"scale": teacher.scale, "min_ap": teacher.min_ap}
+    return _as_data(loaded, home)
+
+
+def student_address(config: RunConfig, home: Path, trust: bool) -> str:
+    """The student's config; where the run itself asks for images without objects, they are trained on whatever the config filters."""
+    if config.search.empty != "share" or "empty" not in config.search.model_fields_set:
+        return config_address(config.student, home, trust)
+    from detkds.detectors.configs.data_config import read_config
+
+    loaded = read_config(config.student.config, trust=trust)
+    loaded.merge_from_dict(config.student.options)
+    dataset: Any = loaded.get("train_dataloader", {}).get("dataset", {})
+    while "dataset" in dataset:
+        dataset = dataset["dataset"]
+    if not (dataset.get("filter_cfg") or {}).get("filter_empty_gt"):
+        return config_address(config.student, home, trust)
+    dataset["filter_cfg"]["filter_empty_gt"] = False
+    return _as_data(loaded, home)
+
+
 def config_address(detector: Detector, home: Path, trust: bool) -> str:
     """mmdet's own name as it is; any other config as a data file under its digest."""
-    from detkds.detectors.configs.data_config import freeze, read_config
+    from detkds.detectors.configs.data_config import read_config
 
     loaded = read_config(detector.config, trust=trust)
     is_name = not Path(detector.config).is_file()
     if is_name and not detector.options:
         return detector.config
     loaded.merge_from_dict(detector.options)
-    text = freeze(loaded)
+    return _as_data(loaded, home)
+
+
+def _as_data(config: Config, home: Path) -> str:
+    from detkds.detectors.configs.data_config import freeze
+
+    text = freeze(config)
     path = home / "configs" / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
     write_atomic(path, text)
     return str(path)

@@ -24,6 +24,14 @@ Fraction = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 
 
+NAME, BUCKET = r"^[a-z0-9]([a-z0-9-]{0,60}[a-z0-9])?$", r"^[a-z0-9][a-z0-9.-]{2,62}$"
+PATTERNS = {
+    NAME: "at most 62 small letters, digits and hyphens, a letter or digit first and last, such as blood-cells-1",
+    BUCKET: "3 to 63 small letters, digits, hyphens and dots, a letter or digit first",
+}
+"""What the patterns ask, in words."""
+
+
 class Section(BaseModel):
     """A part of run.yaml: unknown keys are errors."""
 
@@ -74,9 +82,15 @@ class Detector(Section):
 
 
 class Teacher(Detector):
-    """The teacher: a checkpoint, or `train` to make one first."""
+    """The teacher: a checkpoint, or `train` to make one first.
+
+    It is shown the student's images, `scale` times as large, and must reach `min_ap` points of AP (0 to 100) on them before anything is
+    distilled; without `min_ap` a quarter of what it reaches by its own pipeline, and at least 1.
+    """
 
     train: TeacherTraining | None = None
+    scale: Annotated[float, Field(ge=0.25, le=4)] = 1.0
+    min_ap: Annotated[float, Field(ge=0, le=100)] | None = None
 
     @model_validator(mode="after")
     def _has_weights(self) -> Teacher:
@@ -196,7 +210,7 @@ class Train(Section):
 class StoreSection(Section):
     """Where results go. Endpoint and keys come from DETKDS_S3_* in the environment; without them the embedded server is used."""
 
-    bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{2,62}$")] = "detkds"
+    bucket: Annotated[str, Field(pattern=BUCKET)] = "detkds"
 
 
 class Resources(Section):
@@ -221,7 +235,7 @@ class Resources(Section):
 class RunConfig(Section):
     """One run: a data set, a teacher-student pair, a search budget, a training schedule."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,60}[a-z0-9])?$")]
+    name: Annotated[str, Field(pattern=NAME)]
     data: Data
     teacher: Teacher
     student: Student
@@ -347,6 +361,8 @@ def message(fault: Any) -> str:
     """One line for one pydantic fault: the rule, the value and, for an unknown key, the nearest known one."""
     if fault["type"] == "extra_forbidden":
         return did_you_mean("key", str(fault["loc"][-1]), keys_beside(fault["loc"]))
+    if fault["type"] == "string_pattern_mismatch":
+        return f"must be {PATTERNS[fault['ctx']['pattern']]}, but got {fault['input']!r}"
     text = str(fault["msg"]).removeprefix("Value error, ")
     if fault["type"] in ("missing", "value_error"):
         return "is required" if fault["type"] == "missing" else text

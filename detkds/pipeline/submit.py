@@ -23,7 +23,7 @@ from detkds.pipeline.kubeflow.resources import with_plugins, with_resources
 from detkds.pipeline.kubeflow.run_pods import RunPods
 from detkds.pipeline.kubeflow.run_tasks import display_names
 from detkds.pipeline.progress import shown
-from detkds.pipeline.run import config_address, data_version
+from detkds.pipeline.run import config_address, data_version, student_address, teacher_address
 from detkds.pipeline.run import parameters as pipeline_parameters
 from detkds.pipeline.run_config import RunConfig, is_remote
 from detkds.storage.s3_settings import ENDPOINT
@@ -86,6 +86,7 @@ def submit(
     trust: bool,
     pace: Pace,
     console: Console,
+    said: dict[str, str] | None = None,
 ) -> Outcome:
     """Create a run from a run.yaml and, unless asked not to, follow it to its end.
 
@@ -103,6 +104,7 @@ def submit(
         trust: run the Python code of plugins and of config files.
         pace: how the run is followed.
         console: where it is shown.
+        said: gets the run's id, its page and where results go.
 
     Raises:
         ConfigError: the run cannot go to a cluster as it is written; one line for each reason, and nothing was sent.
@@ -121,6 +123,8 @@ def submit(
         console.print(f"run {run}: {cluster.page(run)}", markup=False, soft_wrap=True)
         if attempt == 0 and not recipe:
             console.print(f"its search: detkds watch {config.name} --work {values['work']}", markup=False, soft_wrap=True)
+        if said is not None:
+            said |= {"run": run, "page": cluster.page(run), "results": f"s3://{config.store.bucket}/runs/{config.name}"}
         if not creation.wait:
             return Outcome.SUCCEEDED
         results = f"s3://{config.store.bucket}/runs/{config.name}"
@@ -197,13 +201,20 @@ def _only_here(config: RunConfig, images: Images, package: Path | None) -> Itera
         yield "no image is named: give --image or DETKDS_IMAGE; `make images` builds one and build/images.json names it"
 
 
+def _teacher_address(config: RunConfig, home: Path, trust: bool) -> str:
+    """The teacher's config with what the run asks of it. Without a store at hand a name of mmdet's stays a name, and asks for nothing."""
+    asked = os.environ.get(ENDPOINT) or config.teacher.scale != 1 or config.teacher.min_ap is not None
+    return teacher_address(config.teacher, home, trust) if asked else config_address(config.teacher, home, trust)
+
+
 def _addresses(config: RunConfig, home: Path, trust: bool) -> tuple[dict[str, str], list[str]]:
     """Addresses of configs and checkpoints by parameter, on this machine where they lie here; and why they cannot go into the store."""
     found: dict[str, str] = {"teacher_checkpoint": config.teacher.checkpoint or "", "student_checkpoint": config.student.checkpoint or ""}
     faults = []
-    for role, detector in (("teacher", config.teacher), ("student", config.student)):
+    addresses = {"teacher": _teacher_address, "student": student_address}
+    for role, address in addresses.items():
         try:
-            found[f"{role}_config"] = config_address(detector, home, trust)
+            found[f"{role}_config"] = address(config, home, trust)
         except DetKDSError as error:
             faults.append(f"{role}: {error}")
     here = [address for address in found.values() if _is_here(address)]
