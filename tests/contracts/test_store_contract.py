@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from detkds.errors import ArtifactError, StoreError
-from detkds.storage import EmbeddedServer, FolderStore, Store, open_store, publishing, verify
+from detkds.storage import FolderStore, Store, open_store, publishing, verify
+from detkds.storage.server import EmbeddedServer
 
 HOSTILE = ["", "/etc/passwd", "../up", "a/../b", "a/..", "./a", "a//b", "a/", "a\0b", "a\nb", "a\\b", "a\udc80", "x" * 1025]
 
