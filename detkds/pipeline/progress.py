@@ -13,7 +13,7 @@ from typing import ParamSpec, TypeVar
 
 from rich.console import Console
 
-from detkds import errors
+from detkds import errors, plugins
 
 FAULT = "detkds-fault "
 _P = ParamSpec("_P")
@@ -51,7 +51,8 @@ def shown(console: Console) -> Callable[[str], None]:
 
 
 def report_errors(run: Callable[_P, _T]) -> Callable[_P, _T]:
-    """Print an error of ours as one line of JSON before it is raised on, so that a local run can show it as it is.
+    """Load the plugins that the run names, and print an error of ours as one line of JSON before it is raised on, so that a local run can
+    show it as it is.
 
     In a task of a pipeline it is also the last of the log, in plain words, and the process ends with its exit code: what the person did
     wrong stands there, and not 30 lines of where this library found it.
@@ -60,6 +61,7 @@ def report_errors(run: Callable[_P, _T]) -> Callable[_P, _T]:
     @functools.wraps(run)
     def running(*args: _P.args, **kwargs: _P.kwargs) -> _T:
         try:
+            plugins.inherit()
             return run(*args, **kwargs)
         except (errors.DetKDSError, OSError) as found:
             error = found if isinstance(found, errors.DetKDSError) else of_system(found)
