@@ -18,7 +18,11 @@ PACKAGES := $(VENV)/.packages-$(shell ($(PYTHON) -VV; cat $(LOCKS)) 2>&1 | sha25
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
+<<<<<<< HEAD
 .PHONY: help install demo test check format bench gpu gpu-pack e2e crash golden lock images rehearsal manifests clean
+=======
+.PHONY: help install demo test check format bench docs e2e crash golden lock images rehearsal manifests kind clean
+>>>>>>> main
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +43,7 @@ check: $(INSTALLED) ## format, lint, types, import rules, compiled pipelines, ma
 	@$(BIN)/python -m pipelines.compile --check
 	@$(BIN)/python -m pipelines.lint
 	@$(BIN)/python -m manifests.check
+	@$(BIN)/shellcheck manifests/kind.sh
 	@for file in images/Dockerfile images/Dockerfile.light; do $(BIN)/hadolint --config .hadolint.yaml $$file || exit 1; done
 
 format: $(INSTALLED) ## put every file in the one format
@@ -69,6 +74,9 @@ e2e: $(INSTALLED) ## only the tests that run whole pipelines
 crash: $(INSTALLED) ## only the tests that kill, cut and restart
 	@$(PYTEST) tests/crash
 
+docs: $(INSTALLED) ## the documentation with its API pages, into build/site; every warning is an error
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 golden: $(INSTALLED) ## compile the pipelines into detkds/compiled
 	@$(BIN)/python -m pipelines.compile
 
@@ -90,6 +98,9 @@ rehearsal: ## the six stages in containers of the built images, without a cluste
 
 manifests: $(INSTALLED) ## build and check the manifests for Kubernetes
 	@$(BIN)/python -m manifests.check
+
+kind: $(INSTALLED) ## a cluster on this machine, KFP, our manifests, and a run; needs docker and kind
+	@manifests/kind.sh
 
 clean: ## remove .venv and what tools leave behind; results in .detkds stay
 	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

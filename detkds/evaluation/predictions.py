@@ -1,4 +1,4 @@
-"""What a detector finds in one image, as people read and see it."""
+"""The detections of one image, as a table and as a picture."""
 
 from __future__ import annotations
 

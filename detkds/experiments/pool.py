@@ -9,6 +9,7 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.queues import SimpleQueue
 from typing import TypeVar
 
+from detkds import plugins
 from detkds.errors import Interrupted
 from detkds.experiments.training import Training, TrainingContext, train_and_evaluate
 from detkds.pipeline.progress import columns
@@ -28,7 +29,7 @@ def finished_trials(context: TrainingContext, trainings: Iterator[tuple[_Entry, 
     devices: SimpleQueue[str] = processes.SimpleQueue()
     for device in dealt(jobs):
         devices.put(device)
-    with ProcessPoolExecutor(jobs, processes, _begin, (devices,)) as pool:
+    with ProcessPoolExecutor(jobs, processes, _begin, (devices, jobs)) as pool:
         running: dict[Future[Trial], _Entry] = {}
         try:
             for entry, training in trainings:
@@ -53,11 +54,12 @@ def _next(running: dict[Future[Trial], _Entry]) -> Iterator[tuple[_Entry, Trial]
         yield running.pop(future), future.result()
 
 
-def _begin(devices: SimpleQueue[str]) -> None:
-    begin(devices.get())
+def _begin(devices: SimpleQueue[str], jobs: int) -> None:
+    begin(devices.get(), jobs)
 
 
 def _train_and_evaluate(context: TrainingContext, training: Training) -> Trial:
+    plugins.inherit()
     return train_and_evaluate(context, training, _print)
 
 

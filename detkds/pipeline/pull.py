@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -28,7 +29,7 @@ def pull(
     *,
     onnx: bool = False,
     embedded_s3: bool = False,
-) -> None:
+) -> dict[str, str]:
     """Fetch the results of a run, each file verified, and list them with sizes and sha256.
 
     Args:
@@ -40,6 +41,9 @@ def pull(
         embedded_s3: read the embedded server instead.
         console: where the list goes.
         onnx: also write the student as FOLDER.onnx beside the folder, checked against mmdet.
+
+    Returns:
+        sha256 of the files by their paths.
 
     Raises:
         ArtifactError: there is no such run, or a file is damaged; nothing is left of it then.
@@ -60,22 +64,28 @@ def pull(
         from detkds.pipeline.export_onnx import export_student
 
         export_student(target, target.parent / f"{target.name}.onnx", console)
+    return {str(path): entry.sha256 for path, entry in listed.items()}
 
 
-def list_runs(store: str, home: Path, console: Console, *, embedded_s3: bool = False) -> None:
-    """Print the published runs, the newest first: name, id, date, AP of the distilled student and what distillation gained."""
+def list_runs(store: str, home: Path, console: Console, *, embedded_s3: bool = False) -> list[dict[str, Any]]:
+    """Print the published runs, the newest first: name, id, date, AP of the distilled student and what distillation gained; and give them
+    back as plain values."""
+    listed: list[dict[str, Any]] = []
     with _runs(store, home, console, embedded_s3) as address:
         table = Table(title=f"runs in {address}", title_style="bold")
         for column in ("run", "id", "published", "AP", "without distillation"):
             table.add_column(column, justify="right" if "AP" in column or "without" in column else "left", overflow="fold")
         for found in results.published(address):
             when = time.strftime("%Y-%m-%d %H:%M", time.localtime(found.when))
-            table.add_row(found.name, found.identity, when, *_figures(found))
+            figures = _figures(found)
+            table.add_row(found.name, found.identity, when, *figures)
+            listed.append({"run": found.name, "id": found.identity, "published": found.when, "AP": figures[0], "without": figures[1]})
     if table.row_count:
         console.print(table)
         console.print("fetch one: detkds pull RUN, or RUN/ID for one that is not its newest", markup=False)
     else:
         console.print(f"no run was published in {address}", markup=False)
+    return listed
 
 
 @contextmanager

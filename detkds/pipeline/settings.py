@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -83,9 +84,26 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a stage tells the UI beside its artifact: metadata of the artifact, flat metrics, Markdown, an HTML page."""
+    """What a stage tells the UI beside its artifact: metadata of the artifact, flat metrics, Markdown, an HTML page.
+
+    KFP's launcher fails on a number that JSON does not know: metrics that are not finite are left out, and in metadata they are texts.
+    """
 
     metadata: Mapping[str, Any]
     metrics: Mapping[str, float] = field(default_factory=dict)
     markdown: str = ""
     page: str = ""
+
+    def __post_init__(self) -> None:
+        finite = {name: value for name, value in self.metrics.items() if math.isfinite(value)}
+        object.__setattr__(self, "metrics", finite)
+        object.__setattr__(self, "metadata", {name: _known_to_json(value) for name, value in self.metadata.items()})
+
+
+def _known_to_json(value: Any) -> Any:
+    """The value with each number that is not finite as a text, also inside lists and mappings."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {name: _known_to_json(inner) for name, inner in value.items()}
+    return [_known_to_json(inner) for inner in value] if isinstance(value, list | tuple) else value

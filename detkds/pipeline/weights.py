@@ -17,6 +17,7 @@ from detkds.pipeline.studies import JOURNAL, Conducted, conduct, left_out, publi
 from detkds.pipeline.task import LEADERBOARD, WEIGHTS, Task
 from detkds.pipeline.train import recipe_of
 from detkds.pipeline.workers import hired
+from detkds.processes import use_cpus
 from detkds.search.settings import SearchSettings
 from detkds.search.space import SearchSpace
 from detkds.search.trial import Trial
@@ -51,6 +52,7 @@ def run(
     Raises:
         DetKDSError: data, detectors or plan cannot be used; the message says which.
     """
+    use_cpus()
     genomes, known, semantics = _found(studies)
     raced: Raced | None = None
     if not genomes:

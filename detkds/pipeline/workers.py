@@ -10,6 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.queues import SimpleQueue
 
+from detkds import plugins
 from detkds.errors import DetKDSError, Interrupted
 from detkds.genome import Recipe
 from detkds.objective import Goal, Objective, Outcome
@@ -74,7 +75,7 @@ def hired(count: int, build: Callable[[], Objective]) -> Iterator[Workers | None
     for device in dealt(count):
         devices.put(device)
     others = multiprocessing.active_children()
-    with ProcessPoolExecutor(count, context, _begin, (devices, build)) as pool:
+    with ProcessPoolExecutor(count, context, _begin, (devices, build, count)) as pool:
         try:
             yield Workers(pool)
         except BaseException:
@@ -90,9 +91,9 @@ _objective: Objective | None = None
 """Of a worker's process."""
 
 
-def _begin(devices: SimpleQueue[str], build: Callable[[], Objective]) -> None:
+def _begin(devices: SimpleQueue[str], build: Callable[[], Objective], count: int) -> None:
     global _build
-    begin(devices.get())
+    begin(devices.get(), count)
     _build = build
 
 
@@ -100,6 +101,7 @@ def _measure(recipe: Recipe, goal: Goal) -> Outcome:
     global _objective
     if _objective is None:
         assert _build is not None
+        plugins.inherit()
         _objective = _build()  # here and not before, so that its errors arrive as they are
     return _objective(recipe, goal)
 

@@ -1,4 +1,4 @@
-"""What a report tells: plain data, filled by the stage. The report reads no artifact and knows no search, detector or evaluator."""
+"""The content of a report as plain data, filled by the stage. The report itself imports neither search nor detectors."""
 
 from __future__ import annotations
 

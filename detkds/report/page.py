@@ -80,7 +80,7 @@ def _content(data: ReportData) -> dict[str, Any]:
 
 
 def _cards(evaluation: Evaluation) -> list[dict[str, Any]]:
-    """The headline: a card a detector."""
+    """The headline: one card per detector."""
     if not evaluation.kinds:
         return []
     scores = evaluation.all_scores(evaluation.kinds[0])

@@ -1,6 +1,6 @@
-"""results.json: all that a report tells, unrounded, for programs; and read back, to compare runs.
+"""results.json: everything a report shows, unrounded, for programs; it is read back to compare runs.
 
-Schema detkds.pipeline.publish/2, an object:
+Schema detkds.results/2, an object:
 
 * `run`, `verdict`: the name, and the result in a sentence;
 * `evaluation`: null, or the content of evaluation.json (schema detkds.evaluation/2), examples without their pictures;
@@ -31,7 +31,7 @@ from detkds.report.reading import as_json, mapping, sequence, text
 from detkds.report.study import Study
 from detkds.report.verdict import verdict
 
-SCHEMA = "detkds.pipeline.publish/2"
+SCHEMA = "detkds.results/2"
 
 
 def results(data: ReportData) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def results(data: ReportData) -> dict[str, Any]:
 
 
 def read_results(content: bytes | str, name: str) -> ReportData:
-    """The run that a results.json tells; `name` names the file in messages.
+    """The run that a results.json describes; `name` names the file in messages.
 
     Raises:
         ArtifactError: it is no results.json of this schema.

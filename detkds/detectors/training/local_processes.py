@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from torch import distributed
 
+from detkds import plugins
 from detkds.detectors.training.parallel import Group, joined
 from detkds.errors import DetKDSError, Interrupted
 from detkds.processes import VISIBLE, dealt
@@ -127,6 +128,7 @@ def _member(sender: Connection, rank: int, size: int, port: int, device: str, ta
             "RANK": str(rank),
             "WORLD_SIZE": str(size),
             "LOCAL_RANK": "0",
+            "LOCAL_WORLD_SIZE": str(size),
             "MASTER_ADDR": "127.0.0.1",
             "MASTER_PORT": str(port),
             "TORCHELASTIC_USE_AGENT_STORE": "True",
@@ -137,6 +139,7 @@ def _member(sender: Connection, rank: int, size: int, port: int, device: str, ta
         os.environ[VISIBLE] = device
     with joined() as group:
         try:
+            plugins.inherit()
             answer = task(group)
         except DetKDSError as error:
             answer = error

@@ -90,7 +90,7 @@ def joined() -> Iterator[Group]:
         yield Group()
         return
     local, here = int(os.environ["LOCAL_RANK"]), gpus()
-    begin(here[local] if here else "")
+    begin(here[local] if here else "", int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     distributed.init_process_group("nccl" if here else "gloo", timeout=PATIENCE)
     try:
         yield Group(int(os.environ["RANK"]), size)

@@ -35,13 +35,14 @@ class FakeApi:
     token: str = ""
     broken: int = 0
     url: str = ""
+    version: str = "2.17.0"
     runs: list[dict[str, Any]] = field(default_factory=list)
     experiments: list[dict[str, Any]] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
 
     def get(self, path: str, query: dict[str, list[str]]) -> dict[str, Any] | int:
         if path.endswith("/healthz"):
-            return {"multi_user": False}
+            return {"multi_user": False} | ({"tag_name": self.version} if "v1beta1" in path else {})
         if path.endswith("/experiments"):
             wanted = [p["stringValue"] for p in json.loads(query["filter"][0])["predicates"]] if "filter" in query else None
             found = [e for e in self.experiments if wanted is None or e["display_name"] in wanted]
