@@ -95,7 +95,7 @@ class Teacher(Detector):
     @model_validator(mode="after")
     def _has_weights(self) -> Teacher:
         if (self.checkpoint is None) == (self.train is None):
-            raise ValueError("give either `checkpoint` (a file or s3:// address) or `train` (how to make one), not both and not neither")
+            raise ValueError("give exactly one of `checkpoint` (a file or s3:// address) and `train` (how to make one)")
         return self
 
 
