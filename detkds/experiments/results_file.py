@@ -9,6 +9,7 @@ from typing import Any
 from detkds.data.checking import masks
 from detkds.data.checking.bombs import why_bomb
 from detkds.data.checking.rules import MAX_BYTES
+from detkds.data.repair.numbers import whole
 from detkds.errors import ArtifactError
 from detkds.evaluation.found import load_results, read_found
 from detkds.evaluation.truth import read_truth
@@ -52,9 +53,10 @@ def _require_same_images(path: Path, detections: Sequence[Any], truth: Mapping[s
     named = [one.get("image_id") for one in detections if isinstance(one, dict)]
     strange = [image for image in named if type(image) is not int or image not in images]
     if strange:
+        quoted = all(isinstance(image, str) and whole(image) in images for image in strange)
         raise ArtifactError(
             f"{path}: every detection must be of an image of {annotations}, but {len(strange)} of {len(detections)} are not, first one of "
-            f"image {strange[0]!r:.40}; give the annotations that it was made for."
+            f"image {strange[0]!r:.40}; {'write image_id without quotes' if quoted else 'give the annotations that it was made for'}."
         )
 
 
