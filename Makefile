@@ -18,7 +18,7 @@ PACKAGES := $(VENV)/.packages-$(shell ($(PYTHON) -VV; cat $(LOCKS)) 2>&1 | sha25
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench e2e crash golden lock images rehearsal manifests kind clean
+.PHONY: help install demo test check format bench docs e2e crash golden lock images rehearsal manifests kind clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ e2e: $(INSTALLED) ## only the tests that run whole pipelines
 
 crash: $(INSTALLED) ## only the tests that kill, cut and restart
 	@$(PYTEST) tests/crash
+
+docs: $(INSTALLED) ## the documentation with its API pages, into build/site; every warning is an error
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 golden: $(INSTALLED) ## compile the pipelines into detkds/compiled
 	@$(BIN)/python -m pipelines.compile

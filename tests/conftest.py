@@ -23,6 +23,16 @@ def shared_data() -> Path:
     return folder
 
 
+@pytest.fixture
+def own_words() -> Iterator[None]:
+    """Words, heads and plugins that the test registers are forgotten when it ends."""
+    from detkds import plugins
+    from detkds.genome import words
+
+    with words.restored(), plugins.forgotten():
+        yield
+
+
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
     """A real S3 server of this test session; `.environment()` names it and its keys."""

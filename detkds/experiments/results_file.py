@@ -52,6 +52,12 @@ def _require_same_images(path: Path, detections: Sequence[Any], truth: Mapping[s
     images = {image["id"] for image in truth["images"]}
     named = [one.get("image_id") for one in detections if isinstance(one, dict)]
     strange = [image for image in named if type(image) is not int or image not in images]
+    quoted = [image for image in strange if isinstance(image, str) and image.isdecimal() and int(image) in images]
+    if quoted:
+        raise ArtifactError(
+            f"{path}: image_id must be a number as in {annotations}, but {len(quoted)} of {len(detections)} are text, first {quoted[0]!r}; "
+            "write them without quotes."
+        )
     if strange:
         quoted = all(isinstance(image, str) and whole(image) in images for image in strange)
         raise ArtifactError(

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
+from detkds import plugins
 from detkds.errors import ConfigError, GenomeError
 from detkds.genome import Knowledge
 from detkds.genome.presets import KNOWN_DISTILLERS, preset
@@ -243,6 +244,7 @@ class RunConfig(Section):
     store: StoreSection = StoreSection()
     resources: Resources = Resources()
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    plugins: tuple[Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")], ...] = ()
 
     @model_validator(mode="after")
     def _files_exist(self, info: ValidationInfo) -> RunConfig:
@@ -278,6 +280,18 @@ def known_presets(names: tuple[str, ...]) -> tuple[str, ...]:
         except GenomeError as error:
             raise ValueError(str(error)) from None
     return names
+
+
+def load_plugins(config: RunConfig, path: Path, *, trust: bool) -> None:
+    """Load the words and heads of installed packages and those of the modules that a run.yaml names.
+
+    Raises:
+        ConfigError: the file names modules without `trust`, or a plugin cannot be loaded.
+    """
+    if config.plugins and not trust:
+        names = ", ".join(config.plugins)
+        raise ConfigError(f"{path}: plugins: {names} is Python code that would run here; read it, and add --trust-config to run it.")
+    plugins.load([*plugins.installed(), *config.plugins])
 
 
 def is_remote(address: str) -> bool:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from detkds import plugins
 from detkds.detectors.checkpoints import read_checkpoint
 from detkds.detectors.configs.data_config import freeze
 from detkds.detectors.tensors import save_tensors
@@ -79,6 +80,7 @@ def share(pair: Pair, schedule: Schedule, recipe: Recipe, group: Group, *, subse
         require_teaching(_title(recipe), pair, schedule, subset, work)
     contents = {name: content(value) for name, value in asdict(pair).items()}
     inputs = {"pair": contents, "classes": classes, "schedule": schedule, "recipe": recipe.digest, "subset": verify(subset).digest}
+    inputs |= plugins.identity()
     with Workplace("train", inputs, work) as place:
         return fit(pair, classes, schedule, recipe, master, source, task=_title(recipe), out=out, place=place, group=group)
 
@@ -200,6 +202,7 @@ def recipe_of(artifact: Path) -> Recipe:
     Raises:
         ArtifactError: the artifact is not whole, or holds no recipe.
     """
+    plugins.inherit()
     verify(artifact)
     try:
         return Recipe.from_json(json.loads((artifact / "recipe.json").read_text()))
@@ -213,6 +216,7 @@ def parse_recipe(text: str, semantics: str) -> Recipe:
     Raises:
         GenomeError: the text is neither.
     """
+    plugins.inherit()
     name = text.strip()
     is_word = bool(name) and ":" not in name and name != "no distillation"  # then a preset was meant, and a wrong one has a near one
     return preset(name) if is_word or is_preset(name) else Recipe.parse(text, semantics)
