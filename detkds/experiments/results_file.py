@@ -9,7 +9,6 @@ from typing import Any
 from detkds.data.checking import masks
 from detkds.data.checking.bombs import why_bomb
 from detkds.data.checking.rules import MAX_BYTES
-from detkds.data.repair.numbers import whole
 from detkds.errors import ArtifactError
 from detkds.evaluation.found import load_results, read_found
 from detkds.evaluation.truth import read_truth
@@ -59,10 +58,9 @@ def _require_same_images(path: Path, detections: Sequence[Any], truth: Mapping[s
             "write them without quotes."
         )
     if strange:
-        quoted = all(isinstance(image, str) and whole(image) in images for image in strange)
         raise ArtifactError(
             f"{path}: every detection must be of an image of {annotations}, but {len(strange)} of {len(detections)} are not, first one of "
-            f"image {strange[0]!r:.40}; {'write image_id without quotes' if quoted else 'give the annotations that it was made for'}."
+            f"image {strange[0]!r:.40}; give the annotations that it was made for."
         )
 
 
