@@ -21,7 +21,8 @@ from detkds.pipeline.watch import watch
 from detkds.pipeline.workplace import Workplace
 from detkds.search.lock import StudyLock
 from detkds.search.trial import TrialState
-from detkds.storage import EmbeddedServer, FolderStore, open_store
+from detkds.storage import FolderStore, open_store
+from detkds.storage.server import EmbeddedServer
 
 
 @pytest.fixture
