@@ -97,7 +97,7 @@ class Teacher(Detector):
     @model_validator(mode="after")
     def _has_weights(self) -> Teacher:
         if (self.checkpoint is None) == (self.train is None):
-            raise ValueError("give either `checkpoint` (a file or s3:// address) or `train` (how to make one), not both and not neither")
+            raise ValueError("give exactly one of `checkpoint` (a file or s3:// address) and `train` (how to make one)")
         return self
 
 
@@ -210,7 +210,7 @@ class Train(Section):
 
 
 class StoreSection(Section):
-    """Where results go. Endpoint and keys come from DETKDS_S3_* in the environment; without them the embedded server is used."""
+    """Where results go. Endpoint and keys come from DETKDS_S3_* in the environment; without them the bucket is a folder."""
 
     bucket: Annotated[str, Field(pattern=BUCKET)] = "detkds"
 
