@@ -208,7 +208,7 @@ class Train(Section):
 
 
 class StoreSection(Section):
-    """Where results go. Endpoint and keys come from DETKDS_S3_* in the environment; without them the embedded server is used."""
+    """Where results go. Endpoint and keys come from DETKDS_S3_* in the environment; without them the bucket is a folder."""
 
     bucket: Annotated[str, Field(pattern=BUCKET)] = "detkds"
 

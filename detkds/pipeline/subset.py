@@ -118,9 +118,9 @@ def _loaded(place: DataSet, source: Source) -> tuple[Mapping[str, Any], Mapping[
         DatasetError: what is wrong with either, one line a fault: this is the first task that looks at the data, and the next ask for GPUs.
     """
     found, faults = [], []
-    for annotations, images in ((source.train_annotations, source.train_images), (source.test_annotations, source.test_images)):
+    for file, images in ((source.train_annotations, source.train_images), (source.test_annotations, source.test_images)):
         try:
-            found.append(load(place.annotations(annotations), place.in_place(images)))
+            found.append(load(place.annotations(file), place.in_place(images)))
         except (DatasetError, ArtifactError) as error:
             faults.append(str(error))
     if faults:

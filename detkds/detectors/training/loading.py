@@ -65,7 +65,8 @@ def loaded(items: Any, keys: Iterable[list[Any]], *, workers: int, pin: bool) ->
         batches = DataLoader(
             _Reported(items), batch_sampler=keys, num_workers=workers, collate_fn=_collate, pin_memory=pin, worker_init_fn=begin
         )
-    for batch in batches:
+        ready = iter(batches)
+    for batch in ready:
         if isinstance(batch, DetKDSError):
             raise batch
         yield batch
