@@ -111,7 +111,7 @@ def run(
     return Result({**counts, "classes": len(train["categories"])}, markdown=markdown(parts, summary, drawn.seconds, drawn.equal_time))
 
 
-def _loaded(place: DataSet, source: Source) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+def _loaded(place: DataSet, source: Source) -> tuple[dict[str, Any], dict[str, Any]]:
     """Both annotation files, validated.
 
     Raises:
