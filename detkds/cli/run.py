@@ -67,7 +67,7 @@ def check(run_yaml: RunFile, pair: PairName = "", trust_config: Trust = False) -
 @app.command()
 def space(
     preset: Annotated[str, typer.Option(help="paper or extended.")] = "paper",
-    semantics: Annotated[str, typer.Option(help="paper or released.")] = "paper",
+    semantics: Annotated[str, typer.Option(help="paper, released or sound.")] = "paper",
     sample: Annotated[int, typer.Option(help="Print this many random genomes of each knowledge.", min=0)] = 0,
     seed: Annotated[int, typer.Option(help="Seed of the samples.", min=0)] = 0,
     run_yaml: Annotated[
