@@ -3,10 +3,10 @@
     python benchmarks/search/choice.py --searches 200
 
 A genome's true gain over no distillation has a standard deviation of one AP point over random genomes: half of its variance is a sum of
-effects of its words and its weight, half of effects of pairs of these, which no model of words alone can know. Five known distillers are each
-the best of five random genomes. A training shows the true gain with normal noise. All ways of choosing cost as many short trainings; one of
-the final race counts twice, and is no less noisy. The *true* gain of what is chosen is what a user gets. Worlds are shared by all ways, so
-differences are paired.
+effects of its words and its weight, half of effects of pairs of these, which no model of words alone can know. Five known distillers are
+each the best of five random genomes. A training shows the true gain with normal noise. All ways of choosing cost as many short trainings;
+one of the final race counts twice, and is no less noisy. The *true* gain of what is chosen is what a user gets. Worlds are shared by all
+ways, so differences are paired.
 """
 
 from __future__ import annotations
