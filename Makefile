@@ -18,7 +18,11 @@ PACKAGES := $(VENV)/.packages-$(shell ($(PYTHON) -VV; cat $(LOCKS)) 2>&1 | sha25
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench e2e crash golden lock images rehearsal manifests clean
+<<<<<<< HEAD
+.PHONY: help install demo test check format bench gpu gpu-pack e2e crash golden lock images rehearsal manifests clean
+=======
+.PHONY: help install demo test check format bench docs e2e crash golden lock images rehearsal manifests kind clean
+>>>>>>> main
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +43,7 @@ check: $(INSTALLED) ## format, lint, types, import rules, compiled pipelines, ma
 	@$(BIN)/python -m pipelines.compile --check
 	@$(BIN)/python -m pipelines.lint
 	@$(BIN)/python -m manifests.check
+	@$(BIN)/shellcheck manifests/kind.sh
 	@for file in images/Dockerfile images/Dockerfile.light; do $(BIN)/hadolint --config .hadolint.yaml $$file || exit 1; done
 
 format: $(INSTALLED) ## put every file in the one format
@@ -48,11 +53,29 @@ format: $(INSTALLED) ## put every file in the one format
 bench: $(INSTALLED) ## the figures of benchmarks/RESULTS.md
 	@for suite in benchmarks/*/bench.py; do $(BIN)/python "$$suite"; done
 
+# Where `make gpu-pack` puts, and `make gpu` looks for, what a machine with a GPU and no network lacks; BCCD is the blood cells' folder.
+GPU_PACK := .gpu-pack
+BCCD ?=
+
+gpu-pack: $(INSTALLED) ## fill .gpu-pack with what make gpu needs on a machine without a network
+	@$(BIN)/python benchmarks/gpu/pack.py $(GPU_PACK) $(if $(BCCD),--data $(BCCD))
+
+# Needs that machine's own Python 3.12 with torch; results go to gpu.jsonl, line by line, in at most eight minutes.
+gpu: ## measure on this machine's GPU, with .gpu-pack
+	@site=$$(mktemp -d) && trap 'rm -rf "$$site"' EXIT && \
+	    python3 -m pip install -q --no-index --no-deps --no-compile --target "$$site" $(GPU_PACK)/wheels/*.whl && \
+	    tar xzf $(GPU_PACK)/python.tar.gz -C "$$site" && \
+	    PYTHONPATH=$(CURDIR):$$site timeout 480 python3 -W ignore benchmarks/gpu/bench.py --out gpu.jsonl \
+	        $(if $(wildcard $(GPU_PACK)/bccd),--data $(GPU_PACK)/bccd)
+
 e2e: $(INSTALLED) ## only the tests that run whole pipelines
 	@$(PYTEST) tests/e2e
 
 crash: $(INSTALLED) ## only the tests that kill, cut and restart
 	@$(PYTEST) tests/crash
+
+docs: $(INSTALLED) ## the documentation with its API pages, into build/site; every warning is an error
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 golden: $(INSTALLED) ## compile the pipelines into detkds/compiled
 	@$(BIN)/python -m pipelines.compile
@@ -75,6 +98,9 @@ rehearsal: ## the six stages in containers of the built images, without a cluste
 
 manifests: $(INSTALLED) ## build and check the manifests for Kubernetes
 	@$(BIN)/python -m manifests.check
+
+kind: $(INSTALLED) ## a cluster on this machine, KFP, our manifests, and a run; needs docker and kind
+	@manifests/kind.sh
 
 clean: ## remove .venv and what tools leave behind; results in .detkds stay
 	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from detkds.cli.app import app
-from detkds.cli.options import DEFAULT_HOME, Home, Trust, console
+from detkds.cli.options import DEFAULT_HOME, Home, Json, Trust, answer, people
 
 
 @app.command()
@@ -40,8 +40,9 @@ def submit(
     follow: Annotated[str, typer.Option(help="Follow this run instead of creating one.", metavar="RUN_ID")] = "",
     home: Home = DEFAULT_HOME,
     trust_config: Trust = False,
+    as_json: Json = False,
 ) -> None:
-    """Run on a cluster. Exits 0 when the run succeeded, 1 failed, 2 cancelled, 3 when it was followed for long enough."""
+    """Run on a cluster. Exits 0 when the run succeeded, 1 failed, 3 when it still goes on, 4 cancelled."""
     from detkds.errors import ConfigError
     from detkds.pipeline import submit as verb
     from detkds.pipeline.kubeflow.remote import Cluster, Endpoint, Pace
@@ -50,12 +51,16 @@ def submit(
         raise ConfigError("give the address of Kubeflow Pipelines with --endpoint or KFP_ENDPOINT.")
     if (run_yaml is None) == (not follow):
         raise ConfigError("give either a run.yaml to submit or a run to --follow.")
+    console = people(as_json)
     if retries and not wait:
         raise ConfigError("--retries needs a run that is followed; leave out --no-wait.")
     pace = Pace(3600 * timeout, every)
     where = Endpoint(endpoint, namespace, verb.token_source(token_file, os.environ), ca_cert)
     if run_yaml is None:
-        raise typer.Exit(verb.follow(follow, Cluster(where), pace=pace, console=console))
+        outcome = verb.follow(follow, Cluster(where), pace=pace, console=console)
+        answer(as_json, {"run": follow, "outcome": outcome.name.lower()})
+        raise typer.Exit(outcome)
+    said: dict[str, str] = {}
     outcome = verb.submit(
         run_yaml,
         where,
@@ -67,5 +72,7 @@ def submit(
         trust=trust_config,
         pace=pace,
         console=console,
+        said=said,
     )
+    answer(as_json, {**said, "outcome": outcome.name.lower() if wait else "submitted"})
     raise typer.Exit(outcome)

@@ -33,7 +33,7 @@ def compare(
     console: Console,
     out: Path | None,
     embedded_s3: bool = False,
-) -> None:
+) -> Comparison:
     """Train the student of a run under each recipe with each seed, print the table and publish it.
 
     Args:
@@ -43,6 +43,9 @@ def compare(
         home, trust, embedded_s3: see `Run.open`.
         console: gets progress and the table.
         out: the artifact with compare.json, compare.md and compare.html; None: compare/NAME below `home`.
+
+    Returns:
+        What was printed.
 
     Raises:
         DetKDSError: run, recipes, data or detectors cannot be used; the message says which.
@@ -55,6 +58,7 @@ def compare(
         entries = _entries(able, made.seeds(effort), inherit=made.values["inherit"])
         result = train_and_compare(made, trainings, entries, effort, left_out)
         publish(out or made.home / "compare" / made.name, result, console)
+        return result
 
 
 def train_and_compare(

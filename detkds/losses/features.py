@@ -158,7 +158,7 @@ def nothing(tensors: Iterable[Tensor]) -> Tensor:
 def _instances(words: FeaturePass, views: Views) -> tuple[regions.BatchBoxes | None, Tensor | None]:
     """The boxes of the batch, None where there is none, and which of them count (B,), or None for all."""
     if words.role is Role.INSTANCES and words.acts:
-        found: tuple[regions.BatchBoxes, Tensor | None] = words.acts(views)
+        found: tuple[regions.BatchBoxes | None, Tensor | None] = words.acts(views)
         return found
     return (regions.gather(views.boxes, views.batch_shape), None) if regions.count(views.boxes) else (None, None)
 

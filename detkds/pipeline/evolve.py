@@ -12,6 +12,7 @@ from detkds.pipeline.proxy import Proxy
 from detkds.pipeline.settings import Pair, Result, Schedule, SearchPlan
 from detkds.pipeline.studies import Conducted, conduct, left_out, publish
 from detkds.pipeline.task import Task
+from detkds.pipeline.teaching import require_teaching
 from detkds.pipeline.workers import hired
 from detkds.processes import use_cpus
 from detkds.search.algorithms import single_search
@@ -56,6 +57,7 @@ def run(
         say(title, f"left out: {reason}")
         return publish(left_out(title, task, reason, settings, work), out)
     say(title, f"search-train: {proxy.kept}")
+    require_teaching(title, pair, schedule, subset, work)
     searcher = designer(wanted, plan, schedule.seed)
     with hired(workers, build) as crew:
         finished = conduct(title, task, searcher, proxy, settings, work=work, workers=crew)

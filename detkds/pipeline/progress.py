@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import json
+import os
+import sys
+import time
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 from rich.console import Console
 
-from detkds import errors
+from detkds import errors, plugins
 
 FAULT = "detkds-fault "
 _P = ParamSpec("_P")
@@ -17,8 +21,11 @@ _T = TypeVar("_T")
 
 
 def say(task: str, text: str) -> None:
-    """Print `[task] text` at once."""
-    print(f"[{task}] {text}", flush=True)
+    """Print `[task] text` at once, or with DETKDS_LOG=json an object with `time`, `task` and `text`."""
+    if os.environ.get("DETKDS_LOG") == "json":
+        print(json.dumps({"time": round(time.time(), 3), "task": task, "text": text}), flush=True)
+    else:
+        print(f"[{task}] {text}", flush=True)
 
 
 def columns(line: str) -> tuple[str, str]:
@@ -31,6 +38,11 @@ def shown(console: Console) -> Callable[[str], None]:
     """A function that prints a progress line of a task, its name in colour."""
 
     def show(line: str) -> None:
+        if line.startswith("{"):  # a task's own object of JSON
+            if not console.quiet:
+                console.file.write(line + "\n")
+                console.file.flush()
+            return
         task, text = columns(line)
         console.print(task, style="cyan", end="")
         console.print(text, markup=False, soft_wrap=True)
@@ -39,17 +51,44 @@ def shown(console: Console) -> Callable[[str], None]:
 
 
 def report_errors(run: Callable[_P, _T]) -> Callable[_P, _T]:
-    """Print an error of ours as one line of JSON before it is raised on, so that a local run can show it as it is."""
+    """Load the plugins that the run names, and print an error of ours as one line of JSON before it is raised on, so that a local run can
+    show it as it is.
+
+    In a task of a pipeline it is also the last of the log, in plain words, and the process ends with its exit code: what the person did
+    wrong stands there, and not 30 lines of where this library found it.
+    """
 
     @functools.wraps(run)
     def running(*args: _P.args, **kwargs: _P.kwargs) -> _T:
         try:
+            plugins.inherit()
             return run(*args, **kwargs)
-        except errors.DetKDSError as error:
+        except (errors.DetKDSError, OSError) as found:
+            error = found if isinstance(found, errors.DetKDSError) else of_system(found)
+            if error is None:
+                raise
             print(FAULT + json.dumps({"type": type(error).__name__, "message": str(error)}), flush=True)
-            raise
+            if not _is_task():
+                raise error from None
+            print(error, file=sys.stderr, flush=True)
+            raise SystemExit(error.exit_code) from None
 
     return running
+
+
+def of_system(error: OSError) -> errors.DetKDSError | None:
+    """What the machine refused, as an error of ours: a full disk, or a place that may not be written; None for anything else."""
+    where = error.filename or "a file"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return errors.StoreError(f"no space is left on the disk of {where}; free some and start the same command again.")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return errors.ConfigError(f"{where}: {error.strerror}; give a place that can be written, or the right to.")
+    return None
+
+
+def _is_task() -> bool:
+    """Whether this process is the container of a task: KFP starts those as `python3 -m kfp.dsl.executor_main`."""
+    return getattr(getattr(sys.modules["__main__"], "__spec__", None), "name", "") == "kfp.dsl.executor_main"
 
 
 def parse_fault(line: str) -> errors.DetKDSError:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -16,6 +17,7 @@ from detkds.pipeline.local_store import local_store
 from detkds.pipeline.publish import Published
 from detkds.storage.artifacts import verify
 from detkds.storage.manifest import FileEntry, file_sha256
+from detkds.storage.uri import ENDPOINT, open_store
 
 
 def pull(
@@ -28,7 +30,7 @@ def pull(
     *,
     onnx: bool = False,
     embedded_s3: bool = False,
-) -> None:
+) -> dict[str, str]:
     """Fetch the results of a run, each file verified, and list them with sizes and sha256.
 
     Args:
@@ -40,6 +42,9 @@ def pull(
         embedded_s3: read the embedded server instead.
         console: where the list goes.
         onnx: also write the student as FOLDER.onnx beside the folder, checked against mmdet.
+
+    Returns:
+        sha256 of the files by their paths.
 
     Raises:
         ArtifactError: there is no such run, or a file is damaged; nothing is left of it then.
@@ -60,28 +65,38 @@ def pull(
         from detkds.pipeline.export_onnx import export_student
 
         export_student(target, target.parent / f"{target.name}.onnx", console)
+    return {str(path): entry.sha256 for path, entry in listed.items()}
 
 
-def list_runs(store: str, home: Path, console: Console, *, embedded_s3: bool = False) -> None:
-    """Print the published runs, the newest first: name, id, date, AP of the distilled student and what distillation gained."""
+def list_runs(store: str, home: Path, console: Console, *, embedded_s3: bool = False) -> list[dict[str, Any]]:
+    """Print the published runs, the newest first: name, id, date, AP of the distilled student and what distillation gained; and give them
+    back as plain values."""
+    listed: list[dict[str, Any]] = []
     with _runs(store, home, console, embedded_s3) as address:
         table = Table(title=f"runs in {address}", title_style="bold")
         for column in ("run", "id", "published", "AP", "without distillation"):
             table.add_column(column, justify="right" if "AP" in column or "without" in column else "left", overflow="fold")
         for found in results.published(address):
             when = time.strftime("%Y-%m-%d %H:%M", time.localtime(found.when))
-            table.add_row(found.name, found.identity, when, *_figures(found))
+            figures = _figures(found)
+            table.add_row(found.name, found.identity, when, *figures)
+            listed.append({"run": found.name, "id": found.identity, "published": found.when, "AP": figures[0], "without": figures[1]})
     if table.row_count:
         console.print(table)
         console.print("fetch one: detkds pull RUN, or RUN/ID for one that is not its newest", markup=False)
     else:
         console.print(f"no run was published in {address}", markup=False)
+    return listed
 
 
 @contextmanager
 def _runs(store: str, home: Path, console: Console, embedded_s3: bool) -> Iterator[str]:
     """The address where runs are published, with the store at hand."""
-    with local_store(home, console, embedded=embedded_s3):
+    with local_store(home, console, embedded=embedded_s3) as kind:
+        folder = Path(open_store(store).uri())
+        if kind == "folder" and not folder.is_dir():
+            other = "; the embedded server has data here: add --embedded-s3" if (home / "s3").is_dir() else ""
+            raise ArtifactError(f"no run was published yet in {folder}, which stands for {store} without {ENDPOINT}{other}.")
         yield f"{store}/runs"
 
 

@@ -14,23 +14,27 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from detkds import plugins
 from detkds.errors import ConfigError
 from detkds.genome import Genome, Recipe
 from detkds.pipeline import run_config
 from detkds.pipeline.local_store import ensure_bucket, environment, local_store
 from detkds.pipeline.progress import shown
 from detkds.pipeline.provenance import source_digest
-from detkds.pipeline.run_config import Detector, RunConfig, is_remote
+from detkds.pipeline.run_config import Detector, RunConfig, Teacher, is_remote
 from detkds.pipeline.settings import Pair, Schedule, Source
 from detkds.pipeline.task import RUN
 from detkds.pipeline.transcript import Transcript
-from detkds.pipeline.workplace import digest
+from detkds.pipeline.workplace import digest, digests_folder
 from detkds.search.budgets import is_time
 from detkds.search.study import Study
 from detkds.storage.artifacts import write_atomic
+from detkds.storage.content_digests import ContentDigests
 from detkds.storage.fetch import fingerprint
 
 if TYPE_CHECKING:
+    from mmengine.config import Config
+
     from detkds.detectors.student import Student  # it needs torch and mmdet, opening a run does not
 
 DRAWN_FROM = (
@@ -76,7 +80,7 @@ class Run:
         Args:
             path: of the run.yaml.
             home: the folder for caches, unfinished work and results.
-            trust: run the Python code of config files that are not mmdet's own.
+            trust: run the Python code of plugins and of config files that are not mmdet's own.
             pair: name of a tested pair, whose configs teacher and student take.
             embedded_s3: start a SeaweedFS server as the store; otherwise it is a folder, or the S3 that DETKDS_S3_ENDPOINT names.
             console: gets progress; None prints to the terminal.
@@ -86,6 +90,7 @@ class Run:
         """
         console = console or Console(highlight=False)
         config, place = run_config.load(Path(path), pair), Path(home).resolve()
+        run_config.load_plugins(config, Path(path), trust=trust)
         with contextlib.ExitStack() as stack:
             store = stack.enter_context(local_store(place, console, embedded=embedded_s3))
             stack.enter_context(environment({VISIBLE: first_gpus(config.resources.gpus), RUN: config.name}))
@@ -116,9 +121,10 @@ class Run:
     @cached_property
     def values(self) -> dict[str, Any]:
         """The parameters of the search pipeline by name; trains the teacher first where run.yaml has `teacher.train`."""
-        teacher_config = config_address(self.config.teacher, self.home, self._trust)
-        checkpoint = self._trained_teacher(teacher_config) if self.config.teacher.train else self.config.teacher.checkpoint or ""
-        student_config = config_address(self.config.student, self.home, self._trust)
+        teacher_config = teacher_address(self.config.teacher, self.home, self._trust)
+        plain = config_address(self.config.teacher, self.home, self._trust)
+        checkpoint = self._trained_teacher(plain) if self.config.teacher.train else self.config.teacher.checkpoint or ""
+        student_config = student_address(self.config, self.home, self._trust)
         version = data_version(self.config, checkpoint)
         config = self.config
         if config.search.budget:
@@ -144,8 +150,9 @@ class Run:
         from detkds.pipeline import publish as published
         from detkds.pipeline.kubeflow.local import run_local
         from detkds.pipeline.kubeflow.package import compiled, parameter_defaults
+        from detkds.pipeline.preflight import preflight
 
-        self._require_one_machine()
+        preflight(self.config, self._path, home=self.home, trust=self._trust, recipe=recipe)
         ensure_bucket(self.config.store.bucket)
         pipeline = "transfer" if recipe else "search"
         known = parameter_defaults(compiled(pipeline))
@@ -158,7 +165,8 @@ class Run:
             transcript=self.home / "logs" / f"{self.name}.log",
             show=self.show,
         )
-        published.show(self.name, results=self.results, home=self.home, console=self.console)
+        option = " --embedded-s3" if self.store == "embedded" else ""
+        published.show(self.name, results=self.results, home=self.home, console=self.console, option=option)
 
     @cached_property
     def subset(self) -> Path:
@@ -350,39 +358,76 @@ def parameters(
     }
 
 
+def teacher_address(teacher: Teacher, home: Path, trust: bool) -> str:
+    """The teacher's config as a data file that also carries what the run asks of the teacher: at which scale and from which AP on it
+    teaches. Every stage reads it there."""
+    from detkds.detectors.configs.data_config import read_config
+    from detkds.pipeline.pair import AS_TEACHER
+
+    loaded = read_config(teacher.config, trust=trust)
+    loaded.merge_from_dict(teacher.options)
+    loaded[AS_TEACHER] = {"scale": teacher.scale, "min_ap": teacher.min_ap}
+    return _as_data(loaded, home)
+
+
+def student_address(config: RunConfig, home: Path, trust: bool) -> str:
+    """The student's config; where the run itself asks for images without objects, they are trained on whatever the config filters."""
+    if config.search.empty != "share" or "empty" not in config.search.model_fields_set:
+        return config_address(config.student, home, trust)
+    from detkds.detectors.configs.data_config import read_config
+
+    loaded = read_config(config.student.config, trust=trust)
+    loaded.merge_from_dict(config.student.options)
+    dataset: Any = loaded.get("train_dataloader", {}).get("dataset", {})
+    while "dataset" in dataset:
+        dataset = dataset["dataset"]
+    if not (dataset.get("filter_cfg") or {}).get("filter_empty_gt"):
+        return config_address(config.student, home, trust)
+    dataset["filter_cfg"]["filter_empty_gt"] = False
+    return _as_data(loaded, home)
+
+
 def config_address(detector: Detector, home: Path, trust: bool) -> str:
     """mmdet's own name as it is; any other config as a data file under its digest."""
-    from detkds.detectors.configs.data_config import freeze, read_config
+    from detkds.detectors.configs.data_config import read_config
 
     loaded = read_config(detector.config, trust=trust)
     is_name = not Path(detector.config).is_file()
     if is_name and not detector.options:
         return detector.config
     loaded.merge_from_dict(detector.options)
-    text = freeze(loaded)
+    return _as_data(loaded, home)
+
+
+def _as_data(config: Config, home: Path) -> str:
+    from detkds.detectors.configs.data_config import freeze
+
+    text = freeze(config)
     path = home / "configs" / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
     write_atomic(path, text)
     return str(path)
 
 
 def data_version(config: RunConfig, checkpoint: str) -> str:
-    """Digest of what the addresses hold, so that the cache sees when it changes under the same name."""
-    addresses = [config.data.root, *config.local_files(), checkpoint, config.student.checkpoint]
-    return digest([_fingerprint(address) for address in addresses if address])[:16]
+    """Digest of what the addresses hold, and of the plugins, so that the cache sees when it changes under the same name."""
+    root = config.data.root if is_remote(config.data.root) else None  # of a folder only what the run reads is of interest
+    addresses = [root, *config.local_files(), checkpoint, config.student.checkpoint]
+    return digest([*(_fingerprint(address) for address in addresses if address), *plugins.identity().values()])[:16]
 
 
 def _fingerprint(address: str) -> str:
+    """Digest of the content of a file or folder; of what lies in a store, of its manifest or tags."""
     if address.startswith("s3://"):
         return fingerprint(address)
     if is_remote(address):
         return address  # a volume of the cluster cannot be looked at from here
     path = Path(address)
     if path.is_dir():
-        listing = sorted((str(file.relative_to(path)), file.stat().st_size) for file in path.rglob("*") if file.is_file())
-        return digest(listing)
+        return ContentDigests(path, digests_folder()).digest_of_folder(".")
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def code_digest() -> str:
     """Digest of this library and of what it computes with: another version answers nothing from the cache."""
-    return digest([source_digest(), *(package_version(name) for name in ("torch", "onedl-mmdetection", "onedl-mmcv", "pycocotools"))])
+    own = plugins.identity().values()
+    return digest([source_digest(), *own, *(package_version(name) for name in ("torch", "onedl-mmdetection", "onedl-mmcv", "pycocotools"))])

@@ -11,15 +11,25 @@ from urllib.parse import urlsplit
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
+from detkds import plugins
 from detkds.errors import ConfigError, GenomeError
 from detkds.genome import Knowledge
 from detkds.genome.presets import KNOWN_DISTILLERS, preset
 from detkds.pairs import pair as tested_pair
 from detkds.pipeline.settings import RacePlan
+from detkds.pipeline.yaml_faults import yaml_fault
 from detkds.search.budgets import is_time, plan
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
+
+
+NAME, BUCKET = r"^[a-z0-9]([a-z0-9-]{0,60}[a-z0-9])?$", r"^[a-z0-9][a-z0-9.-]{2,62}$"
+PATTERNS = {
+    NAME: "at most 62 small letters, digits and hyphens, a letter or digit first and last, such as blood-cells-1",
+    BUCKET: "3 to 63 small letters, digits, hyphens and dots, a letter or digit first",
+}
+"""What the patterns ask, in words."""
 
 
 class Section(BaseModel):
@@ -72,9 +82,15 @@ class Detector(Section):
 
 
 class Teacher(Detector):
-    """The teacher: a checkpoint, or `train` to make one first."""
+    """The teacher: a checkpoint, or `train` to make one first.
+
+    It is shown the student's images, `scale` times as large, and must reach `min_ap` points of AP (0 to 100) on them before anything is
+    distilled; without `min_ap` a quarter of what it reaches by its own pipeline, and at least 1.
+    """
 
     train: TeacherTraining | None = None
+    scale: Annotated[float, Field(ge=0.25, le=4)] = 1.0
+    min_ap: Annotated[float, Field(ge=0, le=100)] | None = None
 
     @model_validator(mode="after")
     def _has_weights(self) -> Teacher:
@@ -192,9 +208,9 @@ class Train(Section):
 
 
 class StoreSection(Section):
-    """Where results go. Endpoint and keys come from DETKDS_S3_* in the environment; without them the embedded server is used."""
+    """Where results go. Endpoint and keys come from DETKDS_S3_* in the environment; without them the bucket is a folder."""
 
-    bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{2,62}$")] = "detkds"
+    bucket: Annotated[str, Field(pattern=BUCKET)] = "detkds"
 
 
 class Resources(Section):
@@ -219,7 +235,7 @@ class Resources(Section):
 class RunConfig(Section):
     """One run: a data set, a teacher-student pair, a search budget, a training schedule."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,60}[a-z0-9])?$")]
+    name: Annotated[str, Field(pattern=NAME)]
     data: Data
     teacher: Teacher
     student: Student
@@ -228,6 +244,7 @@ class RunConfig(Section):
     store: StoreSection = StoreSection()
     resources: Resources = Resources()
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    plugins: tuple[Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")], ...] = ()
 
     @model_validator(mode="after")
     def _files_exist(self, info: ValidationInfo) -> RunConfig:
@@ -265,6 +282,18 @@ def known_presets(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
+def load_plugins(config: RunConfig, path: Path, *, trust: bool) -> None:
+    """Load the words and heads of installed packages and those of the modules that a run.yaml names.
+
+    Raises:
+        ConfigError: the file names modules without `trust`, or a plugin cannot be loaded.
+    """
+    if config.plugins and not trust:
+        names = ", ".join(config.plugins)
+        raise ConfigError(f"{path}: plugins: {names} is Python code that would run here; read it, and add --trust-config to run it.")
+    plugins.load([*plugins.installed(), *config.plugins])
+
+
 def is_remote(address: str) -> bool:
     """True for what is not a path of this machine: an object of the store, or a file on a volume of the cluster."""
     return address.startswith(("s3://", "pvc://"))
@@ -298,7 +327,7 @@ def load(path: Path, pair: str = "") -> RunConfig:
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); give the path of a run.yaml") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: is not YAML ({str(error).splitlines()[0]})") from None
+        raise ConfigError(f"{path}: is not YAML: {yaml_fault(error)}") from None
     if isinstance(raw, dict) and (name := pair or raw.get("pair")):
         raw = with_pair(path, {key: value for key, value in raw.items() if key != "pair"}, str(name))
     try:
@@ -332,6 +361,8 @@ def message(fault: Any) -> str:
     """One line for one pydantic fault: the rule, the value and, for an unknown key, the nearest known one."""
     if fault["type"] == "extra_forbidden":
         return did_you_mean("key", str(fault["loc"][-1]), keys_beside(fault["loc"]))
+    if fault["type"] == "string_pattern_mismatch":
+        return f"must be {PATTERNS[fault['ctx']['pattern']]}, but got {fault['input']!r}"
     text = str(fault["msg"]).removeprefix("Value error, ")
     if fault["type"] in ("missing", "value_error"):
         return "is required" if fault["type"] == "missing" else text

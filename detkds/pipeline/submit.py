@@ -5,24 +5,25 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 from rich.console import Console
 
+from detkds import plugins
 from detkds.errors import ConfigError, DetKDSError
 from detkds.lint import Finding, ImagePolicy, Package, examine
 from detkds.pipeline import run_config
 from detkds.pipeline.kubeflow import given
 from detkds.pipeline.kubeflow.package import VOLUMES, compiled, parameter_defaults
 from detkds.pipeline.kubeflow.remote import Cluster, Endpoint, Outcome, Pace
-from detkds.pipeline.kubeflow.resources import with_resources
+from detkds.pipeline.kubeflow.resources import with_plugins, with_resources
 from detkds.pipeline.kubeflow.run_pods import RunPods
 from detkds.pipeline.kubeflow.run_tasks import display_names
 from detkds.pipeline.progress import shown
-from detkds.pipeline.run import config_address, data_version
+from detkds.pipeline.run import config_address, data_version, student_address, teacher_address
 from detkds.pipeline.run import parameters as pipeline_parameters
 from detkds.pipeline.run_config import RunConfig, is_remote
 from detkds.storage.s3_settings import ENDPOINT
@@ -45,6 +46,10 @@ class Images:
     tasks: str
     light: str = ""
     any_name: bool = False
+
+    def with_torch(self) -> Images:
+        """The same with one container for all tasks: plugins import torch, which the light one has not."""
+        return replace(self, light=self.tasks)
 
     def parameters(self) -> dict[str, str]:
         """Those that are named, by the parameter of the pipelines."""
@@ -81,6 +86,7 @@ def submit(
     trust: bool,
     pace: Pace,
     console: Console,
+    said: dict[str, str] | None = None,
 ) -> Outcome:
     """Create a run from a run.yaml and, unless asked not to, follow it to its end.
 
@@ -95,9 +101,10 @@ def submit(
         package: file of a compiled pipeline to submit with the run.yaml's parameters and resources; None: the one of this version.
         recipe: train with it instead of searching.
         creation: of the run.
-        trust: run the Python code of config files.
+        trust: run the Python code of plugins and of config files.
         pace: how the run is followed.
         console: where it is shown.
+        said: gets the run's id, its page and where results go.
 
     Raises:
         ConfigError: the run cannot go to a cluster as it is written; one line for each reason, and nothing was sent.
@@ -106,6 +113,8 @@ def submit(
     cluster = Cluster(endpoint)
     cluster.reach()
     config = run_config.load(path)
+    run_config.load_plugins(config, path, trust=trust)
+    images = images.with_torch() if plugins.loaded() else images
     text, values = _prepared(path, config, home.resolve(), images, package, recipe, trust, console)
     pods = RunPods(endpoint.namespace or KUBEFLOW)
     names = display_names(next(iter(yaml.safe_load_all(text))))
@@ -114,6 +123,8 @@ def submit(
         console.print(f"run {run}: {cluster.page(run)}", markup=False, soft_wrap=True)
         if attempt == 0 and not recipe:
             console.print(f"its search: detkds watch {config.name} --work {values['work']}", markup=False, soft_wrap=True)
+        if said is not None:
+            said |= {"run": run, "page": cluster.page(run), "results": f"s3://{config.store.bucket}/runs/{config.name}"}
         if not creation.wait:
             return Outcome.SUCCEEDED
         results = f"s3://{config.store.bucket}/runs/{config.name}"
@@ -164,6 +175,7 @@ def _prepared(
     try:
         text = given.read(package, names) if package else ours
         text = with_resources(text, config.resources, config.claims(), run=config.name, train_nodes=config.train.nodes)
+        text = with_plugins(text, plugins.loaded())
     except ConfigError as error:
         faults += str(error).splitlines()
     else:
@@ -183,17 +195,26 @@ def _only_here(config: RunConfig, images: Images, package: Path | None) -> Itera
         yield f"data.root is the folder {config.data.root}, which no pod can read; put it into the store: detkds data push"
     if config.teacher.train:
         yield "teacher.train is for this machine; train it once with detkds run, and name its file as teacher.checkpoint"
-    if not images.tasks and package is None:
+    if not images.tasks and plugins.loaded():
+        yield "plugins need an image that has them; build one on top of the project's, and name it with --image or DETKDS_IMAGE"
+    elif not images.tasks and package is None:
         yield "no image is named: give --image or DETKDS_IMAGE; `make images` builds one and build/images.json names it"
+
+
+def _teacher_address(config: RunConfig, home: Path, trust: bool) -> str:
+    """The teacher's config with what the run asks of it. Without a store at hand a name of mmdet's stays a name, and asks for nothing."""
+    asked = os.environ.get(ENDPOINT) or config.teacher.scale != 1 or config.teacher.min_ap is not None
+    return teacher_address(config.teacher, home, trust) if asked else config_address(config.teacher, home, trust)
 
 
 def _addresses(config: RunConfig, home: Path, trust: bool) -> tuple[dict[str, str], list[str]]:
     """Addresses of configs and checkpoints by parameter, on this machine where they lie here; and why they cannot go into the store."""
     found: dict[str, str] = {"teacher_checkpoint": config.teacher.checkpoint or "", "student_checkpoint": config.student.checkpoint or ""}
     faults = []
-    for role, detector in (("teacher", config.teacher), ("student", config.student)):
+    addresses = {"teacher": _teacher_address, "student": student_address}
+    for role, address in addresses.items():
         try:
-            found[f"{role}_config"] = config_address(detector, home, trust)
+            found[f"{role}_config"] = address(config, home, trust)
         except DetKDSError as error:
             faults.append(f"{role}: {error}")
     here = [address for address in found.values() if _is_here(address)]
@@ -243,7 +264,7 @@ def _parameters(config: RunConfig, addresses: Mapping[str, str], console: Consol
     if not asked:
         console.print(f"{ENDPOINT} is not set: the store was not asked whether the data changed under its address", style="dim")
     checkpoint = stored["teacher_checkpoint"]
-    version = data_version(config, checkpoint) if asked else ""
+    version = data_version(config, checkpoint) if asked else plugins.loaded()
     results = f"s3://{config.store.bucket}/runs"
     values = pipeline_parameters(config, stored["teacher_config"], checkpoint, stored["student_config"], results, version=version)
     values["student_checkpoint"] = stored["student_checkpoint"]

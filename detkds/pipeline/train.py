@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from detkds import plugins
 from detkds.detectors.checkpoints import read_checkpoint
 from detkds.detectors.configs.data_config import freeze
 from detkds.detectors.tensors import save_tensors
@@ -21,8 +23,9 @@ from detkds.detectors.training import train as training
 from detkds.detectors.training.batches import Source
 from detkds.detectors.training.kept import Kept
 from detkds.detectors.training.local_processes import run_in_processes
+from detkds.detectors.training.loop import TrainSettings
 from detkds.detectors.training.parallel import Group
-from detkds.errors import ArtifactError, GenomeError
+from detkds.errors import ArtifactError, GenomeError, Rejected
 from detkds.genome import Recipe
 from detkds.genome.presets import is_preset, preset
 from detkds.pipeline import pair as pairs
@@ -35,6 +38,9 @@ from detkds.processes import gpus, use_cpus
 from detkds.storage.artifacts import publishing, verify
 from detkds.storage.manifest import file_sha256
 from detkds.storage.uri import is_s3
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 KIND = "model"
 CHECKPOINT, CONFIG, TENSORS = "student.pth", "student.json", "student.safetensors"
@@ -68,8 +74,13 @@ def share(pair: Pair, schedule: Schedule, recipe: Recipe, group: Group, *, subse
     master = pairs.teacher(pair.teacher_config, pair.teacher_checkpoint, classes) if pair.teacher_config else None
     if group.rank:
         return assist(pair, classes, schedule, recipe, master, source, group, out=out)
+    if recipe.active:
+        from detkds.pipeline.teaching import require_teaching  # which reads this module
+
+        require_teaching(_title(recipe), pair, schedule, subset, work)
     contents = {name: content(value) for name, value in asdict(pair).items()}
     inputs = {"pair": contents, "classes": classes, "schedule": schedule, "recipe": recipe.digest, "subset": verify(subset).digest}
+    inputs |= plugins.identity()
     with Workplace("train", inputs, work) as place:
         return fit(pair, classes, schedule, recipe, master, source, task=_title(recipe), out=out, place=place, group=group)
 
@@ -138,7 +149,7 @@ def fit(
 
     meta: dict[str, object] = {"recipe": recipe.to_json(), "epochs": settings.epochs, "seed": settings.seed}
     with publishing(out, kind=KIND, meta=meta) as folder:
-        with saved:
+        with saved, _advice(settings, config):
             trained = training.train(
                 config,
                 source,
@@ -164,6 +175,15 @@ def fit(
     return Result({"recipe": str(recipe), "framework": "mmdet", "digest": digest(meta)}, {"student_steps": trained.steps})
 
 
+@contextmanager
+def _advice(settings: TrainSettings, config: Config) -> Iterator[None]:
+    """Say what to lower where a training cannot work."""
+    try:
+        yield
+    except Rejected as rejected:
+        raise pairs.remedy(rejected, settings, config) from None
+
+
 def content(value: Any) -> Any:
     """What an address holds, so that another checkpoint under the same name is another training; other values as they are."""
     is_file = isinstance(value, str) and (is_s3(value) or Path(value).is_file())
@@ -182,6 +202,7 @@ def recipe_of(artifact: Path) -> Recipe:
     Raises:
         ArtifactError: the artifact is not whole, or holds no recipe.
     """
+    plugins.inherit()
     verify(artifact)
     try:
         return Recipe.from_json(json.loads((artifact / "recipe.json").read_text()))
@@ -195,6 +216,7 @@ def parse_recipe(text: str, semantics: str) -> Recipe:
     Raises:
         GenomeError: the text is neither.
     """
+    plugins.inherit()
     name = text.strip()
     is_word = bool(name) and ":" not in name and name != "no distillation"  # then a preset was meant, and a wrong one has a near one
     return preset(name) if is_word or is_preset(name) else Recipe.parse(text, semantics)

@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
@@ -14,10 +15,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from detkds.errors import ConfigError
+from detkds.errors import ArtifactError, ConfigError
 from detkds.genome import Recipe
 from detkds.pipeline.local_store import local_store
-from detkds.pipeline.searches import Searches, StudyView, awaited, is_finished
+from detkds.pipeline.searches import NotBegun, Searches, StudyView, awaited, is_finished
+from detkds.pipeline.trials_table import losses, trial_tables
 from detkds.search.trial import Trial
 from detkds.storage.uri import is_s3, open_store
 
@@ -25,16 +27,20 @@ IDLE_S = 120.0
 """From then on a study that writes nothing is reported as silent; longer where its candidates take longer."""
 
 
-def watch(run: str, work: str, home: Path, *, once: bool, every_s: float, console: Console) -> None:
-    """Show the studies of a run until its search is finished; Ctrl-C ends the looking on, not the search.
+def watch(run: str, work: str, home: Path, *, once: bool, every_s: float, console: Console, trials: int = 0) -> list[dict[str, Any]]:
+    """Show the studies of a run until its search is finished, from its beginning on; Ctrl-C ends the watching, not the search.
 
     Args:
         run: name of a run; or a folder, or an s3:// address, with journals below it; empty: the run that wrote something last.
         work: the place of work where runs are looked for by name; empty: `work` below `home`.
         home: as of `detkds run`.
-        once: print the state and end.
+        once: print the state and end; a search that has not begun is an error then, and waited for otherwise.
         every_s: seconds between two looks.
         console: a terminal shows a table that is drawn anew, anything else one line for every change.
+        trials: how many of the last candidates of each unfinished study the table lists (of every study with `once`).
+
+    Returns:
+        The studies as plain values, as they were last looked at.
 
     Raises:
         ConfigError: `every_s` is not positive.
@@ -45,19 +51,59 @@ def watch(run: str, work: str, home: Path, *, once: bool, every_s: float, consol
         raise ConfigError(f"--every must be a number of seconds above 0, got {every_s:g}.")
     with opened(run, work, home, console) as (searches, name):
         alone = not name and bool(run)
-        studies = searches.studies(name)
+        studies: list[StudyView] = []
         if once:
+            studies = searches.studies(name)
             console.print(shown(studies))
+            console.print(trial_tables(studies, trials))
         else:
             with contextlib.suppress(KeyboardInterrupt):
-                (_draw if console.is_terminal else _tell)(searches, name, studies, alone, every_s, console)
+                studies = _begun(searches, name, every_s, console)
+                if console.is_terminal:
+                    _draw(searches, name, studies, alone, every_s, console, trials)
+                else:
+                    _tell(searches, name, studies, alone, every_s, console)
+        return [_plain(view) for view in studies]
+
+
+def _begun(searches: Searches, name: str, every_s: float, console: Console) -> list[StudyView]:
+    """The studies of a run, once its search has begun; says that it waits."""
+    waiting = False
+    while True:
+        try:
+            return searches.studies(name)
+        except NotBegun as error:
+            if not waiting:
+                console.print(f"waiting: {error} Ctrl-C ends the waiting.", markup=False, soft_wrap=True)
+            waiting = True
+            time.sleep(every_s)
+
+
+def _plain(view: StudyView) -> dict[str, Any]:
+    """What the table says of a study."""
+    best, base = view.study.best, view.study.baseline
+    return {
+        "study": view.task.name,
+        "runs": list(view.task.runs),
+        "done": len(view.trials),
+        "expected": view.expected,
+        "finished": view.task.finished,
+        "left_out": view.task.reason,
+        "best_ap": best.score if best else None,
+        "best_recipe": _candidate(view, best.recipe) if best else "",
+        "no_distillation_ap": base,
+        "rejected": dict(view.study.rejected),
+        "seconds_per_candidate": view.pace_s,
+        "seconds_left": view.left_s,
+    }
 
 
 @contextlib.contextmanager
 def opened(run: str, work: str, home: Path, console: Console) -> Iterator[tuple[Searches, str]]:
     """The searches to look at, and the name of the run in them; empty where `run` is a place itself."""
-    is_place = bool(run) and (is_s3(run) or Path(run).is_dir())
-    address = run if is_place else work or str(home.resolve() / "work")
+    at_work = work or str(home.resolve() / "work")
+    is_place = bool(run) and (is_s3(run) or (Path(run).is_dir() and not _is_run(run, at_work)))
+    address = run if is_place else at_work
     with contextlib.ExitStack() as stack:
         if is_s3(address):
             stack.enter_context(local_store(home, console))
@@ -66,12 +112,26 @@ def opened(run: str, work: str, home: Path, console: Console) -> Iterator[tuple[
         yield Searches(open_store(address)), "" if is_place else run
 
 
-def _draw(searches: Searches, run: str, studies: list[StudyView], alone: bool, every_s: float, console: Console) -> None:
-    with Live(shown(studies), console=console, auto_refresh=False) as live:
+def _is_run(name: str, work: str) -> bool:
+    """Whether a run of this name is at work, so that a folder of the same name here does not stand in for it; `./NAME` is the folder."""
+    if "/" in name or is_s3(work) or not Path(work).is_dir():
+        return False
+    try:
+        Searches(open_store(work)).studies(name)
+    except ArtifactError:
+        return False
+    return True
+
+
+def _draw(searches: Searches, run: str, studies: list[StudyView], alone: bool, every_s: float, console: Console, trials: int) -> None:
+    def screen() -> Group:
+        return Group(shown(studies), trial_tables([view for view in studies if not view.task.finished], trials))
+
+    with Live(screen(), console=console, auto_refresh=False) as live:
         while not is_finished(studies, alone=alone):
             time.sleep(every_s)
             studies = searches.studies(run)
-            live.update(shown(studies), refresh=True)
+            live.update(screen(), refresh=True)
 
 
 def _tell(searches: Searches, run: str, studies: list[StudyView], alone: bool, every_s: float, console: Console) -> None:
@@ -169,7 +229,7 @@ def _percent(trial: Trial | None) -> str:
 
 def _candidate(view: StudyView, recipe: Recipe) -> str:
     """Without the knowledge where the study is named after it."""
-    return "; ".join(str(genome).removeprefix(f"{view.task.name}: ") for genome in recipe.active) or "no distillation"
+    return losses(recipe, view.task.name)
 
 
 def _duration(seconds: float) -> str:

@@ -94,7 +94,7 @@ class Samples(Dataset[Any]):
             raise DatasetError(f"{source.annotations} leaves no image to use: {self.kept}.")
         init_default_scope("mmdet")
         with silence():
-            self.dataset: Any = DATASETS.build(dataset)
+            self.dataset: Any = _built(dataset)
         self._order = Order.of(config) if training else Order()
         self._upright = [info["height"] > info["width"] for info in map(self.dataset.get_data_info, range(len(self.dataset)))]
 
@@ -186,6 +186,14 @@ def _dataset_config(config: Config, source: Source, truth: dict[str, Any], train
         serialize_data=False,
     )
     return dataset
+
+
+def _built(dataset: Mapping[str, Any]) -> Any:
+    try:
+        return DATASETS.build(dataset)
+    except Exception as error:  # constructors of many libraries: anything may come out of them
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        raise ConfigError(f"the data set of the detector config cannot be built: {reason}") from error
 
 
 def _stored(pipeline: Sequence[dict[str, Any]], truth: Mapping[str, Any], source: Source) -> list[dict[str, Any]]:

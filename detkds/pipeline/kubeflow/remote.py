@@ -18,7 +18,7 @@ import yaml
 from kfp_server_api.exceptions import ApiException
 from urllib3.exceptions import HTTPError, SSLError
 
-from detkds.errors import ClusterError, ConfigError
+from detkds.errors import ClusterError, ConfigError, ExitCode
 from detkds.pipeline.kubeflow.run_pods import RunPods
 from detkds.pipeline.kubeflow.run_progress import Progress
 
@@ -33,10 +33,10 @@ REACH_S = (2.0, 2.0)
 class Outcome(IntEnum):
     """How a run ended; the values are the exit codes of `detkds submit`."""
 
-    SUCCEEDED = 0
-    FAILED = 1
-    CANCELED = 2
-    TIMED_OUT = 3
+    SUCCEEDED = ExitCode.OK
+    FAILED = ExitCode.RUN_FAILED
+    CANCELED = ExitCode.CANCELLED
+    TIMED_OUT = ExitCode.STILL_RUNNING
 
 
 ENDED = {"SUCCEEDED": Outcome.SUCCEEDED, "SKIPPED": Outcome.SUCCEEDED, "FAILED": Outcome.FAILED, "CANCELED": Outcome.CANCELED}

@@ -122,7 +122,7 @@ def test_resources_of_the_run_reach_the_tasks_that_ask_for_a_gpu(submit: Submit)
 
 @pytest.mark.parametrize(
     ("state", "code", "words"),
-    [("FAILED", 1, "failed"), ("CANCELED", 2, "was cancelled"), ("RUNNING", 3, "detkds submit --follow run-1")],
+    [("FAILED", 1, "failed"), ("CANCELED", 4, "was cancelled"), ("RUNNING", 3, "detkds submit --follow run-1")],
 )
 def test_every_other_end_has_its_exit_code(submit: Submit, state: str, code: int, words: str) -> None:
     quota = 'pods "x" is forbidden: exceeded quota: gpus, requested: 1, limited: 0'
@@ -148,7 +148,7 @@ def test_a_run_that_failed_is_created_anew_as_often_as_wanted(submit: Submit) ->
         assert submit(api, "--retries", "1", "--every", "0.05").returncode == 1
     assert len(api.runs) == 2
     with serving(FakeApi([("CANCELED", {})])) as api:
-        assert submit(api, "--retries", "1", "--every", "0.05").returncode == 2
+        assert submit(api, "--retries", "1", "--every", "0.05").returncode == 4
     assert len(api.runs) == 1, "who cancelled it wants no other"
 
 
