@@ -28,8 +28,8 @@ from detkds.search.trial import Trial
 LEVEL = 0.9
 """Of the two-sided intervals that are shown."""
 CHOICE = 0.5
-"""Of the two-sided interval whose lower bound chooses: three times in four the gain is above it. A stricter bound throws away gains that two
-or three seeds cannot prove, and no distillation loses more then (benchmarks/search/choice.py)."""
+"""Of the two-sided interval whose lower bound chooses: three times in four the gain is above it. A stricter bound throws away gains that
+two or three seeds cannot prove, and no distillation loses more then (benchmarks/search/choice.py)."""
 BASELINE = "no distillation"
 
 
