@@ -37,7 +37,7 @@ def run(
 ) -> Result:
     """Publish the journal of the search and the best genome of one knowledge at `out`.
 
-    A search that was killed goes on from its journal, which lies at `work` (see Workplace), with the same result. A knowledge that is not
+    A search that was killed resumes from its journal, which lies at `work` (see Workplace), with the same result. A knowledge that is not
     `searched` (comma-separated), or that this pair of detectors cannot share, gives an empty study with the reason. `workers` is how many
     candidates are measured at a time, see `hired`; the journal is the same for any number.
 

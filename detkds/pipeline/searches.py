@@ -63,7 +63,7 @@ class StudyView:
 
     @property
     def pace_s(self) -> float | None:
-        """Seconds a candidate, over all that are finished; None before the first."""
+        """Seconds per candidate, over all that are finished; None before the first."""
         spent = self.study.total_seconds
         return spent / len(self.trials) if spent else None
 
