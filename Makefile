@@ -18,11 +18,7 @@ PACKAGES := $(VENV)/.packages-$(shell ($(PYTHON) -VV; cat $(LOCKS)) 2>&1 | sha25
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-<<<<<<< HEAD
-.PHONY: help install demo test check format bench gpu gpu-pack e2e crash golden lock images rehearsal manifests clean
-=======
-.PHONY: help install demo test check format bench docs e2e crash golden lock images rehearsal manifests kind clean
->>>>>>> main
+.PHONY: help install demo test check format bench docs gpu gpu-pack e2e crash golden lock images rehearsal manifests kind clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

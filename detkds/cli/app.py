@@ -48,7 +48,7 @@ def main() -> None:
     except DetKDSError as error:
         sys.exit(_told(str(error), error.exit_code))
     except (KeyboardInterrupt, typer.Abort):
-        sys.exit(_told("interrupted; what was finished is kept, and the same command goes on from there", ExitCode.INTERRUPTED))
+        sys.exit(_told("interrupted; what was finished is kept, and the same command resumes from there", ExitCode.INTERRUPTED))
     except BrokenPipeError:
         sys.stdout = None  # whoever read has gone, and so has the place for the rest
         sys.exit(ExitCode.OK)

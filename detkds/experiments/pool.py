@@ -40,7 +40,7 @@ def finished_trials(context: TrainingContext, trainings: Iterator[tuple[_Entry, 
                 yield from _next(running)
         except BrokenProcessPool:
             raise Interrupted(
-                "a training's process was killed, memory may have run out; the same command goes on, with fewer --jobs."
+                "a training's process was killed, memory may have run out; the same command resumes, with fewer --jobs if it recurs."
             ) from None
         finally:
             if running:  # nobody waits for the others: they write their checkpoints and end

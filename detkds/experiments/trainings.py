@@ -90,7 +90,7 @@ class Trainings:
 
         Raises:
             StudyHeldError: another process is running these trainings.
-            Interrupted: SIGTERM came, or a process was killed; the same call goes on from there.
+            Interrupted: SIGTERM came, or a process was killed; the same call resumes from there.
         """
         wanted = {entry.id: entry for entry in entries}
         with Journal(self.folder / JOURNAL, self.settings) as journal:

@@ -97,7 +97,9 @@ def transform(
         formula: TeX of f, or prose with TeX between dollar signs; the report draws it.
         slot: norm, scale, attention or transform.
         knowledge: one or several names; left out: those with the slot, for the slot transform logits.
-        spaces, semantics, folds: as of `distance`.
+        spaces: as for `distance`.
+        semantics: as for `distance`.
+        folds: as for `distance`.
 
     Raises:
         GenomeError: as `distance`.
@@ -136,8 +138,11 @@ def region(
     * for instance `(views)`: the boxes to crop, one tensor (n, 4) in pixels for each image; see `detkds.losses.Views`.
 
     Args:
-        name, formula, spaces, semantics: as of `distance`.
+        name: as for `distance`.
+        formula: as for `distance`.
         knowledge: fgbg or instance.
+        spaces: as for `distance`.
+        semantics: as for `distance`.
         reads_responses: whether a region of instances reads the heads, which need to be dense on the neck's grids then.
 
     Raises:

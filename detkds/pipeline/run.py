@@ -165,7 +165,8 @@ class Run:
             transcript=self.home / "logs" / f"{self.name}.log",
             show=self.show,
         )
-        published.show(self.name, results=self.results, home=self.home, console=self.console)
+        option = " --embedded-s3" if self.store == "embedded" else ""
+        published.show(self.name, results=self.results, home=self.home, console=self.console, option=option)
 
     @cached_property
     def subset(self) -> Path:

@@ -25,7 +25,9 @@ Count = Annotated[int, Field(ge=1)]
 
 
 NAME, BUCKET = r"^[a-z0-9]([a-z0-9-]{0,60}[a-z0-9])?$", r"^[a-z0-9][a-z0-9.-]{2,62}$"
+MODULE = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$"
 PATTERNS = {
+    MODULE: "the name of a Python module, such as my_package.words, not of a file",
     NAME: "at most 62 small letters, digits and hyphens, a letter or digit first and last, such as blood-cells-1",
     BUCKET: "3 to 63 small letters, digits, hyphens and dots, a letter or digit first",
 }
@@ -95,7 +97,7 @@ class Teacher(Detector):
     @model_validator(mode="after")
     def _has_weights(self) -> Teacher:
         if (self.checkpoint is None) == (self.train is None):
-            raise ValueError("give either `checkpoint` (a file or s3:// address) or `train` (how to make one), not both and not neither")
+            raise ValueError("give exactly one of `checkpoint` (a file or s3:// address) and `train` (how to make one)")
         return self
 
 
@@ -127,7 +129,7 @@ class Search(Section):
     """Algorithm 1: what is searched and how long."""
 
     knowledge: tuple[Knowledge, ...] = tuple(Knowledge)
-    semantics: Literal["paper", "released"] = "paper"
+    semantics: Literal["paper", "released", "sound"] = "paper"
     space: Literal["paper", "extended"] = "paper"
     algorithm: Literal["evolution", "random", "mcts", "tpe"] = "evolution"
     population: Count = 20
@@ -208,7 +210,7 @@ class Train(Section):
 
 
 class StoreSection(Section):
-    """Where results go. Endpoint and keys come from DETKDS_S3_* in the environment; without them the embedded server is used."""
+    """Where results go. Endpoint and keys come from DETKDS_S3_* in the environment; without them the bucket is a folder."""
 
     bucket: Annotated[str, Field(pattern=BUCKET)] = "detkds"
 
@@ -244,7 +246,7 @@ class RunConfig(Section):
     store: StoreSection = StoreSection()
     resources: Resources = Resources()
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
-    plugins: tuple[Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")], ...] = ()
+    plugins: tuple[Annotated[str, Field(pattern=MODULE)], ...] = ()
 
     @model_validator(mode="after")
     def _files_exist(self, info: ValidationInfo) -> RunConfig:

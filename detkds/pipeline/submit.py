@@ -152,7 +152,7 @@ def follow(
         Outcome.SUCCEEDED: f"succeeded; results at {results}" if results else "succeeded",
         Outcome.FAILED: f"failed; the tasks' logs are at {cluster.page(run)}",
         Outcome.CANCELED: "was cancelled",
-        Outcome.TIMED_OUT: f"still goes on after {pace.timeout_s / 3600:.1f} h; follow it again: detkds submit --follow {run}",
+        Outcome.TIMED_OUT: f"still runs after {pace.timeout_s / 3600:.1f} h; follow it again: detkds submit --follow {run}",
     }
     console.print(f"run {run} {said[outcome]}", markup=False, soft_wrap=True)
     return outcome

@@ -53,7 +53,7 @@ LOGGED = 200
 def run(pair: Pair, schedule: Schedule, recipe: Recipe, *, subset: Path, out: Path, work: str = "", processes: int = 0) -> Result:
     """Publish student.pth, its config student.py, student.safetensors, recipe.json and the training's log at `out`.
 
-    A training that was killed goes on from its last checkpoint, which lies at `work` (see Workplace), with the same result. Each batch is
+    A training that was killed resumes from its last checkpoint, which lies at `work` (see Workplace), with the same result. Each batch is
     shared by `processes` (0: one a GPU that this process may use), as many of them as divide it.
 
     Raises:

@@ -107,4 +107,4 @@ def _measure(recipe: Recipe, goal: Goal) -> Outcome:
 
 
 def _lost() -> Interrupted:
-    return Interrupted("a worker's process was killed, memory may have run out; start again to go on, with fewer workers if it recurs.")
+    return Interrupted("a worker's process was killed, memory may have run out; start again to resume, with fewer workers if it recurs.")

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from detkds.errors import ArtifactError
-from detkds.storage import EmbeddedServer, FolderStore, Store, open_store
+from detkds.storage import FolderStore, Store, open_store
+from detkds.storage.server import EmbeddedServer
 from detkds.testing import StoreContract
 
 

@@ -27,7 +27,7 @@ PLUGIN = Path(__file__).parents[2] / "examples" / "plugin"
 
 
 @pytest.fixture(autouse=True)
-def _robust(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _robust(own_words: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in ("DETKDS_S3_ENDPOINT", "DETKDS_S3_FOLDER"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.syspath_prepend(PLUGIN)
@@ -46,7 +46,7 @@ def run_yaml(pair: Pair, pictures: Path, tmp_path: Path) -> Path:
             "train": {"annotations": "annotations/train.json", "images": "train"},
             "test": {"annotations": "annotations/test.json", "images": "test"},
         },
-        "teacher": {"config": pair.teacher_config, "checkpoint": pair.teacher_checkpoint},
+        "teacher": {"config": pair.teacher_config, "checkpoint": pair.teacher_checkpoint, "min_ap": 0},
         "student": {"config": pair.student_config},
         "search": {"knowledge": ["global"], "population": 2, "iterations": 0, "top_k": 1, "subset": 0.5, "search_val": 0.5},
         "train": {"epochs": 1, "batch_size": 4},
@@ -68,7 +68,7 @@ def test_plugins_are_refused_unless_they_are_trusted(run_yaml: Path, tmp_path: P
 
 def test_a_name_that_is_no_module_is_refused_with_its_place(run_yaml: Path) -> None:
     run_yaml.write_text(run_yaml.read_text().replace("- detkds_robust", "- ./detkds_robust.py"))
-    with pytest.raises(ConfigError, match=r"run\.yaml: plugins\.0: "):
+    with pytest.raises(ConfigError, match=r"run\.yaml: plugins\.0: must be the name of a Python module, such as my_package\.words"):
         load(run_yaml)
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 from rich.console import Console
 
 import detkds
-from detkds.errors import ConfigError, DatasetError, GenomeError
+from detkds.errors import ArtifactError, ConfigError, DatasetError, GenomeError
 from detkds.pipeline.local_store import local_store
 from detkds.pipeline.pull import pull
 from detkds.pipeline.run import VISIBLE, Run, first_gpus
@@ -123,8 +123,13 @@ def test_without_endpoint_and_folder_an_address_is_an_error_as_in_a_pod() -> Non
         open_store("s3://detkds")
 
 
-def test_pull_says_where_it_looked_where_nothing_was_published(tmp_path: Path) -> None:
-    with pytest.raises(detkds.DetKDSError, match=r"store/detkds|no run"):
+def test_pull_says_where_it_looked_and_how_to_look_in_the_embedded_server(tmp_path: Path) -> None:
+    with pytest.raises(
+        ArtifactError, match=r"no run was published yet in .*/store/detkds, which stands for s3://detkds without DETKDS_S3_E"
+    ):
+        pull("latest", "s3://detkds", tmp_path / "out", (), tmp_path / "home", quiet())
+    (tmp_path / "home" / "s3").mkdir(parents=True)
+    with pytest.raises(ArtifactError, match=r"the embedded server has data here: add --embedded-s3"):
         pull("latest", "s3://detkds", tmp_path / "out", (), tmp_path / "home", quiet())
 
 

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def _robust(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _robust(own_words: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.syspath_prepend(ROOT / "examples" / "plugin")
     sys.modules.pop("detkds_robust", None)
     plugins.load("detkds_robust")

@@ -16,13 +16,14 @@ from threading import Timer
 import pytest
 
 from detkds.errors import ArtifactError, ConfigError, StoreError
-from detkds.storage import EmbeddedServer, open_store, seaweedfs
+from detkds.storage import open_store, seaweedfs
 from detkds.storage.ports import are_free, free_ports
+from detkds.storage.server import EmbeddedServer
 
 PARENT = """
 import sys, time
 from pathlib import Path
-from detkds.storage import EmbeddedServer
+from detkds.storage.server import EmbeddedServer
 server = EmbeddedServer(Path(sys.argv[1]))
 server.start()
 print(server.pid, flush=True)

@@ -40,7 +40,7 @@ def disk_size(cache_gb: int) -> str:
 
 
 def without_retries(package: str) -> str:
-    """The package without retries, which wait minutes for a cluster to mend; here an error is shown at once, and the command goes on."""
+    """The package without retries, which wait minutes for a cluster to mend; here an error is shown at once, and the command resumes."""
     documents = _documents(package)
     for task in documents[0]["root"]["dag"]["tasks"].values():
         task.pop("retryPolicy", None)
