@@ -80,7 +80,7 @@ def check(
 @app.command()
 def space(
     preset: Annotated[str, typer.Option(help="paper or extended.")] = "paper",
-    semantics: Annotated[str, typer.Option(help="paper or released.")] = "paper",
+    semantics: Annotated[str, typer.Option(help="paper, released or sound.")] = "paper",
     sample: Annotated[int, typer.Option(help="Print this many random genomes of each knowledge.", min=0)] = 0,
     seed: Annotated[int, typer.Option(help="Seed of the samples.", min=0)] = 0,
     plugin: Annotated[list[str] | None, typer.Option(help="Module with words of your own; may be repeated.", metavar="MODULE")] = None,

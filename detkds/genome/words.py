@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from detkds.errors import DetKDSError, GenomeError
 from detkds.genome.knowledge import FEATURES, Knowledge
 
-SEMANTICS = ("paper", "released")
+SEMANTICS = ("paper", "released", "sound")
 SPACES = ("paper", "extended")
 NONE = "none"
 

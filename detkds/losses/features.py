@@ -15,6 +15,7 @@ from detkds.losses.crops import crop
 from detkds.losses.needs import head_levels
 from detkds.losses.transforms.attention import no_attention
 from detkds.losses.transforms.scale import REDUCTION
+from detkds.losses.transforms.sound import normalised
 from detkds.losses.views import Views
 
 CROP_SIZE = 7
@@ -65,7 +66,7 @@ class FeaturePass:
         """The distance of two maps (N, C, H, W) whose positions count by `weight` (N, 1, H, W), or all alike."""
         student, teacher = self.attend(student, teacher, generator)
         student, teacher, weight = self.rescale(student, teacher, weight)
-        loss: Tensor = self.distance(self.normalise(student), self.normalise(teacher), weight)
+        loss: Tensor = self.distance(*normalised(self.normalise, student, teacher), weight)
         return loss
 
 
@@ -192,5 +193,6 @@ def _sum(losses: list[Tensor]) -> Tensor:
 FEATURE_LOSSES: dict[str, dict[Knowledge, FeatureLoss]] = {
     "paper": {Knowledge.GLOBAL: global_paper, Knowledge.FGBG: fgbg_paper, Knowledge.INSTANCE: instance_paper},
     "released": {Knowledge.GLOBAL: global_released, Knowledge.FGBG: fgbg_released, Knowledge.INSTANCE: instance_released},
+    "sound": {Knowledge.GLOBAL: global_paper, Knowledge.FGBG: fgbg_paper, Knowledge.INSTANCE: instance_paper},
 }
 """Semantics to knowledge to loss."""

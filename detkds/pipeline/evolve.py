@@ -80,9 +80,18 @@ def designer(knowledge: Knowledge, plan: SearchPlan, seed: int) -> SingleSearch:
     return single_search(plan.algorithm, space, knowledge, settings, seed, warm_start(plan, knowledge)[: plan.population])
 
 
+def readable(semantics: str, searched: str) -> bool:
+    """Whether losses of one semantics can be read under that of a search: `sound` has all words of `paper`."""
+    return semantics == searched or (semantics, searched) == ("paper", "sound")
+
+
 def warm_start(plan: SearchPlan, knowledge: Knowledge) -> list[Genome]:
     """The genomes of one knowledge in the presets that the plan names; presets of another semantics have none."""
     recipes: list[Recipe] = [preset(name.strip()) for name in plan.warm_start.split(",") if name.strip()]
     return [
-        genome for recipe in recipes if recipe.semantics == plan.semantics for genome in recipe.genomes if genome.knowledge is knowledge
+        genome
+        for recipe in recipes
+        if readable(recipe.semantics, plan.semantics)
+        for genome in recipe.genomes
+        if genome.knowledge is knowledge
     ]

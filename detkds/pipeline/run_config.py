@@ -129,7 +129,7 @@ class Search(Section):
     """Algorithm 1: what is searched and how long."""
 
     knowledge: tuple[Knowledge, ...] = tuple(Knowledge)
-    semantics: Literal["paper", "released"] = "paper"
+    semantics: Literal["paper", "released", "sound"] = "paper"
     space: Literal["paper", "extended"] = "paper"
     algorithm: Literal["evolution", "random", "mcts", "tpe"] = "evolution"
     population: Count = 20

@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 KIND = "model"
 CHECKPOINT, CONFIG, TENSORS = "student.pth", "student.json", "student.safetensors"
 """The checkpoint, its config as data, and the checkpoint's tensors alone; student.py beside them is the config for stock mmdet."""
+LOGGED = 200
+"""Lines that the log of a training has: the points of its loss curve."""
 
 
 @report_errors
@@ -142,8 +144,9 @@ def fit(
     began = time.monotonic()
 
     def progress(step: int, steps: int, losses: Mapping[str, float]) -> None:
-        if step % max(1, steps // 10) == 0 or step == steps:
+        if step % max(1, steps // LOGGED) == 0 or step == steps:
             saved.note(step, losses)
+        if step % max(1, steps // 10) == 0 or step == steps:
             say(task, f"step {step}/{steps}  loss {losses['loss']:.3f}")
         saved.put_when_due()
 

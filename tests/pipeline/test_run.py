@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import runpy
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +49,7 @@ def run_yaml(pair: Pair, pictures: Path, tmp_path: Path) -> Path:
             "train": {"annotations": "annotations/train.json", "images": "train"},
             "test": {"annotations": "annotations/test.json", "images": "test"},
         },
-        "teacher": {"config": pair.teacher_config, "checkpoint": pair.teacher_checkpoint},
+        "teacher": {"config": pair.teacher_config, "checkpoint": pair.teacher_checkpoint, "min_ap": 0},
         "student": {"config": pair.student_config},
         "search": {"knowledge": ["global", "logits"], **BUDGET},
         "train": {"epochs": 1, "batch_size": 4},
@@ -153,6 +155,14 @@ def test_search_train_and_predict_from_a_notebook(run_yaml: Path, home: Path, pi
     assert {one.label for one in found} <= set(student.classes)
     drawn = detkds.draw(image, found[:3], min_score=0.0)
     assert drawn.size == (width, height)
+
+
+def test_the_documented_example_runs(run_yaml: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    example = Path(__file__).resolve().parents[2] / "examples" / "notebooks" / "search_train_predict.py"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [str(example), str(run_yaml), str(next((pictures / "test").iterdir()))])
+    runpy.run_path(str(example), run_name="__main__")["run"].close()
+    assert (tmp_path / "boxes.png").is_file()
 
 
 @pytest.mark.parametrize(
