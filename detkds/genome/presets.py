@@ -179,6 +179,15 @@ def preset(text: str) -> Recipe:
     return recipe.with_weights(factor * genome.weight for genome in recipe.genomes)
 
 
+def parse_recipe(text: str, semantics: str) -> Recipe:
+    """A recipe from a preset, `NAME` or `NAME x FACTOR`, or from genome text; empty text is no distillation.
+
+    Raises:
+        GenomeError: the text is neither.
+    """
+    return preset(text.strip()) if is_preset(text.strip()) else Recipe.parse(text, semantics)
+
+
 def _factor(value: str, text: str) -> float:
     factor = parse_weight(value, text)
     if not factor > 0:

@@ -14,11 +14,13 @@ from rich.console import Console
 
 from detkds.errors import ConfigError
 from detkds.pipeline import run_config
+from detkds.pipeline.form import Form
 from detkds.pipeline.progress import columns
 from detkds.pipeline.provenance import source_digest
 from detkds.pipeline.run_config import Detector, RunConfig, is_remote
 from detkds.pipeline.settings import Pair, Schedule
 from detkds.pipeline.task import RUN
+from detkds.pipeline.values import Values
 from detkds.pipeline.workplace import digest
 from detkds.storage.artifacts import write_atomic
 from detkds.storage.fetch import fingerprint
@@ -51,9 +53,10 @@ def launch(path: Path, *, home: Path, trust: bool, console: Console, recipe: str
         transcript = home / "logs" / f"{config.name}.log"
         pipeline = "transfer" if recipe else "search"
         known = parameter_defaults(compiled(pipeline))
+        given = {**Form.of(Values.read(parameters)).parameters(), "recipe": recipe}
         run_local(
             pipeline,
-            {name: value for name, value in {**parameters, "recipe": recipe}.items() if name in known},
+            {name: value for name, value in given.items() if name in known},
             home=home,
             cache_key=code_digest()[:16],
             transcript=transcript,
@@ -133,50 +136,10 @@ def prepare(config: RunConfig, *, home: Path, trust: bool, results: str, show: C
 def parameters(
     config: RunConfig, teacher_config: str, teacher_checkpoint: str, student_config: str, results: str, *, version: str
 ) -> dict[str, Any]:
-    """The pipeline's parameters by name, as `pipelines/search.py` takes them."""
-    data, search, train = config.data, config.search, config.train
-    return {
-        "run_name": config.name,
-        "results": results,
-        "dataset": data.root,
-        "train_annotations": data.train.annotations,
-        "train_images": data.train.images,
-        "test_annotations": data.test.annotations,
-        "test_images": data.test.images,
-        "data_version": version,
-        "teacher_config": teacher_config,
-        "teacher_checkpoint": teacher_checkpoint,
-        "student_config": student_config,
-        "student_checkpoint": config.student.checkpoint or "",
-        "inherit": config.student.inherit,
-        "searched": ",".join(search.knowledge),
-        "semantics": search.semantics,
-        "space": search.space,
-        "algorithm": search.algorithm,
-        "population": search.population,
-        "iterations": search.iterations,
-        "sample_ratio": search.sample_ratio,
-        "top_k": search.top_k,
-        "weights_population": search.weights.population,
-        "weights_iterations": search.weights.iterations,
-        "warm_start": ",".join(search.warm_start),
-        "early_stop": search.early_stop,
-        "subset_fraction": search.subset,
-        "search_val_fraction": search.search_val,
-        "subset_sizes": search.sizes,
-        "subset_crowd": search.crowd,
-        "subset_empty": search.empty,
-        "proxy_epochs": search.proxy_epochs,
-        "repeats": search.repeats,
-        "epochs": train.epochs,
-        "batch_size": train.batch_size or 0,
-        "learning_rate": train.learning_rate or 0.0,
-        "amp": train.amp,
-        "seed": config.seed,
-        "work": "",
-        "gpus": str(config.resources.gpus),
-        "train_nodes": train.nodes,
-    }
+    """What the tasks of a run are told, see `Values`; unfinished work is kept on this machine."""
+    prepared = {"teacher_config": teacher_config, "teacher_checkpoint": teacher_checkpoint, "student_config": student_config}
+    version = "-".join(filter(None, (config.data.version, version)))
+    return Values.of(config, **prepared, results=results, data_version=version, work="").to_dict()
 
 
 def config_address(detector: Detector, home: Path, trust: bool) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from detkds.errors import ConfigError, GenomeError
 from detkds.genome import Knowledge
@@ -34,11 +34,13 @@ class Split(Section):
 
 
 class Data(Section):
-    """The data set: `root` is a folder, an `s3://bucket/prefix`, or on a cluster a volume claim, `pvc://claim/path`."""
+    """The data set: `root` is a folder, an `s3://bucket/prefix`, or on a cluster a volume claim, `pvc://claim/path`.
+    Another `version`, any text or number, runs everything anew."""
 
     root: str
     train: Split
     test: Split
+    version: Annotated[str, BeforeValidator(str)] = ""
 
     _located = field_validator("root")(lambda value, info: located(value, info))
 
@@ -146,9 +148,11 @@ class Train(Section):
 
 
 class StoreSection(Section):
-    """Where results go. Endpoint and keys come from DETKDS_S3_* in the environment; without them the embedded server is used."""
+    """Where results go. Endpoint and keys come from DETKDS_S3_* in the environment; without them the embedded server is used.
+    `work` is where a cluster keeps unfinished work: s3://BUCKET/work where it is not given, on the pod only where it is empty."""
 
     bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{2,62}$")] = "detkds"
+    work: str | None = None
 
 
 class Resources(Section):

@@ -15,11 +15,13 @@ from detkds.errors import ConfigError
 from detkds.lint import ImagePolicy, Package, examine
 from detkds.pipeline import run as launch
 from detkds.pipeline import run_config
+from detkds.pipeline.form import Form
 from detkds.pipeline.kubeflow import given
 from detkds.pipeline.kubeflow.package import VOLUMES, compiled, parameter_defaults
 from detkds.pipeline.kubeflow.remote import Cluster, Endpoint, Outcome, Pace
 from detkds.pipeline.kubeflow.resources import with_resources
 from detkds.pipeline.run_config import RunConfig, is_remote
+from detkds.pipeline.values import Values
 from detkds.storage.s3_settings import ENDPOINT
 from detkds.storage.uri import open_store
 
@@ -83,7 +85,8 @@ def submit(
     ours = compiled("transfer" if recipe else "search")
     names = parameter_defaults(ours).keys() - ({"image", "light_image"} - images.parameters().keys())
     text = given.read(package, names) if package else ours
-    parameters = {**_parameters(config, home.resolve(), trust, console), **images.parameters(), "recipe": recipe}
+    told = Values.read(_parameters(config, home.resolve(), trust, console))
+    parameters = {**Form.of(told).parameters(), **images.parameters(), "recipe": recipe}
     values = {name: value for name, value in parameters.items() if name in names}
     _examine(package or path, text, values, images)
     text = with_resources(text, config.resources, config.claims(), run=config.name, train_nodes=config.train.nodes)
@@ -91,7 +94,7 @@ def submit(
     run = cluster.create(text, values, name=config.name, experiment=experiment, service_account=service_account)
     console.print(f"run {run}: {cluster.page(run)}", markup=False, soft_wrap=True)
     if not recipe:
-        console.print(f"its search: detkds watch {config.name} --work {values['work']}", markup=False, soft_wrap=True)
+        console.print(f"its search: detkds watch {config.name} --work {told.work}", markup=False, soft_wrap=True)
     if not wait:
         return Outcome.SUCCEEDED
     return follow(run, cluster, pace=pace, console=console, results=f"s3://{config.store.bucket}/runs/{config.name}")
@@ -149,7 +152,7 @@ def _parameters(config: RunConfig, home: Path, trust: bool, console: Console) ->
     version = launch.data_version(config, checkpoint) if asked else ""
     values = launch.parameters(config, teacher, checkpoint, student, f"s3://{config.store.bucket}/runs", version=version)
     values["student_checkpoint"] = _in_store(config, config.student.checkpoint or "")
-    values["work"] = f"s3://{config.store.bucket}/work"
+    values["work"] = f"s3://{config.store.bucket}/work" if config.store.work is None else config.store.work
     return {name: _mounted(value) for name, value in values.items()}
 
 

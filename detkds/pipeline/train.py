@@ -24,7 +24,7 @@ from detkds.detectors.training.local_processes import run_in_processes
 from detkds.detectors.training.parallel import Group
 from detkds.errors import ArtifactError, GenomeError
 from detkds.genome import Recipe
-from detkds.genome.presets import is_preset, preset
+from detkds.genome.presets import parse_recipe as parse_recipe
 from detkds.pipeline import pair as pairs
 from detkds.pipeline.progress import report_errors, say
 from detkds.pipeline.saved import LOG, Saved
@@ -186,12 +186,3 @@ def recipe_of(artifact: Path) -> Recipe:
         return Recipe.from_json(json.loads((artifact / "recipe.json").read_text()))
     except (OSError, ValueError, GenomeError) as error:
         raise ArtifactError(f"artifact {artifact} holds no recipe that can be read: {error}") from None
-
-
-def parse_recipe(text: str, semantics: str) -> Recipe:
-    """A recipe from a preset, `NAME` or `NAME x FACTOR`, or from genome text; empty text is no distillation.
-
-    Raises:
-        GenomeError: the text is neither.
-    """
-    return preset(text.strip()) if is_preset(text.strip()) else Recipe.parse(text, semantics)
