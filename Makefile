@@ -18,7 +18,7 @@ PACKAGES := $(VENV)/.packages-$(shell ($(PYTHON) -VV; cat $(LOCKS)) 2>&1 | sha25
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench e2e crash golden lock images rehearsal manifests clean
+.PHONY: help install demo test check format bench e2e crash golden lock images rehearsal manifests kind clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,7 @@ check: $(INSTALLED) ## format, lint, types, import rules, compiled pipelines, ma
 	@$(BIN)/python -m pipelines.compile --check
 	@$(BIN)/python -m pipelines.lint
 	@$(BIN)/python -m manifests.check
+	@$(BIN)/shellcheck manifests/kind.sh
 	@for file in images/Dockerfile images/Dockerfile.light; do $(BIN)/hadolint --config .hadolint.yaml $$file || exit 1; done
 
 format: $(INSTALLED) ## put every file in the one format
@@ -75,6 +76,9 @@ rehearsal: ## the six stages in containers of the built images, without a cluste
 
 manifests: $(INSTALLED) ## build and check the manifests for Kubernetes
 	@$(BIN)/python -m manifests.check
+
+kind: $(INSTALLED) ## a cluster on this machine, KFP, our manifests, and a run; needs docker and kind
+	@manifests/kind.sh
 
 clean: ## remove .venv and what tools leave behind; results in .detkds stay
 	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

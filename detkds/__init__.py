@@ -10,12 +10,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from detkds.detectors.student import Student
     from detkds.errors import ConfigError, DatasetError, DetKDSError, GenomeError, Rejected
+    from detkds.evaluation.predictions import Prediction, draw
     from detkds.genome import Genome, Knowledge, Recipe
     from detkds.genome.presets import preset
     from detkds.losses.loss import loss
     from detkds.losses.views import Response
     from detkds.objective import Outcome
+    from detkds.pipeline.run import Run
     from detkds.search.function_study import study
     from detkds.search.study import Study
     from detkds.search.trial import Trial
@@ -30,11 +33,15 @@ __all__ = [
     "GenomeError",
     "Knowledge",
     "Outcome",
+    "Prediction",
     "Recipe",
     "Rejected",
     "Response",
+    "Run",
+    "Student",
     "Study",
     "Trial",
+    "draw",
     "loss",
     "preset",
     "study",
@@ -50,6 +57,9 @@ _HOMES = {
     "detkds.search.function_study": ("study",),
     "detkds.search.study": ("Study",),
     "detkds.search.trial": ("Trial",),
+    "detkds.detectors.student": ("Student",),
+    "detkds.evaluation.predictions": ("Prediction", "draw"),
+    "detkds.pipeline.run": ("Run",),
 }
 """Module to the public names it has (PEP 562)."""
 

@@ -1,22 +1,37 @@
 """Every error that DetKDS raises on purpose, in one tree.
 
-Each class carries the exit code of the command line: 2 usage or configuration, 65 bad data or artifact, 75 try again later,
-70 a fault of ours. A message names the thing, the rule it broke and the remedy, on one line.
+Each class carries an exit code of the command line. A message names the thing, the rule it broke and the remedy, on one line.
 """
 
 from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What a command says of itself by its exit code; docs/exit-codes.md has the table."""
+
+    OK = 0
+    RUN_FAILED = 1
+    USAGE = 2
+    STILL_RUNNING = 3
+    CANCELLED = 4
+    DATA = 65
+    OURS = 70
+    TRY_AGAIN = 75
+    INTERRUPTED = 130
 
 
 class DetKDSError(Exception):
     """Base of all errors of this project."""
 
-    exit_code = 70
+    exit_code: int = ExitCode.OURS
 
 
 class ConfigError(DetKDSError):
     """A run.yaml, an option or a detector config cannot be used as given."""
 
-    exit_code = 2
+    exit_code = ExitCode.USAGE
 
 
 class GenomeError(ConfigError):
@@ -26,25 +41,25 @@ class GenomeError(ConfigError):
 class DatasetError(DetKDSError):
     """A data set breaks rules of the COCO format or of safe paths."""
 
-    exit_code = 65
+    exit_code = ExitCode.DATA
 
 
 class ArtifactError(DetKDSError):
     """An artifact, checkpoint or journal is missing, truncated or altered."""
 
-    exit_code = 65
+    exit_code = ExitCode.DATA
 
 
 class StoreError(DetKDSError):
     """The object store cannot be reached or refuses."""
 
-    exit_code = 75
+    exit_code = ExitCode.TRY_AGAIN
 
 
 class ClusterError(DetKDSError):
     """The API of Kubeflow Pipelines cannot be reached or refuses; `final` where asking again changes nothing."""
 
-    exit_code = 75
+    exit_code = ExitCode.TRY_AGAIN
 
     def __init__(self, message: str, *, final: bool = False) -> None:
         super().__init__(message)
@@ -54,13 +69,19 @@ class ClusterError(DetKDSError):
 class StudyHeldError(DetKDSError):
     """Another process holds this study."""
 
-    exit_code = 75
+    exit_code = ExitCode.TRY_AGAIN
 
 
 class Interrupted(DetKDSError):
     """SIGTERM stopped a training; its checkpoint is written and the same call goes on from there."""
 
-    exit_code = 75
+    exit_code = ExitCode.TRY_AGAIN
+
+
+class RunFailed(DetKDSError):
+    """A task of a run ended with an error that is not one of ours; the message has its last line."""
+
+    exit_code = ExitCode.RUN_FAILED
 
 
 class Rejected(DetKDSError):
@@ -70,6 +91,8 @@ class Rejected(DetKDSError):
     out-of-memory, raised.
     `student_steps` is what was trained in vain.
     """
+
+    exit_code = ExitCode.RUN_FAILED
 
     def __init__(self, kind: str, detail: str, student_steps: int = 0) -> None:
         super().__init__(f"{kind}: {detail}")

@@ -55,19 +55,6 @@ class Pair:
     unsupported: Mapping[Knowledge, str] = field(default_factory=dict)
 
 
-_RTMDET_PIPELINE = [
-    {"type": "LoadImageFromFile"},
-    {"type": "LoadAnnotations", "with_bbox": True},
-    {"type": "RandomResize", "scale": (640, 640), "ratio_range": (0.5, 2.0), "keep_ratio": True},
-    {"type": "RandomCrop", "crop_size": (640, 640)},
-    {"type": "YOLOXHSVRandomAug"},
-    {"type": "RandomFlip", "prob": 0.5},
-    {"type": "Pad", "size": (640, 640), "pad_val": {"img": (114, 114, 114)}},
-    {"type": "PackDetInputs"},
-]
-"""RTMDet's own pipeline of its last 20 epochs: that of the others mixes in images from a store of those seen before, which cannot be
-repeated or resumed exactly."""
-
 _RETINANET_R50 = Side("retinanet/retinanet_r50_fpn_2x_coco")
 _RETINANET_X101 = Side("retinanet/retinanet_x101-64x4d_fpn_ms-640-800-3x_coco")
 _FASTER_RCNN_R50 = Side("faster_rcnn/faster-rcnn_r50_fpn_2x_coco")
@@ -75,7 +62,7 @@ _CASCADE_MASK_RCNN_X101 = Side("cascade_rcnn/cascade-mask-rcnn_x101-64x4d_fpn_20
 _GFL_R101 = Side("gfl/gfl_r101_fpn_ms-2x_coco")
 _TOOD_X101 = Side("tood/tood_x101-64x4d_fpn_ms-2x_coco")
 _DINO_SWIN_L = Side("dino/dino-5scale_swin-l_8xb2-36e_coco")
-_RTMDET_S = Side("rtmdet/rtmdet_s_8xb32-300e_coco", {"train_dataloader.dataset.pipeline": _RTMDET_PIPELINE})
+_RTMDET_S = Side("rtmdet/rtmdet_s_8xb32-300e_coco")
 _RTMDET_L = Side("rtmdet/rtmdet_l_8xb32-300e_coco")
 _YOLOX_S = Side("yolox/yolox_s_8xb8-300e_coco", published="yolox_s_8x8_300e_coco")
 _CASCADE = "a cascade student trains each stage on other proposals"

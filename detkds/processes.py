@@ -1,14 +1,17 @@
-"""Processes of our own, one a GPU: each sees its GPU as the only one, and none outlives who started it."""
+"""Processes of our own, one a GPU: each sees its GPU as the only one, takes its share of the CPUs, and none outlives who started it."""
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator
 from itertools import cycle, islice
+from pathlib import Path
 
-from detkds.errors import Interrupted
+from detkds.errors import ConfigError, Interrupted
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 CPUS = "DETKDS_CPUS"
@@ -28,11 +31,65 @@ def dealt(count: int) -> Iterator[str]:
     return islice(cycle(gpus() or [""]), count)
 
 
-def begin(device: str) -> None:
-    """What such a process does first: take its GPU, before torch looks for any, and watch whether its parent lives."""
+def begin(device: str, share: int = 1) -> None:
+    """What such a process does first: take its GPU, before torch looks for any, and its part of the CPUs, and watch whether its parent
+    lives.
+
+    Args:
+        device: its GPU; empty: none.
+        share: how many such processes this machine has.
+    """
     if device:
         os.environ[VISIBLE] = device
+    os.environ[CPUS] = f"{cpus() / share:g}"
+    use_cpus()
     threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def cpus(root: Path = Path("/sys/fs/cgroup")) -> float:
+    """How many CPUs this process may use: those that it may run on, no more than DETKDS_CPUS and its cgroup say.
+
+    A pod with a request and no limit may run on every CPU of its node, and so may the four beside it.
+
+    Args:
+        root: of the cgroup file systems.
+
+    Raises:
+        ConfigError: DETKDS_CPUS is no number of CPUs.
+    """
+    asked = os.environ.get(CPUS, "")
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(m?)", asked)
+    limit = float(found[1]) / (1000 if found[2] else 1) if found else 0.0
+    if asked and not limit > 0:
+        raise ConfigError(f"{CPUS} must be a number of CPUs above 0, such as 4 or 500m, got {asked[:40]!r}; correct it.")
+    known = [float(len(os.sched_getaffinity(0))), limit, _cgroup_limit(root)]
+    return min(count for count in known if count > 0)
+
+
+def _cgroup_limit(root: Path) -> float:
+    """The CPUs that a container's cgroup lets it use, of version 2 or 1; 0 where it sets no limit or is not there."""
+    with contextlib.suppress(OSError, ValueError):
+        quota, period = (root / "cpu.max").read_text().split()
+        return float(quota) / float(period)
+    for folder in (root / "cpu", root / "cpu,cpuacct"):
+        with contextlib.suppress(OSError, ValueError):
+            quota_us = float((folder / "cpu.cfs_quota_us").read_text())
+            return max(0.0, quota_us) / float((folder / "cpu.cfs_period_us").read_text())
+    return 0.0
+
+
+def use_cpus() -> int:
+    """Let torch and OpenCV use as many threads as this process has CPUs, at least one, and return how many; OMP_NUM_THREADS goes first.
+
+    Several tasks with a thread for every CPU of their node wait for each other most of the time.
+    """
+    import cv2
+    import torch
+
+    count = max(1, int(cpus()))
+    torch.set_num_threads(min(torch.get_num_threads(), count))
+    cv2.setNumThreads(count)
+    return count
 
 
 def _end_with_parent(leave: Callable[[int], None] = os._exit) -> None:

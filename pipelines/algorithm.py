@@ -9,6 +9,13 @@ from components.weights.component import weights
 from pipelines.resources import gpu
 
 
+class Found(NamedTuple):
+    """What leaves the box."""
+
+    recipe: dsl.Artifact
+    studies: dsl.Artifact
+
+
 @dsl.pipeline(name="search", description="Algorithm 1: the loss of each knowledge, then their weights")
 def search(subset: dsl.Input[dsl.Dataset], evolve_plan: dict, weights_plan: dict, gpus: str, image: str) -> NamedTuple(
     "Found", [("recipe", dsl.Artifact), ("studies", dsl.Artifact)]
@@ -27,4 +34,4 @@ def search(subset: dsl.Input[dsl.Dataset], evolve_plan: dict, weights_plan: dict
         task = gpu(evolve(knowledge=knowledge, plan=evolve_plan, subset=subset), image, f"evolve-{knowledge}", gpus)
         studies[f"{knowledge}_study"] = task.outputs["study"]
     found = gpu(weights(plan=weights_plan, subset=subset, **studies), image, "weights", gpus)
-    return NamedTuple("Found", [("recipe", dsl.Artifact), ("studies", dsl.Artifact)])(found.outputs["recipe"], found.outputs["studies"])
+    return Found(found.outputs["recipe"], found.outputs["studies"])

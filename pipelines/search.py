@@ -38,7 +38,7 @@ def search(
         teacher_checkpoint: Address of the teacher's weights.
         student_config: Config of the student, like the teacher's.
         results: s3:// address (or folder) that receives student, recipe, page and figures.
-        budget: How long to search: quick, paper-20, paper-40, or keys of the section search of a run.yaml as JSON.
+        budget: How long to search: quick, paper-20, paper-40, `60 trainings`, or keys of the section search of a run.yaml as JSON.
         epochs: Epochs of the full training.
         gpus: GPUs of a searching or training task.
         image: Container image of the tasks with a GPU, named by its digest.

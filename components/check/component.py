@@ -18,7 +18,7 @@ def check(
     settings: dict,
     budget: str = "paper-20",
     recipe: str = "",
-) -> NamedTuple(
+) -> NamedTuple(  # type: ignore[valid-type]
     "Plans", [("gpus", str), ("subset", dict), ("evolve", dict), ("weights", dict), ("train", dict), ("evaluate", dict), ("report", dict)]
 ):
     """Hands on what each stage is told, and the number of GPUs as the text that a pod's resources are made of.
@@ -33,7 +33,7 @@ def check(
         epochs: Epochs of the full training.
         gpus: GPUs of a searching or training task.
         settings: The sections data, student, search, train and store of a run.yaml, and its seed.
-        budget: How long to search: quick, paper-20, paper-40, or keys of the section search as JSON.
+        budget: How long to search: quick, paper-20, paper-40, `60 trainings`, or keys of the section search as JSON.
         recipe: A recipe as text or the name of a preset; empty where one is searched.
     """
     from detkds.pipeline.form import Form

@@ -17,7 +17,7 @@ def weights(
     metrics: dsl.Output[dsl.Metrics],
     summary: dsl.Output[dsl.Markdown],
 ) -> None:
-    """Hands on the recipe with the best search-val AP, which may be no distillation, and all six studies of the search as one artifact.
+    """Hands on the winner of the final race, which may be no distillation, and all six studies of the search as one artifact.
 
     Args:
         plan: What this stage is told, as the task check hands it on.
@@ -37,6 +37,7 @@ def weights(
             told.pair,
             told.weights_plan,
             told.proxy,
+            final=told.race_plan,
             subset=Path(subset.path),
             out=out,
             recipe_out=Path(recipe.path),

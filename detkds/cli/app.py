@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import sys
+import traceback
+from typing import Annotated, Any
 
 import typer
 
-from detkds.errors import DetKDSError
+from detkds import __version__
+from detkds.cli.console import logs_json
+from detkds.cli.options import console
+from detkds.errors import DetKDSError, ExitCode
 
 app = typer.Typer(
     help="Find the knowledge distillation that works best for a pair of object detectors, and train with it.",
@@ -15,15 +22,64 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
+FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+_USAGE: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+"""What typer raises for options that it cannot read; it carries a click of its own, without a public name for this."""
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"detkds {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def general(
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors and what --json asks for.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and end.", callback=_version, is_eager=True)] = False,
+) -> None:
+    """Options before the verb."""
+    console.quiet = quiet
+
 
 def main() -> None:
-    """Run the command line; errors of ours become one line and their exit code."""
+    """Run the command line; whatever ends it becomes one line and an exit code of docs/exit-codes.md."""
     try:
-        app(standalone_mode=True)
+        code = app(standalone_mode=False)
     except DetKDSError as error:
-        for line in str(error).splitlines():
-            print(f"detkds: {line}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("detkds: interrupted; the same command goes on from here", file=sys.stderr)
-        sys.exit(75)
+        sys.exit(_told(str(error), error.exit_code))
+    except (KeyboardInterrupt, typer.Abort):
+        sys.exit(_told("interrupted; what was finished is kept, and the same command goes on from there", ExitCode.INTERRUPTED))
+    except BrokenPipeError:
+        sys.stdout = None  # whoever read has gone, and so has the place for the rest
+        sys.exit(ExitCode.OK)
+    except OSError as error:
+        sys.exit(_of_system(error))
+    except Exception as error:
+        if isinstance(error, _USAGE):
+            error.show()
+            sys.exit(error.exit_code)
+        traceback.print_exc()
+        sys.exit(_told(f"a fault of ours: {type(error).__name__}: {error}; please report it with the lines above", ExitCode.OURS))
+    sys.exit(code if isinstance(code, int) else ExitCode.OK)
+
+
+def _of_system(error: OSError) -> int:
+    """One line for what the machine refused."""
+    where, reason = error.filename or "a file", error.strerror or str(error)
+    if error.errno in FULL:
+        return _told(f"no space is left on the disk of {where}; free some and start the same command again", ExitCode.TRY_AGAIN)
+    if error.errno in FORBIDDEN:
+        return _told(f"{where}: {reason}; give a place that can be written, or the right to", ExitCode.USAGE)
+    traceback.print_exc()
+    return _told(f"{where}: {reason}", ExitCode.OURS)
+
+
+def _told(text: str, code: int) -> int:
+    """Print an error and give its code back."""
+    for line in text.splitlines():
+        print(json.dumps({"level": "error", "text": line, "code": int(code)}) if logs_json() else f"detkds: {line}", file=sys.stderr)
+    return int(code)

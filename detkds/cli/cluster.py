@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from detkds.cli.app import app
-from detkds.cli.options import DEFAULT_HOME, Home, Trust, console
+from detkds.cli.options import DEFAULT_HOME, Home, Json, Trust, answer, people
 
 
 @app.command()
@@ -35,12 +35,14 @@ def submit(
     service_account: Annotated[str, typer.Option(help="Service account of the tasks; default: that of the installation.")] = "",
     timeout: Annotated[float, typer.Option(help="Hours to follow the run.", min=0.0)] = 72.0,
     every: Annotated[float, typer.Option(help="Seconds between two looks at the run.", min=0.01)] = 10.0,
+    retries: Annotated[int, typer.Option(help="Create the run anew so many times when it failed; what it finished is kept.", min=0)] = 0,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow the run to its end.")] = True,
     follow: Annotated[str, typer.Option(help="Follow this run instead of creating one.", metavar="RUN_ID")] = "",
     home: Home = DEFAULT_HOME,
     trust_config: Trust = False,
+    as_json: Json = False,
 ) -> None:
-    """Run on a cluster. Exits 0 when the run succeeded, 1 failed, 2 cancelled, 3 when it was followed for long enough."""
+    """Run on a cluster. Exits 0 when the run succeeded, 1 failed, 3 when it still goes on, 4 cancelled."""
     from detkds.errors import ConfigError
     from detkds.pipeline import submit as verb
     from detkds.pipeline.kubeflow.remote import Cluster, Endpoint, Pace
@@ -49,10 +51,16 @@ def submit(
         raise ConfigError("give the address of Kubeflow Pipelines with --endpoint or KFP_ENDPOINT.")
     if (run_yaml is None) == (not follow):
         raise ConfigError("give either a run.yaml to submit or a run to --follow.")
+    console = people(as_json)
+    if retries and not wait:
+        raise ConfigError("--retries needs a run that is followed; leave out --no-wait.")
     pace = Pace(3600 * timeout, every)
     where = Endpoint(endpoint, namespace, verb.token_source(token_file, os.environ), ca_cert)
     if run_yaml is None:
-        raise typer.Exit(verb.follow(follow, Cluster(where), pace=pace, console=console))
+        outcome = verb.follow(follow, Cluster(where), pace=pace, console=console)
+        answer(as_json, {"run": follow, "outcome": outcome.name.lower()})
+        raise typer.Exit(outcome)
+    said: dict[str, str] = {}
     outcome = verb.submit(
         run_yaml,
         where,
@@ -60,11 +68,11 @@ def submit(
         images=verb.Images(image, light_image, any_image),
         package=package,
         recipe=recipe,
-        experiment=experiment,
-        service_account=service_account,
+        creation=verb.Creation(experiment, service_account, retries, wait),
         trust=trust_config,
         pace=pace,
-        wait=wait,
         console=console,
+        said=said,
     )
+    answer(as_json, {**said, "outcome": outcome.name.lower() if wait else "submitted"})
     raise typer.Exit(outcome)

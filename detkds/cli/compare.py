@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from detkds.cli.app import app
-from detkds.cli.options import DEFAULT_HOME, Home, RunFile, Trust, console
+from detkds.cli.options import DEFAULT_HOME, EmbeddedS3, Home, Json, RunFile, Trust, answer, console, people
 
 Seeds = Annotated[int, typer.Option(help="Trainings of each recipe: the run's seed and those after it.", min=1, max=100)]
 Epochs = Annotated[int, typer.Option(help="Of every training; default: train.epochs of the run.", min=0, show_default=False)]
@@ -32,6 +32,8 @@ def compare(
     out: Annotated[Path | None, typer.Option(help="Where the table goes; default: compare/NAME below --home.")] = None,
     home: Home = DEFAULT_HOME,
     trust_config: Trust = False,
+    embedded_s3: EmbeddedS3 = False,
+    as_json: Json = False,
 ) -> None:
     """Train the same student under several recipes and seeds, and print means, spreads and paired differences. Killed, it goes on."""
     from detkds.experiments.compare import compare as hold
@@ -39,7 +41,9 @@ def compare(
     from detkds.experiments.prepared_run import Effort
 
     recipes = [*(recipe or ()), *(read_list(recipes_from) if recipes_from else ())]
-    hold(run_yaml, recipes, Effort(seeds, epochs, jobs), home=home, trust=trust_config, console=console, out=out)
+    effort = Effort(seeds, epochs, jobs)
+    result = hold(run_yaml, recipes, effort, home=home, trust=trust_config, console=people(as_json), out=out, embedded_s3=embedded_s3)
+    answer(as_json, result.to_json())
 
 
 @app.command()
@@ -60,6 +64,7 @@ def ablate(
     out: Annotated[Path | None, typer.Option(help="Where tables go; default: ablate/NAME-WHAT below --home.")] = None,
     home: Home = DEFAULT_HOME,
     trust_config: Trust = False,
+    embedded_s3: EmbeddedS3 = False,
 ) -> None:
     """The paper's ablations: each loss alone (Table 11), the search algorithms at equal steps (Table 12), iterations (Table 13)."""
     from detkds.experiments.ablate import ablate as search
@@ -76,6 +81,7 @@ def ablate(
         trust=trust_config,
         console=console,
         out=out,
+        embedded_s3=embedded_s3,
     )
 
 
@@ -88,9 +94,10 @@ def fidelity(
     out: Annotated[Path | None, typer.Option(help="Where the pairs go; default: fidelity/NAME below --home.")] = None,
     home: Home = DEFAULT_HOME,
     trust_config: Trust = False,
+    embedded_s3: EmbeddedS3 = False,
 ) -> None:
     """Correlation of the proxy's scores with full trainings over random genomes, with intervals (Figure 5)."""
     from detkds.experiments.fidelity import fidelity as correlate
     from detkds.experiments.prepared_run import Effort
 
-    correlate(run_yaml, genomes, Effort(1, epochs, jobs), home=home, trust=trust_config, console=console, out=out)
+    correlate(run_yaml, genomes, Effort(1, epochs, jobs), home=home, trust=trust_config, console=console, out=out, embedded_s3=embedded_s3)

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from detkds.cli.app import app
-from detkds.cli.options import DEFAULT_HOME, Home, console
+from detkds.cli.options import DEFAULT_HOME, EmbeddedS3, Home, console
 
 data = typer.Typer(help="Data sets before a run.", no_args_is_help=True)
 app.add_typer(data, name="data")
+
+
+class Boxes(StrEnum):
+    """What the four numbers of a box are."""
+
+    sides = "sides"
+    corners = "corners"
+    centres = "centres"
+
+
+class Frame(StrEnum):
+    """The frame of a picture that annotations were made in."""
+
+    stored = "stored"
+    upright = "upright"
 
 
 @data.command()
@@ -24,12 +40,25 @@ def check(
         Path | None, typer.Option(help="File that lists all faults; default: ./NAME.faults.jsonl where they are over 20.")
     ] = None,
     fix: Annotated[Path | None, typer.Option(help="Write repaired annotations to this new .json file or folder.", metavar="OUT")] = None,
+    boxes: Annotated[
+        Boxes | None, typer.Option(help="What the boxes are: sides [x, y, width, height], corners [x1, y1, x2, y2] or centres.")
+    ] = None,
+    frame: Annotated[
+        Frame | None, typer.Option(help="The frame that annotations of pictures with an EXIF orientation were made in: stored or upright.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
 ) -> None:
     """Find all that is wrong with a data set, or show what is in it. Exits 0 when a run may use it (or its repaired copy), 65 when not."""
+    from rich.console import Console
+
+    from detkds.data.repair.repair import Named
     from detkds.pipeline.data_check import Options, data_check
 
-    options = Options("pixels" if open_images else "headers", hash)
-    if not data_check(path, images=images, options=options, report=report, fix=fix, console=console):
+    named = Named(boxes.value if boxes else None, frame.value if frame else None)
+    options = Options("pixels" if open_images else "headers", hash, named)
+    screen = Console(quiet=True) if as_json else console
+    answer = typer.echo if as_json else None
+    if not data_check(path, images=images, options=options, report=report, fix=fix, console=screen, answer=answer):
         raise typer.Exit(65)
 
 
@@ -51,8 +80,10 @@ def push(
     no_check: Annotated[bool, typer.Option("--no-check", help="Store the files without looking at annotations and images.")] = False,
     store: Annotated[str, typer.Option(help="The bucket for the default address.", envvar="DETKDS_STORE")] = "s3://detkds",
     home: Home = DEFAULT_HOME,
+    embedded_s3: EmbeddedS3 = False,
 ) -> None:
     """Check a data set and put it into the store, with an index; started again it sends only what is missing or changed."""
     from detkds.pipeline.data_push import data_push
 
-    data_push(folder, address or f"{store}/data/{folder.resolve().name}", check=not no_check, home=home, console=console)
+    target = address or f"{store}/data/{folder.resolve().name}"
+    data_push(folder, target, check=not no_check, home=home, console=console, embedded_s3=embedded_s3)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from detkds.cli.app import app
-from detkds.cli.options import DEFAULT_HOME, Home, Trust, console
+from detkds.cli.options import DEFAULT_HOME, Home, Json, Trust, answer, console, people
 
 
 @app.command()
@@ -46,8 +46,9 @@ def report(
     ],
     out: Annotated[Path, typer.Option(help="The page to write.")] = Path("compare.html"),
     home: Home = DEFAULT_HOME,
+    as_json: Json = False,
 ) -> None:
     """Compare runs: AP with intervals, recipes, searches and costs, on one page and in the terminal."""
     from detkds.experiments.runs_page import report as compare
 
-    compare(runs, out=out, home=home, console=console)
+    answer(as_json, {"page": str(out), "runs": compare(runs, out=out, home=home, console=people(as_json))})

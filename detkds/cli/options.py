@@ -2,18 +2,42 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-console = Console(highlight=False)
+from detkds.cli.console import PlainConsole
+
+console = PlainConsole()
 
 RunFile = Annotated[Path, typer.Argument(help="The run.yaml; examples/ has some.", metavar="RUN.YAML")]
 PairName = Annotated[str, typer.Option("--pair", help="Teacher and student of this tested pair; `detkds pairs` lists them.")]
-Home = Annotated[Path, typer.Option(help="Folder for caches, unfinished work and the embedded store.", envvar="DETKDS_HOME")]
+Home = Annotated[
+    Path, typer.Option(help="Folder for caches, unfinished work and, where DETKDS_S3_ENDPOINT names none, the store.", envvar="DETKDS_HOME")
+]
 Trust = Annotated[bool, typer.Option("--trust-config", help="Run the Python code of config files that are not mmdet's own.")]
 Subset = Annotated[Path, typer.Option(help="Artifact of the subset stage.")]
 Out = Annotated[Path, typer.Option(help="Where to publish the artifact.")]
+RecipeText = Annotated[str, typer.Option("--recipe", help="Train with this preset, `PRESET x 5` or genome text instead of searching.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one object of JSON, and what is for people to the error output.")]
+EmbeddedS3 = Annotated[
+    bool,
+    typer.Option(
+        "--embedded-s3", help="Use a SeaweedFS server beside this command as the store, not a folder.", envvar="DETKDS_EMBEDDED_S3"
+    ),
+]
 DEFAULT_HOME = Path(".detkds")
+
+
+def people(as_json: bool) -> Console:
+    """Where text for people goes: beside the JSON, not into it."""
+    return PlainConsole(stderr=True, quiet=console.quiet) if as_json else console
+
+
+def answer(as_json: bool, content: object) -> None:
+    """Print the answer of a verb as JSON, where it is asked for."""
+    if as_json:
+        print(json.dumps(content, indent=1, default=str))

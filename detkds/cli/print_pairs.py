@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import yaml
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
 from detkds.genome import Knowledge
-from detkds.pairs import PAIRS, pair, published
+from detkds.pairs import PAIRS, Pair, Side, pair, published
 
 
 def list_pairs(console: Console) -> None:
@@ -34,7 +36,7 @@ def describe_pair(name: str, console: Console) -> None:
     found = pair(name)
     console.print(found.name, style="bold", markup=False)
     console.print(f"  in the paper  {found.table if found.table[0].isdigit() else 'not reported'}", markup=False)
-    for role, side in (("student", found.student), ("teacher", found.teacher)):
+    for role, side in _sides(found):
         console.print(f"  {role}       {side.config}", markup=False, soft_wrap=True)
         for key, value in side.options.items():
             text = yaml.safe_dump(_plain(value), default_flow_style=True, width=10_000).splitlines()[0]
@@ -43,6 +45,30 @@ def describe_pair(name: str, console: Console) -> None:
         console.print(f"                weights: {weights}", markup=False, soft_wrap=True)
     for knowledge in Knowledge:
         console.print(f"  {knowledge:<13} {found.unsupported.get(knowledge, 'yes')}", markup=False)
+
+
+def plain_pairs(name: str = "") -> dict[str, Any]:
+    """All pairs, or one, as plain values.
+
+    Raises:
+        ConfigError: there is no such pair.
+    """
+    return {
+        entry.name: {
+            "paper": entry.table,
+            "shared": [str(knowledge) for knowledge in Knowledge if knowledge not in entry.unsupported],
+            "not_shared": {str(knowledge): reason for knowledge, reason in entry.unsupported.items()},
+            **{
+                role: {"config": side.config, "options": _plain(dict(side.options)), "weights": published(side)}
+                for role, side in _sides(entry)
+            },
+        }
+        for entry in ([pair(name)] if name else PAIRS)
+    }
+
+
+def _sides(entry: Pair) -> tuple[tuple[str, Side], ...]:
+    return (("student", entry.student), ("teacher", entry.teacher))
 
 
 def _plain(value: object) -> object:

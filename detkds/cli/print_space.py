@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -31,6 +32,27 @@ def describe_space(preset: str, semantics: str, sample: int, seed: int, console:
     for knowledge in Knowledge:
         for _ in range(sample):
             console.print(str(space.sample(rng, knowledge)), markup=False)
+
+
+def plain_space(preset: str, semantics: str) -> dict[str, Any]:
+    """The counts of a space as plain values."""
+    space = SearchSpace.preset(preset, semantics)
+    names = ("forms", "genomes", "distinct_forms", "distinct")
+    counts = {str(knowledge): {name: getattr(space.count(knowledge), name) for name in names} for knowledge in Knowledge}
+    weights = {"without_0": space.count_weights(), "with_0": space.count_weights(zero=True)}
+    return {"space": preset, "semantics": semantics, "knowledge": counts, "weights": weights, "readings": table_2_readings()}
+
+
+def plain_genome(text: str, preset: str, semantics: str) -> dict[str, Any]:
+    """What is known of a genome as plain values.
+
+    Raises:
+        GenomeError: the text does not parse; the message names the nearest word.
+    """
+    genome = Genome.parse(text)
+    inside = SearchSpace.preset(preset, semantics).contains(genome)
+    digest = Recipe((genome,), semantics).digest
+    return {"genome": str(genome), "canonical": str(canonical(genome, semantics)), "digest": digest, "in_space": inside}
 
 
 def describe_genome(text: str, preset: str, semantics: str, console: Console) -> None:

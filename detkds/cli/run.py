@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from detkds.cli.app import app
-from detkds.cli.options import DEFAULT_HOME, Home, PairName, RunFile, Trust, console
+from detkds.cli.options import DEFAULT_HOME, EmbeddedS3, Home, Json, PairName, RecipeText, RunFile, Trust, answer, console, people
 from detkds.cli.writing import write_new
+from detkds.errors import ExitCode
 
 
 @app.command()
 def run(
     run_yaml: RunFile,
-    recipe: Annotated[str, typer.Option(help="Train with this preset, `PRESET x 5` or genome text instead of searching.")] = "",
+    recipe: RecipeText = "",
     pair: PairName = "",
     home: Home = DEFAULT_HOME,
     trust_config: Trust = False,
+    embedded_s3: EmbeddedS3 = False,
 ) -> None:
     """Run the whole pipeline on this machine: search, train, evaluate, report, publish."""
-    from detkds.pipeline.run import launch
+    from detkds.pipeline.run import Run
 
-    launch(run_yaml, home=home, trust=trust_config, console=console, recipe=recipe, pair=pair)
+    with Run.open(run_yaml, home=home, trust=trust_config, pair=pair, embedded_s3=embedded_s3, console=console) as opened:
+        opened.execute(recipe)
 
 
 @app.command()
@@ -54,11 +58,23 @@ def demo(
 
 
 @app.command()
-def check(run_yaml: RunFile, pair: PairName = "", trust_config: Trust = False) -> None:
-    """Check a run.yaml, its files, its data and its pair of detectors, and print what the run will cost. Asks no store."""
+def check(
+    run_yaml: RunFile,
+    recipe: RecipeText = "",
+    pair: PairName = "",
+    timed: Annotated[
+        bool, typer.Option("--timed/--not-timed", help="Measure the teacher as it teaches, and time a few training steps.")
+    ] = True,
+    home: Home = DEFAULT_HOME,
+    trust_config: Trust = False,
+    as_json: Json = False,
+) -> None:
+    """Check a run.yaml, its files, its data and its pair of detectors as `run` does before its first step, and print what the run will
+    cost on this machine. Asks no store."""
     from detkds.pipeline.check import check as inspect
 
-    inspect(run_yaml, trust=trust_config, console=console, pair=pair)
+    found = inspect(run_yaml, trust=trust_config, console=people(as_json), home=home, pair=pair, recipe=recipe, timed=timed)
+    answer(as_json, found)
 
 
 @app.command()
@@ -67,12 +83,29 @@ def space(
     semantics: Annotated[str, typer.Option(help="paper or released.")] = "paper",
     sample: Annotated[int, typer.Option(help="Print this many random genomes of each knowledge.", min=0)] = 0,
     seed: Annotated[int, typer.Option(help="Seed of the samples.", min=0)] = 0,
+    run_yaml: Annotated[
+        Path | None, typer.Option("--run", help="Of this run: what the losses (genomes or presets) do to its student.", metavar="RUN.YAML")
+    ] = None,
+    after: Annotated[int, typer.Option(help="With --run: epochs that the student trains without distillation first.", min=0)] = 0,
+    home: Home = DEFAULT_HOME,
+    trust_config: Trust = False,
     genome: Annotated[list[str] | None, typer.Argument(help="Genome texts to check.")] = None,
+    as_json: Json = False,
 ) -> None:
-    """Print the size of the search space, samples of it, or what is known about a genome."""
-    from detkds.cli.print_space import describe_genome, describe_space
+    """Print the size of the search space, samples of it, or what is known about a genome; with --run what it does to a student."""
+    from detkds.cli.print_space import describe_genome, describe_space, plain_genome, plain_space
 
-    if genome:
+    if run_yaml is not None:
+        from detkds.errors import ConfigError
+        from detkds.pipeline.diagnosis import show
+
+        if not genome:
+            raise ConfigError("--run looks at losses, got none; give genome texts or presets, such as 'pkd x 20'.")
+        show(genome, run_yaml, semantics, after, home=home, trust=trust_config, console=console)
+    elif as_json:
+        genomes = [plain_genome(text, preset, semantics) for text in genome or ()]
+        answer(as_json, {"genomes": genomes} if genome else plain_space(preset, semantics))
+    elif genome:
         for text in genome:
             describe_genome(text, preset, semantics, console)
     else:
@@ -92,27 +125,56 @@ def pull(
     list_runs: Annotated[bool, typer.Option("--list", help="List the published runs and fetch nothing.")] = False,
     store: Annotated[str, typer.Option(help="Where runs are published.", envvar="DETKDS_STORE")] = "s3://detkds",
     home: Home = DEFAULT_HOME,
+    embedded_s3: EmbeddedS3 = False,
+    as_json: Json = False,
 ) -> None:
     """Fetch the student checkpoint, recipe, report and figures of a run, verified."""
     from detkds.pipeline import pull as verb
 
     if list_runs:
-        verb.list_runs(store, home, console)
+        answer(as_json, {"runs": verb.list_runs(store, home, people(as_json), embedded_s3=embedded_s3)})
     else:
-        verb.pull(run_name, store, to, only or (), home, console, onnx=onnx)
+        files = verb.pull(run_name, store, to, only or (), home, people(as_json), onnx=onnx, embedded_s3=embedded_s3)
+        answer(as_json, {"files": files})
 
 
 @app.command()
 def doctor(
     run_yaml: Annotated[Path | None, typer.Argument(help="Also check the store and the teacher of this run.", metavar="[RUN.YAML]")] = None,
+    cluster: Annotated[bool, typer.Option("--cluster", help="Check a cluster instead of this machine.")] = False,
+    endpoint: Annotated[str, typer.Option(help="Address of Kubeflow Pipelines.", envvar="KFP_ENDPOINT")] = "",
+    namespace: Annotated[str, typer.Option(help="Namespace of the runs, where there are several users.", envvar="KFP_NAMESPACE")] = "",
+    token_file: Annotated[Path | None, typer.Option(help="File with a bearer token; or set KFP_EXISTING_TOKEN.")] = None,
+    ca_cert: Annotated[Path | None, typer.Option(help="File of the authority that signed the endpoint's certificate.")] = None,
     home: Home = DEFAULT_HOME,
     trust_config: Trust = False,
+    as_json: Json = False,
 ) -> None:
-    """Check the environment, the object store and, for a run, that its teacher loads and reaches a plausible AP."""
-    from detkds.pipeline.doctor import examine
+    """Check the environment, the object store and, for a run, that its teacher loads; with --cluster the cluster that runs it."""
+    if cluster:
+        passed = _doctor_cluster(run_yaml, endpoint, namespace, token_file, ca_cert)
+    else:
+        from detkds.pipeline.doctor import examine
 
-    if not examine(run_yaml, home=home, trust=trust_config, console=console):
-        raise typer.Exit(65)
+        found = examine(run_yaml, home=home, trust=trust_config, console=people(as_json))
+        answer(as_json, {"checks": found})
+        passed = all(one["passed"] for one in found)
+    if not passed:
+        raise typer.Exit(ExitCode.DATA)
+
+
+def _doctor_cluster(run_yaml: Path | None, endpoint: str, namespace: str, token_file: Path | None, ca_cert: Path | None) -> bool:
+    from detkds.errors import ConfigError
+    from detkds.pipeline import run_config
+    from detkds.pipeline.doctor_cluster import examine
+    from detkds.pipeline.kubeflow.remote import Endpoint
+    from detkds.pipeline.submit import token_source
+
+    if not endpoint:
+        raise ConfigError("give the address of Kubeflow Pipelines with --endpoint or KFP_ENDPOINT.")
+    bucket = run_config.load(run_yaml).store.bucket if run_yaml else "detkds"
+    where = Endpoint(endpoint, namespace, token_source(token_file, os.environ), ca_cert)
+    return examine(where, bucket=bucket, console=console)
 
 
 @app.command()

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from detkds.cli.app import app
-from detkds.cli.options import DEFAULT_HOME, Home, console
+from detkds.cli.options import DEFAULT_HOME, Home, Json, answer, console, people
 
 Search = Annotated[
     str,
@@ -35,11 +35,13 @@ def watch(
     once: Annotated[bool, typer.Option("--once", help="Print the state and end.")] = False,
     every: Annotated[float, typer.Option(help="Seconds between two looks.")] = 2.0,
     home: Home = DEFAULT_HOME,
+    as_json: Json = False,
 ) -> None:
     """Follow a search: best candidate, trials, rejected ones, pace and time left of each study. Reads journals only, ends with it."""
     from detkds.pipeline.watch import watch as follow
 
-    follow(run, work, home, once=once, every_s=every, console=console)
+    found = follow(run, work, home, once=once, every_s=every, console=people(as_json))
+    answer(as_json, {"studies": found})
 
 
 @app.command()
@@ -61,11 +63,13 @@ def export(
 
 
 @app.command()
-def pairs(name: Annotated[str, typer.Argument(help="Say more of this one.", metavar="[PAIR]")] = "") -> None:
+def pairs(name: Annotated[str, typer.Argument(help="Say more of this one.", metavar="[PAIR]")] = "", as_json: Json = False) -> None:
     """List the pairs of detectors that were tested together, and which knowledges they share."""
-    from detkds.cli.print_pairs import describe_pair, list_pairs
+    from detkds.cli.print_pairs import describe_pair, list_pairs, plain_pairs
 
-    if name:
+    if as_json:
+        answer(as_json, plain_pairs(name))
+    elif name:
         describe_pair(name, console)
     else:
         list_pairs(console)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from detkds.cli.app import app
-from detkds.cli.options import DEFAULT_HOME, Home, Out, RunFile, Subset, Trust, console
+from detkds.cli.options import DEFAULT_HOME, EmbeddedS3, Home, Out, RunFile, Subset, Trust, console
 
 stages = typer.Typer(help="One stage of the pipeline by hand.", no_args_is_help=True)
 app.add_typer(stages, name="stage")
@@ -22,12 +22,14 @@ def subset(
         list[float] | None, typer.Option(help="Also publish a smaller search-train of this share, within the others.")
     ] = None,
     home: Home = DEFAULT_HOME,
+    embedded_s3: EmbeddedS3 = False,
 ) -> None:
     """Stage 1: validate the data set and draw search-train and search-val."""
     from detkds.pipeline import stage
+    from detkds.pipeline.run import Run
 
-    with stage.prepared(run_yaml, home, False, console) as values:
-        stage.subset(values, nested=nested or (), out=out)
+    with Run.open(run_yaml, home=home, embedded_s3=embedded_s3, console=console) as run:
+        stage.subset(run.values, nested=nested or (), out=out)
 
 
 @stages.command()
@@ -38,12 +40,14 @@ def evolve(
     out: Out,
     home: Home = DEFAULT_HOME,
     trust_config: Trust = False,
+    embedded_s3: EmbeddedS3 = False,
 ) -> None:
     """Stage 2: search the loss of one knowledge."""
     from detkds.pipeline import stage
+    from detkds.pipeline.run import Run
 
-    with stage.prepared(run_yaml, home, trust_config, console) as values:
-        stage.evolve(values, knowledge=knowledge, subset=subset, out=out)
+    with Run.open(run_yaml, home=home, trust=trust_config, embedded_s3=embedded_s3, console=console) as run:
+        stage.evolve(run.values, knowledge=knowledge, subset=subset, out=out)
 
 
 @stages.command()
@@ -54,12 +58,14 @@ def weights(
     out: Out,
     home: Home = DEFAULT_HOME,
     trust_config: Trust = False,
+    embedded_s3: EmbeddedS3 = False,
 ) -> None:
     """Stage 3: search the weights of the losses found; the recipe is published beside the study, as OUT-recipe."""
     from detkds.pipeline import stage
+    from detkds.pipeline.run import Run
 
-    with stage.prepared(run_yaml, home, trust_config, console) as values:
-        stage.weights(values, studies=studies, subset=subset, out=out)
+    with Run.open(run_yaml, home=home, trust=trust_config, embedded_s3=embedded_s3, console=console) as run:
+        stage.weights(run.values, studies=studies, subset=subset, out=out)
 
 
 @stages.command()
@@ -70,12 +76,14 @@ def train(
     recipe: Annotated[str, typer.Option(help="Artifact of the weights stage, recipe text or preset; default: no distillation.")] = "",
     home: Home = DEFAULT_HOME,
     trust_config: Trust = False,
+    embedded_s3: EmbeddedS3 = False,
 ) -> None:
     """Stage 4: train the student on the whole training set."""
     from detkds.pipeline import stage
+    from detkds.pipeline.run import Run
 
-    with stage.prepared(run_yaml, home, trust_config, console) as values:
-        stage.train(values, recipe=recipe, subset=subset, out=out)
+    with Run.open(run_yaml, home=home, trust=trust_config, embedded_s3=embedded_s3, console=console) as run:
+        stage.train(run.values, recipe=recipe, subset=subset, out=out)
 
 
 @stages.command()
@@ -87,12 +95,14 @@ def evaluate(
     out: Out,
     home: Home = DEFAULT_HOME,
     trust_config: Trust = False,
+    embedded_s3: EmbeddedS3 = False,
 ) -> None:
     """Stage 5: COCO figures of teacher, student and distilled student on the test images."""
     from detkds.pipeline import stage
+    from detkds.pipeline.run import Run
 
-    with stage.prepared(run_yaml, home, trust_config, console) as values:
-        stage.evaluate(values, baseline=baseline, distilled=distilled, subset=subset, out=out)
+    with Run.open(run_yaml, home=home, trust=trust_config, embedded_s3=embedded_s3, console=console) as run:
+        stage.evaluate(run.values, baseline=baseline, distilled=distilled, subset=subset, out=out)
 
 
 @stages.command()
@@ -104,9 +114,11 @@ def report(
     evaluation: Annotated[Path, typer.Option(help="Artifact of the evaluate stage.")],
     out: Out,
     home: Home = DEFAULT_HOME,
+    embedded_s3: EmbeddedS3 = False,
 ) -> None:
     """Stage 6: the page about a run; student, recipe, page and figures go to OUT."""
     from detkds.pipeline import stage
+    from detkds.pipeline.run import Run
 
-    with stage.prepared(run_yaml, home, False, console) as values:
-        stage.report(values, studies=studies, subset=subset, model=model, evaluation=evaluation, out=out)
+    with Run.open(run_yaml, home=home, embedded_s3=embedded_s3, console=console) as run:
+        stage.report(run.values, studies=studies, subset=subset, model=model, evaluation=evaluation, out=out)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,12 @@ from detkds.data.checking.document import read
 from detkds.data.checking.entries import identified, known_ids, unfit_keys
 from detkds.data.checking.faults import Fault, Findings
 from detkds.data.checking.folders import image_folder
+from detkds.data.checking.frames import Frames, check_frames
 from detkds.data.checking.images import check_images
 from detkds.data.checking.names import has_hidden, likeness
 from detkds.data.checking.parsing import without_collection
 from detkds.data.checking.pictures import Look
+from detkds.data.checking.readings import check_readings
 from detkds.data.checking.rules import MAX_NAME
 from detkds.data.checking.values import shown, why_unfit
 from detkds.errors import DatasetError
@@ -31,11 +33,13 @@ class Inspection:
         document: as parsed; None where it is no COCO data set at all.
         findings: its faults, tolerated ones included.
         images: the image folder that was looked in; None where none was given or found.
+        frames: the images whose annotations are, or may be, in another frame than detectors read.
     """
 
     document: dict[str, Any] | None
     findings: Findings
     images: Path | None = None
+    frames: Frames = field(default_factory=Frames)
 
 
 def inspect(annotations: Path, images: Path | None = None, *, look: Look = "headers", near: bool = False) -> Inspection:
@@ -53,8 +57,8 @@ def inspect(annotations: Path, images: Path | None = None, *, look: Look = "head
         readable = findings.sound or document is not None
         if near and images is None:
             images = image_folder(annotations, document)
-        usable = readable and judge(document, findings, images, look)
-    return Inspection(document if usable else None, findings, images)
+        frames = judge(document, findings, images, look) if readable else None
+    return Inspection(document if frames is not None else None, findings, images, frames or Frames())
 
 
 def check(annotations: Path, images: Path | None = None, *, look: Look = "headers") -> list[Fault]:
@@ -80,18 +84,20 @@ def summary(findings: Findings) -> str:
     serious = [fault for fault in findings.faults if not fault.tolerated]
     first = "; ".join(f"{fault.subject}: {fault.detail} [{fault.rule}]" for fault in serious[:FIRST])
     rest = f"; and {len(serious) - FIRST} more" if len(serious) > FIRST else ""
-    remedy = "`detkds data check` lists all of them, --fix writes a repaired copy"
+    remedy = "`detkds data check` lists all of them and says what --fix can mend"
     return f"{findings.file}: {len(serious)} fault{'s' * (len(serious) > 1)}: {first}{rest}. Correct the file ({remedy}) and try again."
 
 
-def judge(document: Any, findings: Findings, images: Path | None = None, look: Look = "headers") -> bool:
-    """Note the faults of a parsed document; tells whether it has the lists of a COCO data set."""
+def judge(document: Any, findings: Findings, images: Path | None = None, look: Look = "headers") -> Frames | None:
+    """Note the faults of a parsed document; returns which images are to be turned, None where it has not the lists of a COCO data set."""
     if not _has_lists(document, findings):
-        return False
-    sizes = check_images(document["images"], images, look, findings)
+        return None
+    found = check_images(document["images"], images, look, findings)
+    frames = check_frames(document, found, findings)
     categories = _check_categories(document["categories"], findings)
-    check_annotations(document["annotations"], sizes, categories, findings)
-    return True
+    check_readings(document, found.sizes, findings)
+    check_annotations(document["annotations"], found.sizes, categories, findings)
+    return frames
 
 
 def _has_lists(document: Any, findings: Findings) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import pickle
 import re
 from collections.abc import Mapping
@@ -19,14 +18,23 @@ from torch import Tensor, nn
 
 from detkds.detectors.configs.classes import class_count, stored_class_count
 from detkds.errors import ArtifactError, ConfigError
+from detkds.storage.artifacts import write_atomic, writing
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What is used of a checkpoint file: tensors by name, and the class names its detector was trained for, where they are stored."""
+    """What is used of a checkpoint file.
+
+    Args:
+        weights: tensors by name.
+        classes: the class names its detector was trained for, where they are stored.
+        ignored: how many copies of mmdet 2's EMAHook the file has beside them. mmdet 2 saves the moving averages under the real names, and
+            under `ema_…` the weights before averaging.
+    """
 
     weights: dict[str, Tensor]
     classes: tuple[str, ...] | None = None
+    ignored: int = 0
 
 
 def load_weights(path: Path | str) -> dict[str, Tensor]:
@@ -54,7 +62,10 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
         what = f"{wrong[0]!r} is no tensor" if wrong else "it holds none"
         raise ArtifactError(f"the checkpoint {path} must hold tensors by name, but {what}; give a file with a state_dict.")
     prefix = "module." if all(name.startswith("module.") for name in state) else ""
-    return Checkpoint({name.removeprefix(prefix): tensor for name, tensor in state.items()}, _stored_classes(meta))
+    named = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
+    copies = {f"ema_{name.replace('.', '_')}" for name in named} & named.keys()
+    weights = {name: tensor for name, tensor in named.items() if name not in copies}
+    return Checkpoint(weights, _stored_classes(meta), len(copies))
 
 
 def _load(path: Path) -> Mapping[str, Any]:
@@ -83,8 +94,6 @@ def _stored_classes(meta: Any) -> tuple[str, ...] | None:
         return None
     dataset = meta.get("dataset_meta")
     classes = dataset.get("classes", dataset.get("CLASSES")) if isinstance(dataset, Mapping) else meta.get("CLASSES")
-    if isinstance(classes, str):
-        return (classes,)  # mmdet's configs often forget the comma of a tuple of one
     return tuple(map(str, classes)) if isinstance(classes, (list, tuple)) else None
 
 
@@ -200,14 +209,6 @@ def save_student(model: nn.Module, path: Path, *, classes: tuple[str, ...], conf
     state = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
     content = {"meta": {"dataset_meta": {"classes": tuple(classes)}}, "state_dict": state}
     if config is not None:
-        _write(path.with_suffix(".py"), lambda temporary: temporary.write_text(config.pretty_text))
-    _write(path, lambda temporary: torch.save(content, temporary))
-
-
-def _write(path: Path, write: Any) -> None:
-    """Under another name first, so that `path` is whole whenever it exists."""
-    temporary = path.with_name(f".{path.name}.partial")
-    write(temporary)
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    temporary.replace(path)
+        write_atomic(path.with_suffix(".py"), config.pretty_text)
+    with writing(path) as handle:
+        torch.save(content, handle)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from detkds.detectors.taps import NeckShape
 
 
-def match_levels(student: Sequence[int], teacher: Sequence[int]) -> tuple[tuple[int, int], ...]:
+def match_levels(student: Sequence[float], teacher: Sequence[float]) -> tuple[tuple[int, int], ...]:
     """Pairs (student level, teacher level) of equal stride, fine to coarse; levels without a partner are left out.
 
     Where no stride is shared, each student level goes with the nearest teacher level within a factor of two, each used once.
@@ -34,11 +34,16 @@ def match_levels(student: Sequence[int], teacher: Sequence[int]) -> tuple[tuple[
     return tuple(sorted(pairs.items()))
 
 
-def stride_mismatch(what: str, student: Sequence[int], teacher: Sequence[int]) -> str | None:
+def stride_mismatch(what: str, student: Sequence[float], teacher: Sequence[float]) -> str | None:
     """Why no level of the two sides matches, or None where one does."""
     if match_levels(student, teacher):
         return None
     return f"{what} strides {tuple(student)} of the student and {tuple(teacher)} of the teacher lie more than a factor of two apart"
+
+
+def shown_strides(teacher: NeckShape, scale: float) -> tuple[float, ...]:
+    """Strides of a teacher's neck in the student's pixels, where it is shown images `scale` times as large."""
+    return tuple(stride / scale for stride in teacher.strides)
 
 
 class Connectors(nn.Module):
@@ -51,11 +56,12 @@ class Connectors(nn.Module):
     Args:
         student: the student's neck.
         teacher: the teacher's neck; at least one pair of levels matches.
+        scale: the teacher is shown images so many times as large, so that a stride of its is so many times finer in the student's pixels.
     """
 
-    def __init__(self, student: NeckShape, teacher: NeckShape) -> None:
+    def __init__(self, student: NeckShape, teacher: NeckShape, scale: float = 1.0) -> None:
         super().__init__()
-        self.pairs = match_levels(student.strides, teacher.strides)
+        self.pairs = match_levels(student.strides, shown_strides(teacher, scale))
         self.strides = tuple(student.strides[s] for s, _ in self.pairs)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(0)

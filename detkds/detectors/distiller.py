@@ -11,9 +11,9 @@ from mmengine.model import BaseModel
 from torch import Tensor, nn
 
 from detkds.detectors.configs.classes import class_count
-from detkds.detectors.connectors import Connectors, stride_mismatch
+from detkds.detectors.connectors import Connectors, shown_strides, stride_mismatch
 from detkds.detectors.heads import Reader, mismatch, reader
-from detkds.detectors.normalization import Renormalize
+from detkds.detectors.normalization import TeacherView, shown_scale
 from detkds.detectors.taps import neck_shape, tap
 from detkds.errors import ConfigError
 from detkds.genome import Knowledge, Recipe
@@ -29,13 +29,20 @@ def supported(student: nn.Module, teacher: nn.Module) -> dict[Knowledge, str | N
 
 
 def _features_mismatch(student: nn.Module, teacher: nn.Module) -> str | None:
-    return stride_mismatch("neck", neck_shape(student).strides, neck_shape(teacher).strides)
+    strides = shown_strides(neck_shape(teacher), _scale(teacher))
+    return stride_mismatch("neck", neck_shape(student).strides, strides)
+
+
+def _scale(teacher: Any) -> float:
+    return shown_scale(teacher.data_preprocessor)
 
 
 def _responses_mismatch(student: nn.Module, teacher: nn.Module) -> str | None:
     ours, theirs = class_count(student), class_count(teacher)
     if ours != theirs:
         return f"the student tells {ours} classes apart, the teacher {theirs}"
+    if _scale(teacher) != 1:
+        return f"the teacher is shown images {_scale(teacher):g} times as large, and its scores and boxes are of another grid then"
     return mismatch(student, teacher)
 
 
@@ -89,12 +96,12 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]
             if reason := reasons[knowledge]:
                 raise ConfigError(f"this pair cannot share {knowledge} knowledge: {reason}; leave {knowledge} out or change the pair.")
         self._held = _Frozen(teacher)
-        self._renormalize = Renormalize(self.student.data_preprocessor, teacher.data_preprocessor)
+        self._shown = TeacherView(self.student.data_preprocessor, teacher.data_preprocessor)
         self._losses = RecipeLoss(self.recipe)
         if self.recipe.needs_responses and (reason := reasons[Knowledge.LOGITS]):
             raise ConfigError(f"a loss of this recipe reads scores or boxes, which this pair does not share: {reason}; leave it out.")
         if any(knowledge.is_feature for knowledge in knowledges):
-            self.connectors = Connectors(neck_shape(self.student), neck_shape(teacher))
+            self.connectors = Connectors(neck_shape(self.student), neck_shape(teacher), _scale(teacher))
             if self.recipe.needs_generator:
                 self.generators = Generators([neck_shape(teacher).channels[level] for _, level in self.connectors.pairs])
         self._responses: Reader | None = reader(self.student, teacher) if self.recipe.needs_responses else None
@@ -143,7 +150,7 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]
         with tap(self.student) as tapped:
             losses = student(inputs, data_samples, mode="loss")
         with torch.no_grad():
-            levels = teacher.extract_feat(self._renormalize(inputs, data_samples))
+            levels = teacher.extract_feat(self._shown(inputs, data_samples))
         features: dict[str, Any] = {"student_levels": (), "teacher_levels": (), "strides": ()}
         if hasattr(self, "connectors"):
             ours, theirs = self.connectors(tapped.levels, levels)

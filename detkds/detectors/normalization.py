@@ -1,4 +1,4 @@
-"""From the student's normalised images to the teacher's."""
+"""From the student's batch to what the teacher is shown of it: its own pixel values, and if wanted its own image size."""
 
 from __future__ import annotations
 
@@ -44,6 +44,36 @@ class Renormalize:
             image[:, height:] = self.pad_value
             image[:, :, width:] = self.pad_value
         return images
+
+
+class TeacherView:
+    """What a teacher is shown of a student's batch: its own pixel values, and the batch `shown_scale` times as large.
+
+    Args:
+        student, teacher: their data preprocessors.
+    """
+
+    def __init__(self, student: nn.Module, teacher: nn.Module) -> None:
+        self.values = Renormalize(student, teacher)
+        self.scale = shown_scale(teacher)
+
+    def __call__(self, inputs: Tensor, data_samples: Any) -> Tensor:
+        """(N, 3, H, W) as the student's preprocessor gives it to (N, 3, scale H, scale W)."""
+        images = self.values(inputs, data_samples)
+        if self.scale == 1:
+            return images
+        size = tuple(round(side * self.scale) for side in images.shape[-2:])
+        return nn.functional.interpolate(images, size=size, mode="bilinear", align_corners=False, antialias=self.scale < 1)
+
+
+def show_scaled(teacher: Any, scale: float) -> None:
+    """Have a teacher shown a student's images `scale` times as large from now on."""
+    teacher.data_preprocessor.shown_scale = scale
+
+
+def shown_scale(preprocessor: Any) -> float:
+    """How many times as large as the student's a teacher's images are."""
+    return float(getattr(preprocessor, "shown_scale", 1.0))
 
 
 class Normalization:

@@ -9,12 +9,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 from mmengine.config import Config
 from torch import Tensor, nn
 
 from detkds.detectors.device import resolve
+from detkds.detectors.diagnosis import Diagnosis, diagnose
 from detkds.detectors.distiller import DistilledDetector, supported
 from detkds.detectors.predict import Detection, predict
 from detkds.detectors.training.batches import Samples, Source
@@ -83,6 +85,7 @@ class ProxyObjective:
             require(self._val.truth, val.annotations)
         self._supported = supported(self._student, self._teacher)
         self._signatures: dict[Recipe, Signature | None] = {}
+        self._students: dict[int, nn.Module] = {0: self._student}
         self.identity: dict[str, Any] = {**(digests or {}), "proxy": settings.identity, "inherit": self.inherited is not None}
         self.identity |= {} if loss_filter else {"loss_filter": False}
 
@@ -169,6 +172,39 @@ class ProxyObjective:
         figures = evaluate(truth, found, kind=self._kind).figures
         return Outcome(figures["AP"], details={name: figures[name] for name in ("AP50", "AP75")})
 
+    def diagnose(self, recipe: Recipe, *, after: int = 0, batches: int = 4) -> Diagnosis:
+        """What the recipe's losses do to the student in the first batches with boxes.
+
+        Args:
+            recipe: with losses.
+            after: epochs that the student has trained without distillation before; 0: its first weights.
+            batches: at most.
+
+        Raises:
+            ConfigError: the pair does not offer what the losses read.
+            DatasetError: search-train holds no box.
+        """
+        distiller: Any = (
+            DistilledDetector(copy.deepcopy(self._grown(after)), self._teacher, recipe).to(resolve(self.settings.device)).train()
+        )
+        found = []
+        with preserved(), announced(runtime(self.config, 0, self.settings.steps(self._samples))):
+            with_boxes = (batch for batch in self._samples.training_batches(self.settings.batch_size, batches) if _has_boxes(batch))
+            for place, batch in enumerate(islice(with_boxes, batches)):
+                seed_all(derived_seed(self.settings.seed, Purpose.STEP, place))
+                found.append(diagnose(distiller, distiller.data_preprocessor(batch, True)))
+        if not found:
+            raise DatasetError("search-train must hold an image with a box that the losses can be tried on, but holds none.")
+        return Diagnosis.mean(found)
+
+    def _grown(self, epochs: int) -> nn.Module:
+        """The student after so many epochs without distillation."""
+        if epochs not in self._students:
+            distiller = DistilledDetector(copy.deepcopy(self._student), None, Recipe())
+            Training(distiller, self.config, self._samples, replace(self.settings, epochs=epochs)).run()
+            self._students[epochs] = distiller.student
+        return self._students[epochs]
+
     @cached_property
     def _views(self) -> Views:
         """What the first training batch with boxes offers to every loss that the pair supports; without gradients, to keep nothing else."""
@@ -179,12 +215,16 @@ class ProxyObjective:
     def _probe(self, recipe: Recipe) -> Views:
         distiller: Any = DistilledDetector(copy.deepcopy(self._student), self._teacher, recipe).to(resolve(self.settings.device))
         for batch in self._samples.training_batches(self.settings.batch_size, 1):
-            if any(len(sample.gt_instances) for sample in batch["data_samples"]):
+            if _has_boxes(batch):
                 first = runtime(self.config, 0, self.settings.steps(self._samples))
                 with preserved(), announced(first):
                     seed_all(derived_seed(self.settings.seed, Purpose.STEP, 0))
                     return _detached(distiller.views(**distiller.data_preprocessor(batch, True)))
         raise DatasetError("search-train must hold an image with a box that the losses can be tried on, but holds none.")
+
+
+def _has_boxes(batch: Mapping[str, Any]) -> bool:
+    return any(len(sample.gt_instances) for sample in batch["data_samples"])
 
 
 def _some_loss(knowledge: Knowledge) -> Genome:

@@ -12,6 +12,7 @@ from torch import nn
 
 from detkds.detectors.device import resolve
 from detkds.detectors.training.batches import Samples
+from detkds.detectors.training.loading import default_workers
 from detkds.detectors.training.masks import Mask, encode
 
 Detection = dict[str, Any]
@@ -33,7 +34,7 @@ def predict(
     *,
     batch_size: int = 1,
     device: str = "auto",
-    workers: int = 0,
+    workers: int | None = None,
     category_ids: tuple[int, ...] | None = None,
 ) -> Iterator[Found]:
     """Run a detector over every image, batch by batch, so that the caller may stop early.
@@ -43,17 +44,19 @@ def predict(
         samples: test samples (`training=False`); their file's category ids are those of the results.
         batch_size: images a forward pass. Larger batches may be padded differently, which moves scores a little.
         device: see `device.resolve`.
-        workers: processes that load images.
+        workers: processes that load images; None is as `loading.default_workers` says.
         category_ids: the category id of each of the detector's labels; None where its classes stand in the file's order.
 
     Yields:
         Found, in the order of the file.
     """
-    model: Any = detector.to(resolve(device))
+    place = resolve(device)
+    model: Any = detector.to(place)
+    workers = default_workers(place) if workers is None else workers
     training, ids = model.training, category_ids or samples.category_ids
     model.eval()
     try:
-        for batch in samples.test_batches(batch_size, workers=workers):
+        for batch in samples.test_batches(batch_size, workers=workers, pin=place.type == "cuda"):
             results = look(model, model.data_preprocessor(batch, False))
             image_ids = tuple(int(result.img_id) for result in results)
             yield Found(image_ids, tuple(detection for result in results for detection in _results(result, ids)))
@@ -68,7 +71,9 @@ def look(detector: nn.Module, data: dict[str, Any]) -> Any:
         return detector(**data, mode="predict")
 
 
-def detections(detector: nn.Module, samples: Samples, *, batch_size: int = 1, device: str = "auto", workers: int = 0) -> list[Detection]:
+def detections(
+    detector: nn.Module, samples: Samples, *, batch_size: int = 1, device: str = "auto", workers: int | None = None
+) -> list[Detection]:
     """All detections of a data set; see `predict`."""
     found = predict(detector, samples, batch_size=batch_size, device=device, workers=workers)
     return [detection for batch in found for detection in batch.detections]

@@ -11,8 +11,9 @@ from rich.console import Console
 from detkds.errors import ConfigError
 from detkds.experiments.ablations import Ablations, Findings, Named
 from detkds.experiments.compare import publish, train_and_compare
-from detkds.experiments.prepared_run import Effort, opened_run
+from detkds.experiments.prepared_run import Effort, prepared_run, recipes_of
 from detkds.experiments.searches_table import markdown, show
+from detkds.pipeline.run import Run
 
 SINGLE_LOSSES, ALGORITHMS, ITERATIONS = "single-losses", "algorithms", "iterations"
 KINDS = (SINGLE_LOSSES, ALGORITHMS, ITERATIONS)
@@ -30,6 +31,7 @@ def ablate(
     trust: bool,
     console: Console,
     out: Path | None,
+    embedded_s3: bool = False,
 ) -> None:
     """Search, train with what was found, print the tables, and publish them with the searches.
 
@@ -40,7 +42,7 @@ def ablate(
         recipe: single-losses: the losses to train alone, see `named_recipes`; empty: search them.
         only: algorithms: names of variants; none: all.
         iterations: iterations: the values of T; none: half, three quarters and all of the run's, as in Table 13.
-        home, trust: as of `detkds run`.
+        home, trust, embedded_s3: see `Run.open`.
         console: gets progress and tables.
         out: the artifact; None: ablate/NAME-KIND below `home`.
 
@@ -48,9 +50,9 @@ def ablate(
         DetKDSError: something cannot be used; the message says which.
     """
     _check(kind, recipe, only, iterations)
-    with opened_run(path, home, trust, console) as run:
-        given = run.named_recipes([recipe]) if recipe else []
-        made = run.prepared_run()
+    with Run.open(path, home=home, trust=trust, embedded_s3=embedded_s3, console=console) as run:
+        given = recipes_of(run, [recipe]) if recipe else []
+        made = prepared_run(run)
         trainings = made.trainings(effort)
         lab = Ablations(made, trainings, effort)
         if kind == SINGLE_LOSSES:

@@ -81,8 +81,8 @@ class Ablations:
         with self._told("search", seed):
             singles = [variant_search.single(knowledge, variant_search.plan, proxy) for knowledge in variant_search.knowledges]
             found = Searched((*singles, *variant_search.weigh([study.trials for study in singles], proxy)))
-        losses = {study.name: study.best.recipe for study in singles if study.best}
-        nothing = {study.name: "no candidate could be trained" for study in singles if not study.best}
+        losses = {study.name: study.best_distilled.recipe for study in singles if study.best_distilled}
+        nothing = {study.name: "no candidate could be trained" for study in singles if not study.best_distilled}
         return Findings(self._alone(losses, found.recipe), [("search", seed, found)], self._left_out | nothing)
 
     def algorithms(self, only: Sequence[str]) -> Findings:

@@ -11,7 +11,8 @@ from rich.console import Console
 
 from detkds.errors import ConfigError
 from detkds.experiments.named_recipes import DEFAULT, NamedRecipe
-from detkds.experiments.prepared_run import Effort, PreparedRun, opened_run, refusal
+from detkds.experiments.prepared_run import Effort, PreparedRun, prepared_run, recipes_of, refusal
+from detkds.pipeline.run import Run
 
 if TYPE_CHECKING:
     from detkds.experiments.comparison import Comparison
@@ -19,31 +20,45 @@ if TYPE_CHECKING:
     from detkds.search.trial import Trial
 
 RESULT = "comparison"
-"""Kind of the artifact that holds compare.json and compare.md."""
+"""Kind of the artifact that holds compare.json, compare.md and compare.html."""
 
 
-def compare(path: Path, recipes: Sequence[str], effort: Effort, *, home: Path, trust: bool, console: Console, out: Path | None) -> None:
+def compare(
+    path: Path,
+    recipes: Sequence[str],
+    effort: Effort,
+    *,
+    home: Path,
+    trust: bool,
+    console: Console,
+    out: Path | None,
+    embedded_s3: bool = False,
+) -> Comparison:
     """Train the student of a run under each recipe with each seed, print the table and publish it.
 
     Args:
         path: the run.yaml.
         recipes: see `named_recipes`; none: DEFAULT.
         effort: how much.
-        home, trust: as of `detkds run`.
+        home, trust, embedded_s3: see `Run.open`.
         console: gets progress and the table.
-        out: the artifact with compare.json and compare.md; None: compare/NAME below `home`.
+        out: the artifact with compare.json, compare.md and compare.html; None: compare/NAME below `home`.
+
+    Returns:
+        What was printed.
 
     Raises:
         DetKDSError: run, recipes, data or detectors cannot be used; the message says which.
     """
-    with opened_run(path, home, trust, console) as run:
-        given = run.named_recipes(recipes or DEFAULT)
-        made = run.prepared_run()
+    with Run.open(path, home=home, trust=trust, embedded_s3=embedded_s3, console=console) as run:
+        given = recipes_of(run, recipes or DEFAULT)
+        made = prepared_run(run)
         trainings = made.trainings(effort)
         able, left_out = _parted(given, trainings)
         entries = _entries(able, made.seeds(effort), inherit=made.values["inherit"])
         result = train_and_compare(made, trainings, entries, effort, left_out)
         publish(out or made.home / "compare" / made.name, result, console)
+        return result
 
 
 def train_and_compare(
@@ -63,13 +78,15 @@ def train(made: PreparedRun, trainings: Trainings, entries: Sequence[Entry], eff
 
 
 def publish(out: Path, result: Comparison, console: Console, files: Mapping[str, str] | None = None) -> None:
-    """Print the table; write compare.json, compare.md and further files."""
+    """Print the table; write compare.json, compare.md, compare.html and further files."""
+    from detkds.experiments.comparison_page import page
     from detkds.experiments.comparison_table import markdown, show
     from detkds.storage.artifacts import publishing
 
     with publishing(out, kind=RESULT, meta={"run": result.run}) as folder:
         (folder / "compare.json").write_text(json.dumps(result.to_json(), indent=1, allow_nan=False))
         (folder / "compare.md").write_text(markdown(result))
+        (folder / "compare.html").write_text(page(result))
         for name, text in (files or {}).items():
             (folder / name).write_text(text)
     show(result, console)

@@ -20,14 +20,14 @@ FIGURES = ("AP", "AP50", "AP75", "APs", "APm", "APl")
 
 def show(comparison: Comparison, console: Console) -> None:
     """Print a table for each kind."""
-    for title, (head, *rows) in _tables(comparison):
+    for title, (head, *rows) in tables(comparison):
         table = Table(title=title, box=SIMPLE_HEAD, title_justify="left", title_style="bold", padding=(0, 1, 0, 0))
         for place, name in enumerate(head):
             table.add_column(name, justify="right" if place else "left", no_wrap=bool(place), overflow="fold")
         for row in rows:
             table.add_row(*map(Text, row))
         console.print(table)
-    for line in [*_notes(comparison), *_recipes(comparison)]:
+    for line in [*notes(comparison), *recipes(comparison)]:
         console.print(line, markup=False, soft_wrap=True)
     console.print("± over seeds. " + METHOD, style="dim", markup=False)
 
@@ -35,11 +35,11 @@ def show(comparison: Comparison, console: Console) -> None:
 def markdown(comparison: Comparison) -> str:
     """The same as Markdown."""
     parts: list[str] = []
-    for title, (head, *rows) in _tables(comparison):
+    for title, (head, *rows) in tables(comparison):
         parts += [f"**{title}**", ""]
         parts += [_line(head), "|---|" + "---:|" * (len(head) - 1), *map(_line, rows), ""]
-    parts += [f"* {line}" for line in _notes(comparison)]
-    parts += ["", "Recipes:", "", *(f"* {line}" for line in _recipes(comparison, "`"))]
+    parts += [f"* {line}" for line in notes(comparison)]
+    parts += ["", "Recipes:", "", *(f"* {line}" for line in recipes(comparison, "`"))]
     return "\n".join([*parts, "", "± is the standard deviation over seeds. " + METHOD, ""])
 
 
@@ -47,17 +47,21 @@ def _line(cells: list[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def _tables(comparison: Comparison) -> Iterator[tuple[str, list[list[str]]]]:
+def tables(comparison: Comparison) -> Iterator[tuple[str, list[list[str]]]]:
     """Title, head and rows: figures and differences of each kind."""
     references = [row.name for row in comparison.rows if row.name in REFERENCES]
     for kind, noun in KINDS.items():
         rows = [row for row in comparison.rows if row.repeats.get(kind)]
         if rows:
-            about = f"{comparison.run}: AP of {noun} in points, {comparison.images} test images, {comparison.epochs} epochs"
+            about = f"{comparison.run}: AP of {noun} in points, {comparison.images} test images, {_epochs(comparison.epochs)}"
             yield about, [["recipe", *FIGURES, "seeds"], *_teacher(comparison, kind), *(_figures(row, kind) for row in rows)]
             lines = [[row.name, *(_gap(comparison.difference(row.name, name, kind)) for name in references)] for row in rows]
             if lines := [line for line in lines if any(line[1:])]:
                 yield f"paired differences in AP of {noun}, 95 %", [["recipe", *(f"to {name}" for name in references)], *lines]
+
+
+def _epochs(count: int) -> str:
+    return f"{count} epoch{'' if count == 1 else 's'}"
 
 
 def _teacher(comparison: Comparison, kind: Kind) -> list[list[str]]:
@@ -81,7 +85,7 @@ def _gap(gap: Gap | None) -> str:
     return f"{100 * gap.difference:+.1f} ({100 * gap.low:+.1f} to {100 * gap.high:+.1f}){star}"
 
 
-def _notes(comparison: Comparison) -> Iterator[str]:
+def notes(comparison: Comparison) -> Iterator[str]:
     for row in comparison.rows:
         for seed, reason in row.rejected.items():
             yield f"{row.name}, seed {seed}, could not be trained: {reason}"
@@ -89,7 +93,7 @@ def _notes(comparison: Comparison) -> Iterator[str]:
         yield f"{name} was left out: {reason}"
 
 
-def _recipes(comparison: Comparison, quote: str = "") -> Iterator[str]:
+def recipes(comparison: Comparison, quote: str = "") -> Iterator[str]:
     """The losses of each row; of each seed, where a search found others."""
     for row in comparison.rows:
         for recipe in dict.fromkeys(row.recipes.values()):

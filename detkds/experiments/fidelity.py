@@ -14,7 +14,8 @@ from rich.console import Console
 from detkds.errors import ConfigError
 from detkds.experiments.ablations import Ablations
 from detkds.experiments.compare import train
-from detkds.experiments.prepared_run import Effort, PreparedRun, opened_run
+from detkds.experiments.prepared_run import Effort, PreparedRun, prepared_run
+from detkds.pipeline.run import Run
 from detkds.report.correlation import agreement
 
 SCHEMA = "detkds.fidelity/1"
@@ -25,7 +26,9 @@ COEFFICIENTS = ("kendall", "spearman", "pearson")
 Pairs = Sequence[tuple[float, float]]
 
 
-def fidelity(path: Path, genomes: int, effort: Effort, *, home: Path, trust: bool, console: Console, out: Path | None) -> None:
+def fidelity(
+    path: Path, genomes: int, effort: Effort, *, home: Path, trust: bool, console: Console, out: Path | None, embedded_s3: bool = False
+) -> None:
     """Score random genomes with the proxy, train the student with each in full, and tell how the two orders agree.
 
     The proxy's score is search-val AP after `search.proxy_epochs` on search-train; the other is AP on the test images after
@@ -35,7 +38,7 @@ def fidelity(path: Path, genomes: int, effort: Effort, *, home: Path, trust: boo
         path: the run.yaml.
         genomes: how many that the proxy can score, 3 or more.
         effort: epochs of the full training and jobs; one seed.
-        home, trust: as of `detkds run`.
+        home, trust, embedded_s3: see `Run.open`.
         console: gets progress and figures.
         out: the artifact with fidelity.json and fidelity.md; None: fidelity/NAME below `home`.
 
@@ -45,8 +48,8 @@ def fidelity(path: Path, genomes: int, effort: Effort, *, home: Path, trust: boo
     """
     if genomes < 3:
         raise ConfigError(f"an order needs 3 genomes or more, got {genomes}.")
-    with opened_run(path, home, trust, console) as run:
-        made = run.prepared_run()
+    with Run.open(path, home=home, trust=trust, embedded_s3=embedded_s3, console=console) as run:
+        made = prepared_run(run)
         pairs = _pairs(made, genomes, effort)
         found = conclude([(pair["proxy"], pair["longer"]) for pair in pairs], seed=int(made.values["seed"]))
         epochs = {"proxy": made.values["proxy_epochs"], "longer": effort.epochs or made.values["epochs"]}

@@ -28,7 +28,7 @@ def finished_trials(context: TrainingContext, trainings: Iterator[tuple[_Entry, 
     devices: SimpleQueue[str] = processes.SimpleQueue()
     for device in dealt(jobs):
         devices.put(device)
-    with ProcessPoolExecutor(jobs, processes, _begin, (devices,)) as pool:
+    with ProcessPoolExecutor(jobs, processes, _begin, (devices, jobs)) as pool:
         running: dict[Future[Trial], _Entry] = {}
         try:
             for entry, training in trainings:
@@ -53,8 +53,8 @@ def _next(running: dict[Future[Trial], _Entry]) -> Iterator[tuple[_Entry, Trial]
         yield running.pop(future), future.result()
 
 
-def _begin(devices: SimpleQueue[str]) -> None:
-    begin(devices.get())
+def _begin(devices: SimpleQueue[str], jobs: int) -> None:
+    begin(devices.get(), jobs)
 
 
 def _train_and_evaluate(context: TrainingContext, training: Training) -> Trial:

@@ -22,7 +22,7 @@ MAX_BYTES = 200_000_000
 """A results.json of thousands of candidates has a few megabytes; anything larger than this is none."""
 
 
-def report(names: Sequence[str], *, out: Path, home: Path, console: Console) -> None:
+def report(names: Sequence[str], *, out: Path, home: Path, console: Console) -> list[dict[str, str]]:
     """Write the page that compares runs, the first with the others, and print their figures.
 
     Args:
@@ -30,6 +30,9 @@ def report(names: Sequence[str], *, out: Path, home: Path, console: Console) -> 
         out: the page.
         home: usually `.detkds`.
         console: gets the table.
+
+    Returns:
+        The rows of the table, by the titles of its columns.
 
     Raises:
         ConfigError: fewer than two runs.
@@ -40,9 +43,12 @@ def report(names: Sequence[str], *, out: Path, home: Path, console: Console) -> 
     runs = _labelled(names, [find(name, home) for name in names])
     page = compare(runs)
     write_atomic(out, page)
-    console.print(_terminal(runs_table(runs)))
+    figures = runs_table(runs)
+    console.print(_terminal(figures))
     console.print(clean(lead(runs)), markup=False, soft_wrap=True)
     console.print(f"page  {out}", markup=False, soft_wrap=True)
+    titles = [column.title for column in figures.columns]
+    return [dict(zip(titles, (clean(cell) for cell in row), strict=True)) for row in figures.rows]
 
 
 def _terminal(table: tables.Table) -> Table:

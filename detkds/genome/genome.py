@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from typing import Any
 
 from detkds.errors import GenomeError
-from detkds.genome.vocabulary import BACKGROUND, READS_RESPONSES, SLOTS, Knowledge
+from detkds.genome.vocabulary import BACKGROUND, SLOTS, Knowledge
+from detkds.genome.words import Role, Word, find
+from detkds.genome.words import check_word as check_word
 
 SCHEMA = "detkds.genome/1"
 MAX_WEIGHT = 1000.0
@@ -60,6 +60,10 @@ class Genome:
         """Slot name to word, in text order: the transforms, then the distance."""
         return dict(zip(SLOTS[self.knowledge], (*self.transforms, self.distance), strict=True))
 
+    def word(self, slot: str) -> Word:
+        """What the registry holds of the word in a slot."""
+        return find(self.knowledge, slot, self.slots[slot])
+
     def with_slot(self, slot: str, word: str) -> Genome:
         """The same genome with another word in one slot."""
         words = {**self.slots, slot: word}
@@ -77,12 +81,12 @@ class Genome:
     @property
     def needs_responses(self) -> bool:
         """Whether the loss reads the heads."""
-        return not self.knowledge.is_feature or self.slots["attention"] in READS_RESPONSES
+        return not self.knowledge.is_feature or self.word("attention").reads_responses
 
     @property
     def needs_generator(self) -> bool:
         """Whether the loss compares what a trained adapter makes of the student's levels."""
-        return self.slots.get("attention") == "generate"
+        return self.knowledge.is_feature and self.word("attention").role is Role.GENERATED
 
     def __str__(self) -> str:
         background = "" if self.background == BACKGROUND else f" bg {format_weight(self.background)}"
@@ -132,16 +136,6 @@ class Genome:
         *transforms, distance = (data[name] for name in names)
         background = parse_weight(data.get("background", BACKGROUND), str(knowledge))
         return cls(knowledge, tuple(transforms), distance, parse_weight(data["weight"], str(knowledge)), background)
-
-
-def check_word(what: str, word: Any, vocabulary: Sequence[str]) -> None:
-    """Raise GenomeError with the nearest word unless `word` is one of `vocabulary`."""
-    if word in vocabulary:
-        return
-    by_lower = {known.lower(): known for known in vocabulary}
-    near = get_close_matches(str(word).lower(), by_lower, n=1, cutoff=0.5)
-    hint = f"did you mean {by_lower[near[0]]}?" if near else f"choose from {', '.join(vocabulary)}."
-    raise GenomeError(f"unknown {what} {str(word)!r}: {hint}")
 
 
 def parse_weight(value: Any, where: str) -> float:

@@ -1,101 +1,45 @@
-"""Formulas written once, in a small part of TeX, and read into trees: as plain text here, as MathML in the report.
-
-The part: letters, numbers, operators, `{…}`, `^`, `_`, `\\frac{}{}`, `\\sqrt{}`, `\\operatorname{}`, `\\mathrm{}`,
-`\\text{}` and the symbols of SYMBOLS.
-"""
+"""TeX as MathML, which browsers draw, and as one line of plain text. latex2mathml reads the TeX; here is what it leaves to its caller."""
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from collections.abc import Iterator, Sequence
+from html import unescape
+from xml.etree.ElementTree import Element, tostring
 
-Kind = Literal["identifier", "number", "operator", "open", "close", "text"]
-
-
-@dataclass(frozen=True, slots=True)
-class Symbol:
-    """A leaf: its kind and its Unicode text. `open` and `close` are fences, `upright` a name of several letters."""
-
-    kind: Kind
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """Parts side by side."""
-
-    parts: tuple[Node, ...]
+_SPACE = "mspace"
+_SCRIPTS = {"msub": "_", "munder": "_", "msup": "^", "msubsup": "_^", "munderover": "_^"}
+_SMALL = {
+    "^": dict(zip("0123456789αn", "⁰¹²³⁴⁵⁶⁷⁸⁹ᵅⁿ", strict=True)),
+    "_": dict(zip("0123456789", "₀₁₂₃₄₅₆₇₈₉", strict=True)),
+}
+_FENCES, _LARGE = frozenset("()[]{}|‖"), frozenset("∑∏∫")
+_PLAIN_SPACES = str.maketrans("\u00a0\u2006\u2009", "   ")
 
 
-@dataclass(frozen=True, slots=True)
-class Fraction:
-    """One part over another."""
-
-    over: Node
-    under: Node
-
-
-@dataclass(frozen=True, slots=True)
-class Root:
-    """The square root."""
-
-    inside: Node
-
-
-@dataclass(frozen=True, slots=True)
-class Script:
-    """A base with an index below, a power above, or both."""
-
-    base: Node
-    below: Node | None
-    above: Node | None
-
-
-Node: TypeAlias = Symbol | Row | Fraction | Root | Script
-
-SYMBOLS: dict[str, tuple[Kind, str]] = {
-    **{name: ("identifier", letter) for name, letter in zip(
-        ("alpha", "varepsilon", "lambda", "mu", "pi", "rho", "sigma", "sum", "tau"), "αελμπρσ∑τ", strict=True)},
-    **{name: ("identifier", name) for name in ("arctan", "cos", "log", "max", "min")},
-    "cdot": ("operator", "·"), "times": ("operator", "×"), "parallel": ("operator", "∥"),
-    "lvert": ("open", "|"), "rvert": ("close", "|"), "lVert": ("open", "‖"), "rVert": ("close", "‖"),
-}  # fmt: skip
-_TOKEN = re.compile(r"\s*(\\[a-zA-Z]+|[0-9]+(?:\.[0-9]+)?|.)", re.DOTALL)
-_FENCES: dict[str, Kind] = {"(": "open", ")": "close", "[": "open", "]": "close"}
-_HIGH = dict(zip("0123456789αn", "⁰¹²³⁴⁵⁶⁷⁸⁹ᵅⁿ", strict=True))
-_LOW = dict(zip("0123456789", "₀₁₂₃₄₅₆₇₈₉", strict=True))
-
-
-def parse(tex: str) -> Node:
-    """The tree of a formula of ours.
+def mathml(tex: str) -> str:
+    """A formula as a <math> element, with its plain text for who cannot see it.
 
     Raises:
-        ValueError: something outside the part of TeX that is known here.
+        ValueError: it is no TeX of a formula, or has a command that latex2mathml does not know.
     """
-    tokens = list(_tokens(tex))
-    row = _row(tokens)
-    if tokens:
-        raise ValueError(f"unexpected {tokens[0]!r} in the formula {tex!r}.")
-    return row
+    element = _element(tex)
+    element.set("displaystyle", "true")
+    element.set("alttext", plain(tex))
+    return tostring(element, encoding="unicode")
 
 
-def plain(node: Node) -> str:
-    """A tree as one line of text: (f − μ) / √(σ² + ε)."""
-    match node:
-        case Symbol(_, text):
-            return text
-        case Row(parts):
-            return _joined(parts)
-        case Fraction(Symbol(_, "1"), Symbol(_, "2")):
-            return "½"
-        case Fraction(over, under):
-            return f"{_grouped(over)} / {_grouped(under)}"
-        case Root(inside):
-            return f"√{_grouped(inside)}"
-        case Script(base, below, above):
-            return plain(base) + _script("_", below, _LOW) + _script("^", above, _HIGH)
+def plain(tex: str) -> str:
+    """A formula as one line of text: (f − μ) / √(σ² + ε). What has no such form, a matrix for example, stays TeX.
+
+    Raises:
+        ValueError: as `mathml`.
+    """
+    try:
+        return _text(_element(tex))
+    except KeyError:
+        return tex
 
 
 def segments(prose: str) -> Iterator[tuple[bool, str]]:
@@ -105,135 +49,152 @@ def segments(prose: str) -> Iterator[tuple[bool, str]]:
             yield place % 2 == 1, piece
 
 
+@functools.lru_cache(4096)
 def plain_prose(prose: str) -> str:
     """Text with formulas between dollar signs as plain text."""
-    return "".join(plain(parse(piece)) if formula else piece for formula, piece in segments(prose))
+    return "".join(plain(piece) if formula else piece for formula, piece in segments(prose))
 
 
-def _tokens(tex: str) -> Iterator[str]:
-    """Commands, numbers and letters; what stands in the braces of \\text{} and its like in one piece, as `\\text{…`."""
-    end = 0
-    while end < len(tex.rstrip()):
-        if found := re.compile(r"\s*\\(text|mathrm|operatorname)\{([^}]*)\}").match(tex, end):
-            yield f"\\{found[1]}{{{found[2]}"
-        else:
-            found = _TOKEN.match(tex, end)
-            assert found is not None  # the pattern takes any character
-            yield found[1]
-        end = found.end()
+def check(prose: str) -> None:
+    """Whether every formula of a prose can be drawn.
+
+    Raises:
+        ValueError: one cannot, or a dollar sign is not closed.
+    """
+    if prose.count("$") % 2:
+        raise ValueError("a dollar sign of the formula is not closed.")
+    for formula, piece in segments(prose):
+        if formula:
+            plain(piece)
 
 
-def _row(tokens: list[str]) -> Node:
-    parts: list[Node] = []
-    while tokens and tokens[0] != "}":
-        base = _atom(tokens)
-        scripts: dict[str, Node] = {}
-        while tokens and tokens[0] in ("_", "^"):
-            mark = tokens.pop(0)
-            scripts[mark] = _atom(tokens)
-        if scripts and isinstance(base, Symbol) and base.kind == "close":
-            base = _fence(parts, base)
-        parts.append(Script(base, scripts.get("_"), scripts.get("^")) if scripts else base)
-    return parts[0] if len(parts) == 1 else Row(tuple(parts))
+def _element(tex: str) -> Element:
+    """The tree that latex2mathml makes, checked, with names and spaces as mathematics has them."""
+    from latex2mathml.converter import Converter  # a quarter of a second, and only who shows formulas needs it
+
+    bare = re.sub(r"\\[{}]", "", tex)
+    if bare.count("{") != bare.count("}"):
+        raise ValueError(f"the formula {tex!r} has a brace that is not closed.")
+    try:
+        root = Converter().convert_to_element(tex)
+    except Exception as error:
+        raise ValueError(f"the formula {tex!r} is not TeX that can be drawn ({type(error).__name__}).") from None
+    root.attrib.clear()
+    for part in root.iter():
+        part.text = unescape(part.text or "") or None
+        if (part.text or "").startswith("\\"):
+            raise ValueError(f"the formula {tex!r} has the unknown command {part.text}.")
+        if part.tag == "mfrac" and len(part) != 2:
+            raise ValueError(f"the formula {tex!r} has a fraction without its second part.")
+    _tidy(root)
+    return root
 
 
-def _fence(parts: list[Node], close: Symbol) -> Node:
-    """Take from the end of a row what a closing fence closes: the power of (s − t)² is that of the whole."""
-    inside: list[Node] = [close]
-    depth = 1
-    while depth and parts:
-        part = parts.pop()
-        inside.insert(0, part)
-        depth += (part.kind == "close") - (part.kind == "open") if isinstance(part, Symbol) else 0
-    return Row(tuple(inside))
+def _tidy(element: Element) -> None:
+    """Names such as softmax become identifiers, which an operator's space would set apart from their arguments; neighbours such as
+    max f get a thin space."""
+    if element.tag == "mo" and re.fullmatch(r"[A-Za-z]\w+", element.text or ""):
+        element.tag = "mi"
+    for part in element:
+        _tidy(part)
+    if element.tag == "mrow":
+        parts = list(element)
+        for place in reversed(range(1, len(parts))):
+            if _spaced(parts[place - 1], parts[place]):
+                element.insert(place, Element(_SPACE, {"width": "0.17em"}))
 
 
-def _atom(tokens: list[str]) -> Node:
-    if not tokens:
-        raise ValueError("a formula ends where a part of it is expected.")
-    token = tokens.pop(0)
-    if token == "{":
-        inside = _row(tokens)
-        if not tokens:
-            raise ValueError("a brace of a formula is not closed.")
-        tokens.pop(0)
-        return inside
-    if token == "\\frac":
-        return Fraction(_atom(tokens), _atom(tokens))
-    if token == "\\sqrt":
-        return Root(_atom(tokens))
-    return _symbol(token)
+def _text(element: Element) -> str:
+    """A tree as one line.
+
+    Raises:
+        KeyError: an element that has no such form.
+    """
+    match element.tag, list(element):
+        case (("mi" | "mn" | "mo" | "mtext"), _):
+            return (element.text or "").translate(_PLAIN_SPACES)
+        case (("mspace"), _):
+            return " "
+        case (("math" | "mrow" | "mstyle"), parts):
+            return _joined(parts)
+        case "mfrac", [over, under]:
+            return "½" if (_text(over), _text(under)) == ("1", "2") else f"{_grouped(over)} / {_grouped(under)}"
+        case "msqrt", parts:
+            return f"√{_grouped(_only(parts))}"
+        case tag, [base, *scripts]:
+            marks = zip(_SCRIPTS[tag], scripts, strict=True)
+            return _text(base) + "".join(_script(mark, script) for mark, script in marks)
+    raise KeyError(element.tag)
 
 
-def _symbol(token: str) -> Symbol:
-    name, _, content = token.removeprefix("\\").partition("{")
-    if token.startswith("\\"):
-        if name in ("text", "mathrm", "operatorname"):
-            return Symbol("text" if name == "text" else "identifier", content)
-        if name not in SYMBOLS:
-            raise ValueError(f"unknown command {token!r} in a formula.")
-        return Symbol(*SYMBOLS[name])
-    if token in _FENCES:
-        return Symbol(_FENCES[token], token)
-    kind: Kind = "number" if token[0].isdigit() else "identifier" if token.isalpha() else "operator"
-    return Symbol(kind, "−" if token == "-" else token)
-
-
-def _joined(parts: tuple[Node, ...]) -> str:
-    """Parts with spaces around operators, behind commas, and between names such as max f."""
+def _joined(parts: Sequence[Element]) -> str:
+    """Parts with spaces around operators and behind commas."""
     text = ""
     for place, part in enumerate(parts):
-        before = parts[place - 1] if place else None
-        if isinstance(part, Symbol) and part.kind == "operator" and part.text == ",":
+        sign = _text(part)
+        if _is_operator(part) and sign == ",":
             text += ", "
-        elif isinstance(part, Symbol) and part.kind == "operator" and before is not None:
-            text += f" {part.text} "
+        elif _is_operator(part) and place:
+            text += f" {sign} "
         else:
-            text += (" " if spaced(before, part) else "") + plain(part)
+            text += sign
     return text.rstrip()
 
 
-def spaced(before: Node | None, part: Node) -> bool:
-    """True where a space belongs between two neighbours: max f, ½ D, 4 / π² (…), but cos(…)."""
-    if before is None or (isinstance(part, Symbol) and part.kind in ("close", "operator", "text")):
+def _spaced(before: Element, part: Element) -> bool:
+    """Whether a space belongs between two neighbours: max f, ½ D, 4 / π² (…), but cos(…)."""
+    if _is_operator(before) or _is_operator(part) or _base(part).text in (")", "]"):
         return False
-    if isinstance(before, Fraction):
-        return True
-    if _is_name(part):
-        return not (isinstance(before, Symbol) and before.kind in ("operator", "open", "text"))
-    return _is_name(before) and not (isinstance(part, Symbol) and part.text in "([")
+    if before.tag == "mfrac" or _is_name(part):
+        return _base(before).text not in ("(", "[", "|", "‖") or _base(before).tag == "mfrac"
+    return _is_name(before) and _base(part).text not in ("(", "[")
 
 
-def _is_name(node: Node) -> bool:
-    base = node.base if isinstance(node, Script) else node
-    return isinstance(base, Symbol) and base.kind == "identifier" and len(base.text) > 1
+def _base(element: Element) -> Element:
+    return _base(element[0]) if element.tag in _SCRIPTS or (element.tag == "mrow" and len(element)) else element
 
 
-def _grouped(node: Node) -> str:
-    text = plain(node)
-    single = isinstance(node, Symbol | Script | Root) or (isinstance(node, Row) and _fenced(node))
-    return text if single else f"({text})"
+def _is_name(element: Element) -> bool:
+    base = element[0] if element.tag in _SCRIPTS else element
+    return base.tag == "mi" and len(base.text or "") > 1
 
 
-def _fenced(row: Row) -> bool:
-    """True where a row needs no parentheses to stand beside a fraction's bar: it has no operator outside of fences."""
-    depth = 0
-    for part in row.parts:
-        base = part.base if isinstance(part, Script) else part
-        if isinstance(base, Symbol):
-            depth += (base.kind == "open") - (base.kind == "close")
-            if base.kind in ("operator", "text") and not depth:
-                return False
-        elif isinstance(base, Fraction) and not depth:
-            return False
-    return True
+def _is_operator(element: Element) -> bool:
+    return element.tag == "mo" and element.text not in _FENCES | _LARGE
 
 
-def _script(mark: str, node: Node | None, small: dict[str, str]) -> str:
+def _only(parts: Sequence[Element]) -> Element:
+    if len(parts) == 1:
+        return parts[0]
+    row = Element("mrow")
+    row.extend(parts)
+    return row
+
+
+def _grouped(element: Element) -> str:
+    """A part beside a fraction's bar or under a root: in parentheses where it has an operator outside of fences."""
+    text = _text(element)
+    return f"({text})" if _has_operator(element) else text
+
+
+def _has_operator(element: Element) -> bool:
+    """Whether a part is a fraction, or a row with an operator or a fraction outside of fences."""
+    if element.tag != "mrow":
+        return element.tag == "mfrac"
+    depth, absolute = 0, False
+    for part in element:
+        sign = _base(part).text if part.tag != "mrow" else None
+        depth += (sign in ("(", "[")) - (sign in (")", "]"))
+        absolute ^= sign in ("|", "‖")
+        if not (depth or absolute) and (_is_operator(part) or part.tag == "mtext" or _has_operator(part)):
+            return True
+    return False
+
+
+def _script(mark: str, element: Element) -> str:
     """An index or a power: in small letters where Unicode has them all, else behind _ or ^."""
-    if node is None:
-        return ""
-    text = plain(node).replace(", ", "")
-    if all(letter in small for letter in text) and not (isinstance(node, Symbol) and node.kind == "text"):
-        return "".join(small[letter] for letter in text)
+    text = _text(element).replace(", ", "")
+    whole = "mtext" in {part.tag for part in element.iter()}
+    if not whole and all(letter in _SMALL[mark] for letter in text):
+        return "".join(_SMALL[mark][letter] for letter in text)
     return mark + (text if text.isalnum() else f"({text})")

@@ -142,6 +142,11 @@ _PRESETS = {
 }
 """Table 5 and the older distillers name no weights that carry over to this semantics' scales, so theirs are 1."""
 
+KNOWN_DISTILLERS = ("fitnets", "pkd", "pkd x 20", "cwd", "cwd x 50")
+"""What a search has to beat. The factors are the published weights: PKD 10, halved squares, summed over 4 levels, CWD 10 summed over 5,
+where losses here are means over levels. FitNets has published none for detectors. With few labels they are often the better ones, with many
+those of weight 1, so both run."""
+
 ABSENT = {
     "diffkd": "DiffKD denoises the student's features with a diffusion model that is trained beside it",
     "maskd": "MasKD compares features under masks that are learned on the teacher beforehand",
@@ -185,7 +190,9 @@ def parse_recipe(text: str, semantics: str) -> Recipe:
     Raises:
         GenomeError: the text is neither.
     """
-    return preset(text.strip()) if is_preset(text.strip()) else Recipe.parse(text, semantics)
+    name = text.strip()
+    is_word = bool(name) and ":" not in name and name != "no distillation"  # then a preset was meant, and a wrong one has a near one
+    return preset(name) if is_word or is_preset(name) else Recipe.parse(text, semantics)
 
 
 def _factor(value: str, text: str) -> float:

@@ -10,7 +10,7 @@ from typing import Any
 from detkds.errors import GenomeError
 from detkds.genome.canonical import canonical
 from detkds.genome.genome import Genome, check_word, sha256
-from detkds.genome.vocabulary import MAPS, NOT_RELEASED, SEMANTICS, Knowledge
+from detkds.genome.vocabulary import SEMANTICS, Knowledge
 
 SCHEMA = "detkds.recipe/1"
 
@@ -40,14 +40,11 @@ class Recipe:
         for what in compared:
             if compared.count(what) > 1:
                 raise GenomeError(f"a recipe holds one genome a knowledge, got {compared.count(what)} for {' '.join(what).strip()}.")
-        if self.semantics == "released":
-            self._check_released()
-
-    def _check_released(self) -> None:
-        for genome in self.genomes:
-            for slot, words in NOT_RELEASED.items():
-                if genome.slots.get(slot) in words:
-                    raise GenomeError(f"semantics released has no {slot} {genome.slots[slot]}: `{genome}`; use semantics paper.")
+        for genome in genomes:
+            for slot, name in genome.slots.items():
+                offered = genome.word(slot).semantics
+                if self.semantics not in offered:
+                    raise GenomeError(f"semantics {self.semantics} has no {slot} {name}: `{genome}`; use semantics {offered[0]}.")
 
     @property
     def active(self) -> tuple[Genome, ...]:
@@ -114,5 +111,5 @@ class Recipe:
 
 def _compared(genome: Genome) -> tuple[str, str]:
     """What a genome compares: a knowledge, or a map of its attention."""
-    attention = genome.slots.get("attention", "")
-    return str(genome.knowledge), attention if attention in MAPS else ""
+    is_map = genome.knowledge.is_feature and genome.word("attention").is_map
+    return str(genome.knowledge), genome.slots["attention"] if is_map else ""

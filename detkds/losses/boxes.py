@@ -13,6 +13,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from detkds.genome import Knowledge
+from detkds.genome.words import operation
+
+_BOXES = (Knowledge.LOCALIZATION,)
+
 EPS = 1e-7
 """Keeps 0/0 away from degenerate boxes, in squared units; it stands above and below the line, so equal boxes have IoU 1."""
 
@@ -60,11 +65,13 @@ def overlap(student: Tensor, teacher: Tensor) -> Overlap:
     )
 
 
+@operation("iou", "distance", _BOXES)
 def iou(student: Tensor, teacher: Tensor) -> Tensor:
     """1 - IoU: [0, 1]; no gradient between disjoint boxes."""
     return 1 - overlap(student, teacher).iou
 
 
+@operation("giou", "distance", _BOXES)
 def giou(student: Tensor, teacher: Tensor) -> Tensor:
     """1 - (IoU - (A_c - A_u) / A_c) with the enclosing box c and the union u: [0, 2]."""
     o = overlap(student, teacher)
@@ -72,12 +79,14 @@ def giou(student: Tensor, teacher: Tensor) -> Tensor:
     return 1 - o.iou + (enclosing - o.union) / (enclosing + EPS)
 
 
+@operation("diou", "distance", _BOXES)
 def diou(student: Tensor, teacher: Tensor) -> Tensor:
     """1 - (IoU - rho² / c²) with the centres' distance rho and the enclosing box's diagonal c: [0, 2]."""
     o = overlap(student, teacher)
     return 1 - o.iou + _centre_term(o)
 
 
+@operation("ciou", "distance", _BOXES)
 def ciou(student: Tensor, teacher: Tensor) -> Tensor:
     """DIoU's loss + a v, v = 4/π² (atan w_t/h_t - atan w_s/h_s)², a = v / (1 - IoU + v) without gradient."""
     o = overlap(student, teacher)
@@ -86,6 +95,7 @@ def ciou(student: Tensor, teacher: Tensor) -> Tensor:
     return 1 - o.iou + _centre_term(o) + alpha * v
 
 
+@operation("eiou", "distance", _BOXES)
 def eiou(student: Tensor, teacher: Tensor) -> Tensor:
     """DIoU's loss + (w_s - w_t)² / w_c² + (h_s - h_t)² / h_c² with the enclosing box's sides: [0, 4]."""
     o = overlap(student, teacher)
@@ -102,7 +112,3 @@ def _size(sides: Tensor) -> tuple[Tensor, Tensor]:
 
 def _centre_term(o: Overlap) -> Tensor:
     return o.centre_distance / (o.enclosing_width.square() + o.enclosing_height.square() + EPS)
-
-
-BOX_DISTANCES: dict[str, BoxDistance] = {"iou": iou, "giou": giou, "diou": diou, "ciou": ciou, "eiou": eiou}
-"""Word to operation; both semantics, as the published code has no localization."""

@@ -1,7 +1,7 @@
 """The distances of features and logits (appendix D.0.2): student, teacher, weight of each position -> a scalar, 0 at equality.
 
-Two kinds: those with a value at each position, averaged with the positions' weights, and those that reduce over positions themselves,
-which take the map whole and count every sample that has any weight.
+Each joins the words that it computes. Two kinds: those with a value at each position, averaged with the positions' weights, and those that
+reduce over positions themselves, which take the map whole and count every sample that has any weight.
 """
 
 from __future__ import annotations
@@ -12,10 +12,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
+from detkds.genome import Knowledge
+from detkds.genome.vocabulary import FEATURES
+from detkds.genome.words import operation
 from detkds.losses.standardise import half_squared_chord, standardise, standardise_channels, standardise_positions, unit
 
 Distance = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 """(student, teacher (N, C, H, W) float32, weight (N, 1, H, W) >= 0 or None for 1 everywhere) -> scalar float32."""
+
+_MAPS, _SCORES, _BOTH = FEATURES, (Knowledge.LOGITS,), (*FEATURES, Knowledge.LOGITS)
+_PAPER = ("paper",)
 
 TAU = 1.0
 """τ of kl, as CWD uses it on detectors."""
@@ -64,36 +70,43 @@ def over_samples(values_NC: Tensor, weight: Tensor | None) -> Tensor:
     return (values_NC.mean(1) * counts).sum() / counts.sum().clamp(min=1)
 
 
+@operation("l1", "distance", _BOTH)
 def l1(student: Tensor, teacher: Tensor, weight: Tensor | None = None) -> Tensor:
     """mean |s - t|."""
     return over_positions(F.l1_loss(student, teacher, reduction="none"), weight)
 
 
+@operation("l2", "distance", _BOTH)
 def l2(student: Tensor, teacher: Tensor, weight: Tensor | None = None) -> Tensor:
     """mean (s - t)². Appendix D has a root around it, whose gradient is infinite at equality."""
     return over_positions(F.mse_loss(student, teacher, reduction="none"), weight)
 
 
+@operation("smooth_l1", "distance", _BOTH)
 def smooth_l1(student: Tensor, teacher: Tensor, weight: Tensor | None = None) -> Tensor:
     """mean of ½ (s - t)² where |s - t| < 1 and |s - t| - ½ elsewhere."""
     return over_positions(F.smooth_l1_loss(student, teacher, reduction="none"), weight)
 
 
+@operation("cosine", "distance", _BOTH, _PAPER)
 def cosine(student: Tensor, teacher: Tensor, weight: Tensor | None = None) -> Tensor:
     """1 - cos(s, t) over C at each position."""
     return over_positions(half_squared_chord(unit(student, (1,)), unit(teacher, (1,)), (1,))[:, None], weight)
 
 
+@operation("kl", "distance", _MAPS, _PAPER)
 def kl(student: Tensor, teacher: Tensor, weight: Tensor | None = None) -> Tensor:
     """τ² KL(T ‖ S) of softmax(f / τ) over HW, for each channel."""
     return over_samples(_divergence(student.flatten(2), teacher.flatten(2), 2), weight)
 
 
+@operation("pearson", "distance", _MAPS, _PAPER)
 def pearson(student: Tensor, teacher: Tensor, weight: Tensor | None = None) -> Tensor:
     """1 - corr(s, t) over HW, for each channel."""
     return over_samples(half_squared_chord(standardise_positions(student), standardise_positions(teacher), (2, 3)), weight)
 
 
+@operation("ssim", "distance", _MAPS, _PAPER)
 def ssim(student: Tensor, teacher: Tensor, weight: Tensor | None = None) -> Tensor:
     """(1 - SSIM) / 2 of each channel's map: [0, 1].
 
@@ -113,22 +126,26 @@ def ssim(student: Tensor, teacher: Tensor, weight: Tensor | None = None) -> Tens
     return over_samples(0.5 * (1 - luminance * contrast).mean((2, 3)), weight)
 
 
+@operation("kl", "distance", _SCORES, _PAPER)
 def kl_classes(student: Tensor, teacher: Tensor, weight: Tensor | None = None) -> Tensor:
     """τ² KL(T ‖ S) of softmax(p / τ) over the classes of each position. Scores in [0, 1] serve as the softmax's logits."""
     return over_positions(_divergence(student, teacher, 1)[:, None], weight)
 
 
+@operation("pearson", "distance", _SCORES, _PAPER)
 def pearson_classes(student: Tensor, teacher: Tensor, weight: Tensor | None = None) -> Tensor:
     """1 - corr(s, t) over the classes (or channels) at each position."""
     return over_positions(half_squared_chord(standardise(student, (1,)), standardise(teacher, (1,)), (1,))[:, None], weight)
 
 
+@operation("pearson", "distance", _BOTH, ("released",))
 def pearson_released(student: Tensor, teacher: Tensor, weight: Tensor | None = None) -> Tensor:
     """1 - corr(s, t) over C at each position, with an ε for features of length 1."""
     s, t = (standardise(f, (1,), RELEASED_EPS) for f in (student, teacher))
     return over_positions(half_squared_chord(s, t, (1,))[:, None], weight)
 
 
+@operation("cor", "distance", _SCORES)
 def cor(student: Tensor, teacher: Tensor, weight: Tensor | None = None) -> Tensor:
     """log2(ε + Σ_i |v_i - 1|^(2 alpha)) (Eq. 11) with v_i the correlation of class i over all samples and positions.
 
@@ -138,6 +155,7 @@ def cor(student: Tensor, teacher: Tensor, weight: Tensor | None = None) -> Tenso
     return torch.log2(COR_FLOOR + gap.pow(2 * ALPHA).sum())
 
 
+@operation("bce", "distance", _SCORES)
 def bce(student: Tensor, teacher: Tensor, weight: Tensor | None = None) -> Tensor:
     """mean of t log(t / s) + (1 - t) log((1 - t) / (1 - s)): the cross entropy of each score less the teacher's entropy."""
     s, t = (p.clamp(BCE_EDGE, 1 - BCE_EDGE) for p in (student, teacher))
@@ -145,6 +163,7 @@ def bce(student: Tensor, teacher: Tensor, weight: Tensor | None = None) -> Tenso
     return over_positions(divergence, weight)
 
 
+@operation("kl", "distance", (Knowledge.LOCALIZATION,), _PAPER)
 def bins_divergence(student_N4nHW: Tensor, teacher_N4nHW: Tensor) -> Tensor:
     """τ² KL(T ‖ S) of softmax(b / τ) over the n bins of each side, mean over the four sides: (N, H, W); τ = 10 (LD)."""
     student, teacher = (bins.view(len(bins), 4, -1, *bins.shape[2:]) for bins in (student_N4nHW, teacher_N4nHW))
@@ -169,17 +188,3 @@ def _bell(size: int, like: Tensor) -> Tensor:
     length = min(SSIM_WINDOW, size)
     offset = torch.arange(length, device=like.device, dtype=like.dtype) - (length - 1) / 2
     return (-offset.square() / (2 * SSIM_SIGMA**2)).softmax(0)
-
-
-FEATURE_DISTANCES: dict[str, dict[str, Distance]] = {
-    "paper": {"l1": l1, "l2": l2, "smooth_l1": smooth_l1, "kl": kl, "cosine": cosine, "pearson": pearson, "ssim": ssim},
-    "released": {"l1": l1, "l2": l2, "smooth_l1": smooth_l1, "pearson": pearson_released},
-}
-"""Semantics to word to operation; the published kl, cosine and ssim have no usable meaning (Recipe refuses them)."""
-
-_LOGITS = {"l1": l1, "l2": l2, "smooth_l1": smooth_l1, "cor": cor, "bce": bce}
-LOGITS_DISTANCES: dict[str, dict[str, Distance]] = {
-    "paper": {**_LOGITS, "kl": kl_classes, "cosine": cosine, "pearson": pearson_classes},
-    "released": {**_LOGITS, "pearson": pearson_released},
-}
-"""Semantics to word to operation on scores (N, K, H, W)."""

@@ -9,12 +9,12 @@ import torch
 from torch import Generator, Tensor
 
 from detkds.genome import Genome, Knowledge
+from detkds.genome.words import Role
 from detkds.losses import regions
 from detkds.losses.crops import crop
-from detkds.losses.distances import FEATURE_DISTANCES
-from detkds.losses.general import general_instances
 from detkds.losses.needs import head_levels
-from detkds.losses.transforms import ATTENTIONS, FOCUS, NORMS, REDUCTION, SCALES, no_attention
+from detkds.losses.transforms.attention import no_attention
+from detkds.losses.transforms.scale import REDUCTION
 from detkds.losses.views import Views
 
 CROP_SIZE = 7
@@ -34,40 +34,39 @@ class FeaturePass:
     """One genome's words as functions: D(T3<T2<T1<f_S, f_T>>>) of Eq. 2."""
 
     def __init__(self, genome: Genome, semantics: str) -> None:
-        slots = genome.slots
-        self.attention, self.background = slots["attention"], genome.background
-        self.attend = ATTENTIONS[semantics].get(self.attention, no_attention)
-        self.rescale = SCALES[semantics][slots["scale"]]
-        self.normalise = NORMS[semantics][slots["norm"]]
-        self.distance = FEATURE_DISTANCES[semantics][slots["distance"]]
-        self.reduction = REDUCTION.get(slots["scale"])
-        """How many times coarser the rescaled grid is; None where patches take the grid apart."""
+        attention, scale, norm, distance = map(genome.word, genome.slots)
+        self.role, self.background = attention.role, genome.background
+        self.acts = attention.function(semantics) if attention.role not in (Role.SCORES, Role.GENERATED) else None
+        """What the attention does in its role."""
+        self.attend = self.acts if self.role is Role.VALUES and self.acts else no_attention
+        self.rescale, self.normalise, self.distance = (word.function(semantics) for word in (scale, norm, distance))
+        self.reduction = REDUCTION.get(scale.name)
+        """How many times coarser the rescaled grid is; None where patches take the grid apart, or a plugin does not say."""
 
     def levels(self, views: Views) -> Iterator[Level]:
         """The levels after what the attention does to whole levels."""
-        ours = views.generated if self.attention == "generate" else views.student_levels
-        heads = head_levels(views) if self.attention == "score" else None
+        ours = views.generated if self.role is Role.GENERATED else views.student_levels
+        heads = head_levels(views) if self.role is Role.SCORES else None
         for index, (student, teacher, stride) in enumerate(zip(ours, views.teacher_levels, views.strides, strict=True)):
             score = None
             if heads is not None:
                 assert views.teacher_response is not None
                 score = views.teacher_response.scores[heads[index]].amax(1, keepdim=True)
-            if self.attention in FOCUS:
-                student, teacher = FOCUS[self.attention](student, teacher)
+            if self.role is Role.LEVELS and self.acts:
+                student, teacher = self.acts(student, teacher)
             yield Level(student, teacher, score, stride)
 
     def regions(self, boxes: regions.BatchBoxes, level: Level) -> regions.Region:
         """Foreground and background, as the attention weighs them."""
-        found = regions.region(boxes, level.student, level.stride)
-        if self.attention == "even":
-            return regions.Region(1 - found.background, found.background)
-        return found
+        weigh = self.acts if self.role is Role.REGION and self.acts else regions.by_area
+        return regions.apart(weigh(boxes, level.student, level.stride))
 
     def __call__(self, student: Tensor, teacher: Tensor, weight: Tensor | None, generator: Generator) -> Tensor:
         """The distance of two maps (N, C, H, W) whose positions count by `weight` (N, 1, H, W), or all alike."""
         student, teacher = self.attend(student, teacher, generator)
         student, teacher, weight = self.rescale(student, teacher, weight)
-        return self.distance(self.normalise(student), self.normalise(teacher), weight)
+        loss: Tensor = self.distance(self.normalise(student), self.normalise(teacher), weight)
+        return loss
 
 
 FeatureLoss = Callable[[FeaturePass, Views, Generator], Tensor]
@@ -157,8 +156,9 @@ def nothing(tensors: Iterable[Tensor]) -> Tensor:
 
 def _instances(words: FeaturePass, views: Views) -> tuple[regions.BatchBoxes | None, Tensor | None]:
     """The boxes of the batch, None where there is none, and which of them count (B,), or None for all."""
-    if words.attention == "general":
-        return general_instances(views)
+    if words.role is Role.INSTANCES and words.acts:
+        found: tuple[regions.BatchBoxes, Tensor | None] = words.acts(views)
+        return found
     return (regions.gather(views.boxes, views.batch_shape), None) if regions.count(views.boxes) else (None, None)
 
 

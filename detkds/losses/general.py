@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from detkds.genome import Knowledge
+from detkds.genome.words import operation
 from detkds.losses.needs import head_levels
 from detkds.losses.regions import BatchBoxes, gather
 from detkds.losses.views import Views
@@ -19,6 +21,7 @@ EPS = 1e-7
 """Keeps 0/0 away from boxes without extent, of which equal ones have IoU 1."""
 
 
+@operation("general", "attention", (Knowledge.INSTANCE,))
 def general_instances(views: Views) -> tuple[BatchBoxes, Tensor]:
     """Cells ranked by max over classes of |score of the teacher - score of the student|, each with the box of the surer side.
 

@@ -9,6 +9,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from detkds.genome import Knowledge
+from detkds.genome.words import operation
+
 
 class BatchBoxes(NamedTuple):
     """The boxes of all images in one tensor."""
@@ -21,7 +24,7 @@ class BatchBoxes(NamedTuple):
 class Region:
     """One level's foreground and background."""
 
-    foreground: Tensor  # (N, 1, H, W): 1 / area in cells of the smallest covering box, 0 outside all boxes
+    foreground: Tensor  # (N, 1, H, W): what a cell counts, 0 outside all boxes
     background: Tensor  # (N, 1, H, W): 1 outside all boxes, 0 inside
 
 
@@ -39,16 +42,27 @@ def gather(boxes: tuple[Tensor, ...], batch_shape: tuple[int, int]) -> BatchBoxe
     return BatchBoxes(corners, image)
 
 
-def region(boxes: BatchBoxes, level_NCHW: Tensor, stride: int) -> Region:
-    """The cells of a level that any box touches, and the others. A box inside the batch has at least one cell at every level."""
+def by_area(boxes: BatchBoxes, level_NCHW: Tensor, stride: int) -> Tensor:
+    """What each foreground cell counts (N, 1, H, W): 1 / area in cells of the smallest box that touches it, 0 for a cell that none does.
+    A box inside the batch has at least one cell at every level."""
     N, _, H, W = level_NCHW.shape
     x1, y1, x2, y2 = (boxes.corners / stride).unbind(1)
     in_columns, in_rows = _cells(x1, x2, W), _cells(y1, y2, H)
     area = in_columns.sum(1) * in_rows.sum(1)
     weight = in_rows[:, :, None] * in_columns[:, None, :] / area[:, None, None]
     image = boxes.image[:, None, None].expand(-1, H, W)
-    foreground = weight.new_zeros(N, H, W).scatter_reduce(0, image, weight, "amax")[:, None]
-    return Region(foreground, (foreground == 0).to(foreground.dtype))
+    return weight.new_zeros(N, H, W).scatter_reduce(0, image, weight, "amax")[:, None]
+
+
+@operation("even", "attention", (Knowledge.FGBG,))
+def evenly(boxes: BatchBoxes, level_NCHW: Tensor, stride: int) -> Tensor:
+    """1 for each cell that a box touches, 0 for the others (N, 1, H, W)."""
+    return (by_area(boxes, level_NCHW, stride) > 0).to(boxes.corners.dtype)
+
+
+def apart(foreground_N1HW: Tensor) -> Region:
+    """The foreground's weights, and the background, which is where they are 0."""
+    return Region(foreground_N1HW, (foreground_N1HW == 0).to(foreground_N1HW.dtype))
 
 
 def _cells(low: Tensor, high: Tensor, size: int) -> Tensor:

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from detkds.genome import Genome, Knowledge
-from detkds.losses.boxes import BOX_DISTANCES, sides_from
-from detkds.losses.distances import LOGITS_DISTANCES, bins_divergence, weighted_mean
+from detkds.genome.words import Role
+from detkds.losses.boxes import sides_from
+from detkds.losses.distances import weighted_mean
 from detkds.losses.features import nothing
-from detkds.losses.transforms import LOCALIZATION_TRANSFORMS, LOGITS_TRANSFORMS
 from detkds.losses.views import Response
 
 CONFIDENT = 0.05
@@ -25,20 +25,22 @@ def response_levels(genome: Genome, semantics: str, student: Response, teacher: 
         elif genome.knowledge is Knowledge.LOGITS:
             losses.append(logits(genome, semantics, scores, teacher.scores[level]))
         else:
-            losses.append(localization(genome, student, teacher, level))
+            losses.append(localization(genome, semantics, student, teacher, level))
     stacked = torch.stack(losses)
     return stacked.sum() if semantics == "released" else stacked.mean()
 
 
 def logits(genome: Genome, semantics: str, student: Tensor, teacher: Tensor) -> Tensor:
     """D(T<p_S, p_T>) over all cells of one level of scores (N, K, H, W); under `score` a cell counts by the teacher's best score."""
-    word = genome.slots["transform"]
-    transform = LOGITS_TRANSFORMS[semantics][word]
-    weight = teacher.amax(1, keepdim=True) if word == "score" else None
-    return LOGITS_DISTANCES[semantics][genome.distance](transform(student), transform(teacher), weight)
+    transform, distance = genome.word("transform"), genome.word("distance").function(semantics)
+    weight, change = None, transform.function(semantics)
+    if transform.role is Role.SCORES:
+        weight = teacher.amax(1, keepdim=True)
+    loss: Tensor = distance(change(student), change(teacher), weight)
+    return loss
 
 
-def localization(genome: Genome, student: Response, teacher: Response, level: int) -> Tensor:
+def localization(genome: Genome, semantics: str, student: Response, teacher: Response, level: int) -> Tensor:
     """1 - IoU, or one of its family, of the two boxes of each confident cell, weighted by the teacher's score; 0 without such a cell.
 
     Both boxes are measured from the student's cell centre in the student's units, so that equal boxes are equal. Under `kl` the bins of
@@ -46,11 +48,11 @@ def localization(genome: Genome, student: Response, teacher: Response, level: in
     """
     score = teacher.scores[level].amax(1)
     weight = score * (score > CONFIDENT)
+    transform, distance = (genome.word(slot).function(semantics) for slot in genome.slots)
     if genome.distance == "kl":
         assert student.bins is not None
         assert teacher.bins is not None
-        return weighted_mean(bins_divergence(student.bins[level], teacher.bins[level]), weight)
-    transform, distance = LOCALIZATION_TRANSFORMS[genome.slots["transform"]], BOX_DISTANCES[genome.distance]
+        return weighted_mean(distance(student.bins[level], teacher.bins[level]), weight)
     centres, units = student.centres[level], student.units[level]
     sides = (transform(sides_from(side.boxes[level], centres, units)) for side in (student, teacher))
     return weighted_mean(distance(*sides), weight)

@@ -2,100 +2,127 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
-from detkds.errors import ConfigError, DatasetError, DetKDSError
-from detkds.pipeline import run_config
-from detkds.pipeline.run_config import RunConfig, Split, is_remote
-from detkds.pipeline.settings import SearchPlan, WeightsPlan
+from detkds.errors import ConfigError
+from detkds.pipeline import cost, run_config
+from detkds.pipeline.preflight import Facts, preflight
+from detkds.pipeline.run_config import RunConfig, is_remote
+from detkds.pipeline.settings import RacePlan, SearchPlan, WeightsPlan
+from detkds.search.budgets import is_time
+
+if TYPE_CHECKING:
+    from detkds.detectors.teaching import Teaching
 
 
-def check(path: Path, *, trust: bool, console: Console, pair: str = "") -> None:
-    """Check a run.yaml and all it names on this machine; ask no store and train nothing.
+def check(path: Path, *, trust: bool, console: Console, home: Path, pair: str = "", recipe: str = "", timed: bool = True) -> dict[str, Any]:
+    """Check a run.yaml and all it names on this machine as `run` does before its first step; ask no store and train nothing.
+
+    Args:
+        path, pair, recipe, home, trust: as of `detkds run`.
+        console: gets what was found.
+        timed: also measure the teacher as it teaches, and time a few training steps.
+
+    Returns:
+        What was printed, as plain values.
 
     Raises:
-        ConfigError, DatasetError: everything that is wrong, one line a fault.
+        DetKDSError: everything that is wrong, one line a fault.
     """
     config = run_config.load(path, pair)
-    classes = _check_data(config, console)
-    _check_pair(config, classes, trust, console)
-    console.print(_cost(config))
+    facts = preflight(config, path, home=home, trust=trust, recipe=recipe)
+    found = _found(facts)
+    for name, text in found["lines"]:
+        console.print(f"{name:<8} {text}", markup=False, soft_wrap=True)
+    found["studies"] = {} if recipe else cost.candidates(config)
+    if timed and facts.data and config.teacher.checkpoint and not is_remote(config.teacher.checkpoint):
+        from detkds.pipeline import teaching
+
+        measured_teacher = _teacher(facts)
+        found["teacher"] = asdict(measured_teacher)
+        console.print(f"{'teacher':<8} {teaching.told(measured_teacher)}", markup=False, soft_wrap=True)
+    if timed and facts.data:
+        measured = cost.measure(facts)  # the first steps also show what no rule knows: a loss that is no number, or too little memory
+        found["pace"] = asdict(measured)
+        console.print(f"{'pace':<8} {measured}", markup=False, soft_wrap=True)
+    if not recipe:
+        console.print(_cost(config))
     console.print(f"{path}: good", style="green", markup=False)
+    del found["lines"]
+    return found
 
 
-def _check_data(config: RunConfig, console: Console) -> tuple[str, ...]:
-    """Class names of a local data set; none where it lies in the store."""
-    from detkds.data.coco import load
-
-    root = config.data.root
-    if is_remote(root):
-        console.print(f"data     {root}: not on this machine, looked at by the subset stage", markup=False)
-        return ()
-    faults, classes = [], ()
-    for name, split in (("train", config.data.train), ("test", config.data.test)):
-        try:
-            data = load(*_paths(root, split))
-        except DatasetError as error:
-            faults.append(str(error))
-            continue
-        classes = tuple(category["name"] for category in data["categories"])
-        console.print(
-            f"data     {name}: {len(data['images'])} images, {len(data['annotations'])} objects, {len(classes)} classes", markup=False
-        )
-    if faults:
-        raise DatasetError("\n".join(faults))
-    return classes
-
-
-def _paths(root: str, split: Split) -> tuple[Path, Path]:
-    return Path(root) / split.annotations, Path(root) / split.images
-
-
-def _check_pair(config: RunConfig, classes: tuple[str, ...], trust: bool, console: Console) -> None:
-    """Build teacher and student without weights, and say which knowledges they can share.
+def _teacher(facts: Facts) -> Teaching:
+    """The teacher as it teaches, measured as the first search will.
 
     Raises:
-        ConfigError: a config cannot be used, or a knowledge that is to be searched cannot be shared.
+        ConfigError: it must not teach.
     """
-    from detkds.detectors.checkpoints import apply_weights, load_weights
-    from detkds.detectors.configs.config import adapt, build_detector, own_class_count
-    from detkds.detectors.configs.data_config import read_config
-    from detkds.detectors.distiller import supported
+    from detkds.detectors.training.batches import Source
+    from detkds.pipeline import pair as pairs
+    from detkds.pipeline import teaching
 
-    built, faults = {}, []
-    for role, detector in (("teacher", config.teacher), ("student", config.student)):
-        try:
-            loaded = read_config(detector.config, trust=trust)
-            loaded.merge_from_dict(detector.options)
-            names = classes or tuple(map(str, range(own_class_count(loaded))))  # those of the data are known once it is here
-            built[role] = build_detector(adapt(loaded, names, pretrained_backbone=True).config, seed=0)
-        except ConfigError as error:
-            faults.append(f"{role}: {error}")
-            continue
-        size = sum(parameter.numel() for parameter in built[role].parameters()) / 1e6
-        console.print(f"{role}  {detector.config}: {size:.1f} million parameters", markup=False)
-    checkpoint = config.teacher.checkpoint
-    if "teacher" in built and checkpoint and not is_remote(checkpoint):
-        try:
-            apply_weights(built["teacher"], load_weights(checkpoint), f"teacher checkpoint {checkpoint}")
-        except DetKDSError as error:
-            faults.append(f"teacher: {error}")
-    if len(built) == 2:
-        reasons = supported(built["student"], built["teacher"])
-        faults += [f"search.knowledge: {name} cannot be searched: {reasons[name]}" for name in config.search.knowledge if reasons[name]]
-    if faults:
-        raise ConfigError("\n".join(faults))
+    data = facts.config.data
+    with TemporaryDirectory() as scratch:
+        drawn = Path(scratch) / "search_train.json"
+        drawn.write_text(json.dumps(facts.search_train))
+        source = teaching.few(Source(drawn, Path(data.root) / data.train.images), Path(scratch) / "few.json")
+        pair = facts.pair()
+        measured = teaching.measure(pair, facts.schedule(), source)
+    if refusal := teaching.below_floor(measured, pairs.as_teacher(pair.teacher_config)):
+        raise ConfigError(refusal)
+    return measured
+
+
+def _found(facts: Facts) -> dict[str, Any]:
+    """Data and detectors; `lines` are for people."""
+    root, lines = facts.config.data.root, []
+    if is_remote(root):
+        lines.append(("data", f"{root}: not on this machine, looked at by the subset stage"))
+    counts = {}
+    for name, data in facts.data.items():
+        counts[name] = {key: len(data[key]) for key in ("images", "annotations", "categories")}
+        lines.append(("data", "{}: {} images, {} objects, {} classes".format(name, *counts[name].values())))
+    if facts.kept is not None:
+        lines.append(("training", str(facts.kept)))
+    sizes = {}
+    for role, detector in facts.detectors.items():
+        sizes[role] = sum(parameter.numel() for parameter in detector.parameters())
+        config = getattr(facts.config, role).config
+        lines.append((role, f"{config}: {sizes[role] / 1e6:.1f} million parameters"))
+    kept = facts.kept and {**{name: getattr(facts.kept, name) for name in ("images", "objects")}, "left_out": dict(facts.kept.left_out)}
+    return {
+        "run": facts.config.name,
+        "data": counts,
+        "trained_on": kept,
+        "parameters": sizes,
+        "classes": list(facts.classes),
+        "lines": lines,
+    }
 
 
 def _cost(config: RunConfig) -> Table:
     """Candidates a study and the epochs they take."""
     from detkds.pipeline.evolve import candidates
+    from detkds.pipeline.race import runners
     from detkds.pipeline.weights import candidates as weight_candidates
 
     search = config.search
+    if search.budget and is_time(search.budget):
+        table = Table(title=f"search.budget {search.budget}: planned when the run begins, by how long a training takes here")
+        table.add_column("stage")
+        table.add_column("epochs each", justify="right")
+        table.add_row("search", str(search.proxy_epochs))
+        table.add_row("train", str(config.train.epochs))
+        return table
+    search = search.planned()
     plan = SearchPlan(
         search.semantics, search.space, search.algorithm, search.population, search.iterations, search.sample_ratio, search.top_k
     )
@@ -107,5 +134,10 @@ def _cost(config: RunConfig) -> Table:
         table.add_row(f"evolve {knowledge}", str(candidates(plan)), epochs, f"{100 * search.subset:.0f} %")
     weights = WeightsPlan(search.weights.population, search.weights.iterations)
     table.add_row("weights", str(weight_candidates(weights, len(search.knowledge))), epochs, f"{100 * search.subset:.0f} %")
+    if search.final_race.candidates:
+        final = RacePlan(search.final_race.candidates, search.final_race.seeds)
+        longer = search.final_race.epochs or 2 * search.proxy_epochs
+        table.add_row("known distillers", str(len(search.final_race.known)), epochs, f"{100 * search.subset:.0f} %")
+        table.add_row("final race", str(final.seeds * runners(final)), str(longer), f"{100 * search.subset:.0f} %")
     table.add_row("train", "2", str(config.train.epochs), "100 %")
     return table

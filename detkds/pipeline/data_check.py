@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -18,10 +18,11 @@ from detkds.data.checking.pictures import Look
 from detkds.data.checking.rules import MAX_BYTES
 from detkds.data.checking.twins import Owner, image_files, note_same_content
 from detkds.data.coco import Inspection, inspect
-from detkds.data.repair.repair import Repaired, repair
+from detkds.data.repair.repair import NOTHING_NAMED, Named, Repaired, repair
 from detkds.errors import ConfigError, DatasetError
 from detkds.pipeline import data_screen as screen
 from detkds.pipeline import run_config
+from detkds.pipeline.data_answer import as_json
 from detkds.pipeline.run_config import is_remote
 from detkds.storage.artifacts import writing
 
@@ -42,20 +43,30 @@ class Books:
     faults: list[Fault] = field(default_factory=list)
     changes: list[dict[str, object]] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
-    repairable: bool = False
+    answers: list[dict[str, object]] = field(default_factory=list)
     files: dict[str, dict[Owner, Path]] = field(default_factory=dict)
     classes: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Options:
-    """How closely to look: at image files, and at the bytes of those of equal length."""
+    """How closely to look (at image files, and at the bytes of those of equal length), and what is known for a repair."""
 
     look: Look = "headers"
     compare: bool = False
+    named: Named = NOTHING_NAMED
 
 
-def data_check(path: Path, *, images: Path | None, options: Options, report: Path | None, fix: Path | None, console: Console) -> bool:
+def data_check(
+    path: Path,
+    *,
+    images: Path | None,
+    options: Options,
+    report: Path | None,
+    fix: Path | None,
+    console: Console,
+    answer: Callable[[str], object] | None = None,
+) -> bool:
     """Check a data set and say what was found; tells whether it, or its repaired copy, is sound.
 
     Args:
@@ -63,6 +74,8 @@ def data_check(path: Path, *, images: Path | None, options: Options, report: Pat
         images: the folder that file_name is relative to; None looks for one near the annotation file.
         report: where the file of all faults goes; None names it after `path` in the current folder, if the screen does not show all.
         fix: where repaired copies go: a .json file for one annotation file, else a folder.
+        console: what people read goes here.
+        answer: called once with all that was found as JSON text, for programs.
 
     Raises:
         ConfigError: options that do not go together, or a file that would be overwritten.
@@ -72,12 +85,13 @@ def data_check(path: Path, *, images: Path | None, options: Options, report: Pat
     listing = report or Path(f"{path.resolve().stem or 'data'}.faults.jsonl")
     _require_apart(sources, listing)
     books = Books()
-    sound = [_one(source, options, books, console) for source in sources]
-    if books.counts.total() > screen.SHOWN_FAULTS or books.changes or report:
+    sound = [_one(source, path, options, books, console) for source in sources]
+    listed = books.counts.total() > screen.SHOWN_FAULTS or bool(books.changes or report)
+    if listed:
         _write_listing(listing, books)
         screen.say_listing(listing, books.counts, len(books.faults), console)
-    if books.repairable and not fix:
-        screen.say_remedy(path, console)
+    if answer:
+        answer(json.dumps({"usable": all(sound), "files": books.answers, "listed_in": str(listing) if listed else None}))
     return all(sound)
 
 
@@ -115,7 +129,7 @@ def _require_apart(sources: Sequence[Source], listing: Path) -> None:
             raise ConfigError(f"--fix would overwrite {target}; name a place where nothing is.")
 
 
-def _one(source: Source, options: Options, books: Books, console: Console) -> bool:
+def _one(source: Source, path: Path, options: Options, books: Books, console: Console) -> bool:
     """Check one annotation file and, if asked, repair it; tells whether a run may use the outcome."""
     name = str(source.annotations)
     with console.status(screen.line(f"reading {source.annotations.name}")):
@@ -124,13 +138,17 @@ def _one(source: Source, options: Options, books: Books, console: Console) -> bo
     books.faults += found.findings.faults
     books.counts += found.findings.counts
     screen.say_found(found, options.look, console)
-    if found.document is not None and found.findings.sound:
+    sound = found.document is not None and found.findings.sound
+    if found.document is not None and sound:
         books.classes[name] = [(category["id"], category["name"]) for category in found.document["categories"]]
         screen.say_relations(name, books.files, books.classes, console)
-    if source.target is None:
-        books.repairable |= found.document is not None and not found.findings.sound
-        return found.findings.sound
-    return _fix(found, source.target, options.look, books, console)
+    repaired, refusal = None, ""
+    if source.target is not None or (found.document is not None and not sound):
+        repaired, refusal = _repaired(found, source.target, path, options, console)
+    if repaired is not None and source.target is not None:
+        books.changes += [{"file": name, **asdict(change)} for change in repaired.changes]
+    books.answers.append(as_json(found, repaired, source.target, refusal))
+    return sound if source.target is None else repaired is not None
 
 
 def _note_files(name: str, found: Inspection, options: Options, books: Books) -> None:
@@ -142,18 +160,21 @@ def _note_files(name: str, found: Inspection, options: Options, books: Books) ->
         note_same_content(books.files[name], earlier, found.findings)
 
 
-def _fix(found: Inspection, target: Path, look: Look, books: Books, console: Console) -> bool:
-    """Write the repaired copy; tells whether there is one."""
+def _repaired(found: Inspection, target: Path | None, path: Path, options: Options, console: Console) -> tuple[Repaired | None, str]:
+    """The repaired copy, written where a target is given, else only offered; or why there is none."""
     try:
         with console.status(screen.line(f"repairing {Path(found.findings.file).name}")):
-            repaired = repair(found, look=look)
-            _write_copy(repaired, target)
+            repaired = repair(found, look=options.look, named=options.named)
+            if target is not None:
+                _write_copy(repaired, target)
     except DatasetError as error:
         screen.say_no_copy(error, console)
-        return False
-    books.changes += [{"file": found.findings.file, **asdict(change)} for change in repaired.changes]
-    screen.say_fixed(found, repaired, target, console)
-    return True
+        return None, str(error)
+    if target is None:
+        screen.say_remedy(path, found, repaired, console)
+    else:
+        screen.say_fixed(found, repaired, target, console)
+    return repaired, ""
 
 
 def _write_copy(repaired: Repaired, target: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from rich.console import Console
@@ -9,22 +10,23 @@ from rich.console import Console
 from detkds.data.checking.folders import annotation_files
 from detkds.data.coco import inspect, summary
 from detkds.errors import ConfigError, DatasetError
-from detkds.pipeline import run as launch
+from detkds.pipeline.local_store import local_store
 from detkds.storage.meter import Meter, in_words
 from detkds.storage.push import push
 from detkds.storage.set_files import set_files
-from detkds.storage.uri import is_s3, open_store, split
+from detkds.storage.uri import ENDPOINT, is_s3, open_store, split
 
 
-def data_push(folder: Path, address: str, *, check: bool, home: Path, console: Console) -> None:
+def data_push(folder: Path, address: str, *, check: bool, home: Path, console: Console, embedded_s3: bool = False) -> None:
     """Check a COCO-format data set and store it with an index; what is there already is not sent again.
 
     Args:
         folder: of the set.
         address: s3://bucket/prefix.
         check: look at annotations and image headers first.
-        home: of the embedded store, which is used, and its bucket made, where no other is named.
+        home: the folder of the store where DETKDS_S3_ENDPOINT names none; the bucket is made there.
         console: where progress is shown.
+        embedded_s3: push to the embedded server instead.
 
     Raises:
         DatasetError: the set has faults, or files that cannot be stored; nothing is sent then.
@@ -38,11 +40,10 @@ def data_push(folder: Path, address: str, *, check: bool, home: Path, console: C
         _check(folder, console)
     if found.left_out:
         console.print(f"left out {len(found.left_out)} hidden files, first {found.left_out[0]}", markup=False, style="dim")
-    with launch.store(home.resolve(), console) as environment:
-        launch.use(home.resolve(), environment)
+    with local_store(home, console, embedded=embedded_s3):
         store = open_store(address)
-        if environment:
-            store.ensure_bucket()  # of our own server; in any other a missing bucket is a mistake
+        if embedded_s3 or not os.environ.get(ENDPOINT):
+            store.ensure_bucket()  # of our own folder or server; in any other store a missing bucket is a mistake
         with console.status("looking at what is there") as status:
 
             def show(meter: Meter, tenth: bool) -> None:

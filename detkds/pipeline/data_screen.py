@@ -140,9 +140,10 @@ def say_listing(path: Path, counts: Counter[str], listed: int, console: Console)
     say(console, f"all listed in {path}, one a line{rest}")
 
 
-def say_remedy(path: Path, console: Console) -> None:
-    """How to get on with a data set that is at fault."""
-    say(console, f"a repaired copy: detkds data check {path} --fix OUT")
+def say_remedy(path: Path, found: Inspection, repaired: Repaired, console: Console) -> None:
+    """What a repaired copy would hold, and how to get it."""
+    say(console, f"  a repaired copy would hold {_kept(found, repaired)}: detkds data check {path} --fix OUT")
+    _say_thinned(repaired, console)
 
 
 def say_no_copy(error: Exception, console: Console) -> None:
@@ -151,10 +152,26 @@ def say_no_copy(error: Exception, console: Console) -> None:
 
 
 def say_fixed(found: Inspection, repaired: Repaired, target: Path, console: Console) -> None:
-    """What a repair did, a line each thing, and where the copy is."""
-    for (rule, done), count in repaired.counts.items():
-        said = _BARE if rule == BARE else RULES[rule]
-        say(console, f"  {count:,} x {rule}: {done}   ({said})")
+    """What a repair changed and what it dropped, a line each thing, and where the copy is."""
+    for title, dropped in (("changed", False), ("dropped", True)):
+        counts = Counter((change.rule, change.done) for change in repaired.changes if change.dropped == dropped)
+        if counts:
+            say(console, f"  {title}: {counts.total():,}")
+        for (rule, done), count in counts.items():
+            said = _BARE if rule == BARE else RULES[rule]
+            say(console, f"    {count:,} x {rule}: {done}   ({said})")
+    say(console, f"  repaired copy: {target} with {_kept(found, repaired)}; image files were not copied or changed", "green")
+    _say_thinned(repaired, console)
+
+
+def _say_thinned(repaired: Repaired, console: Console) -> None:
+    if repaired.thinned:
+        images = "1 image loses" if repaired.thinned == 1 else f"{repaired.thinned:,} images lose"
+        rest = "their objects would be taught as background; correct the source if you can"
+        say(console, f"  {images} some annotations in it: {rest}", "yellow")
+
+
+def _kept(found: Inspection, repaired: Repaired) -> str:
     assert found.document is not None  # what was repaired could be read
-    kept = [f"{len(repaired.document[key]):,} of {len(found.document[key]):,} {key}" for key in ("images", "annotations", "categories")]
-    say(console, f"  repaired copy: {target} with {', '.join(kept)}; image files were not copied or changed", "green")
+    kinds = ("images", "annotations", "categories")
+    return ", ".join(f"{len(repaired.document[key]):,} of {len(found.document[key]):,} {key}" for key in kinds)

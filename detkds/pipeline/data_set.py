@@ -12,7 +12,8 @@ from typing import TypeVar
 from detkds.data.checking.paths import plain_parts
 from detkds.data.same_files import same_files
 from detkds.pipeline.progress import say
-from detkds.pipeline.workplace import home, local
+from detkds.pipeline.workplace import digests_folder, home, local
+from detkds.storage.content_digests import ContentDigests
 from detkds.storage.image_cache import ImageCache
 from detkds.storage.stored_set import StoredSet
 from detkds.storage.uri import is_s3
@@ -47,7 +48,11 @@ class DataSet(ABC):
 
     @abstractmethod
     def state(self, folder: str, names: Iterable[str]) -> str:
-        """A word that changes when one of these images changes in the store; empty where they are read in place."""
+        """A word that changes when the content of one of these images changes.
+
+        Raises:
+            ArtifactError: an image is not there.
+        """
 
     @abstractmethod
     def same_content(self, files: Mapping[Key, tuple[str, str]]) -> tuple[list[list[Key]], str]:
@@ -71,6 +76,7 @@ def data_set(root: str) -> DataSet:
 class _Local(DataSet):
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._contents: dict[str, ContentDigests] = {}
 
     def annotations(self, name: str) -> Path:
         return self._root / name
@@ -82,7 +88,8 @@ class _Local(DataSet):
         return self._root / folder
 
     def state(self, folder: str, names: Iterable[str]) -> str:
-        return ""
+        contents = self._contents.setdefault(folder, ContentDigests(self._root / folder, digests_folder()))
+        return contents.digest(names)
 
     def same_content(self, files: Mapping[Key, tuple[str, str]]) -> tuple[list[list[Key]], str]:
         return same_files({key: f"{self._root}/{folder}/{name}" for key, (folder, name) in files.items()}), "content"

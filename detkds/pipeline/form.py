@@ -11,23 +11,17 @@ from copy import deepcopy
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from pydantic import ValidationError
-
 from detkds.errors import ConfigError
-from detkds.pipeline.run_config import RunConfig, did_you_mean, message
+from detkds.genome import Knowledge
+from detkds.pipeline.run_config import RunConfig, did_you_mean, validated
 from detkds.pipeline.values import LISTS, Values
+from detkds.search.budgets import is_time, plan
 from detkds.storage.uri import is_s3, open_store, split
 
 FIELDS = ("run_name", "dataset", "teacher_config", "teacher_checkpoint", "student_config", "results", "epochs", "gpus")
 """The values of a run that have a field of their own."""
 PLACES = {each.name: str(each.metadata["place"]) for each in fields(Values)}
 SECTIONS = ("data", "student", "search", "train", "store", "seed")
-BUDGETS: Mapping[str, Mapping[str, Any]] = {
-    "quick": {"population": 8, "iterations": 8, "weights": {"population": 6, "iterations": 6}},
-    "paper-20": {"population": 20, "iterations": 20, "weights": {"population": 10, "iterations": 40}},
-    "paper-40": {"population": 20, "iterations": 40, "weights": {"population": 10, "iterations": 40}},
-}
-"""Words for the budget of a search: keys of the section `search`."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +30,8 @@ class Form:
 
     Args:
         run_name … gpus: values of the same names.
-        budget: a word of BUDGETS, or keys of the section `search` as JSON; what `settings` says goes over it.
+        budget: a word or a number of trainings, see `detkds.search.budgets`, or keys of the section `search` as JSON; what `settings` says
+            goes over it.
         settings: the sections `data`, `student`, `search`, `train`, `store` and the key `seed` of a run.yaml, without what has a field.
     """
 
@@ -58,7 +53,7 @@ class Form:
         for name, value in values.to_dict().items():
             if name in FIELDS or (value in ("", 0, 0.0) and getattr(Values, name, None) == value and name != "work"):
                 continue
-            _put(settings, PLACES[name], value.split(",") if name in LISTS and value else value)
+            _put(settings, PLACES[name], _listed(value) if name in LISTS else value)
         return cls(**{name: getattr(values, name) for name in FIELDS}, settings=settings)
 
     def parameters(self) -> dict[str, Any]:
@@ -84,11 +79,9 @@ class Form:
         """
         faults: list[str] = []
         raw = self._run_yaml(faults)
-        try:
-            config = RunConfig.model_validate(raw)
-        except ValidationError as error:
-            faults += [f"{_where(fault['loc'])}: {message(fault)}" for fault in error.errors()]
-        if faults:
+        config, more = validated(raw)
+        faults += [f"{_where(place)}: {words}" for place, words in more]
+        if config is None or faults:
             raise ConfigError("\n".join(faults))
         return Values.of(config, results=self.results, work=self._work(config))
 
@@ -112,15 +105,19 @@ class Form:
         return raw
 
     def _budget(self, faults: list[str]) -> dict[str, Any]:
-        if self.budget in BUDGETS:
-            return dict(BUDGETS[self.budget])
+        """Keys of the section `search`."""
         try:
             found = json.loads(self.budget)
         except ValueError:
             found = None
         if isinstance(found, dict):
             return found
-        faults.append(f"budget: {did_you_mean('word', self.budget, tuple(BUDGETS))}, or give keys of the section search as JSON")
+        try:
+            if not is_time(self.budget):
+                return plan(self.budget, len(_get(self.settings, "search.knowledge") or Knowledge)).settings()
+            faults.append(f"budget: {self.budget} is a time, and no training was measured yet; give a word, or as in `60 trainings`")
+        except ConfigError as error:
+            faults.append(f"budget: {str(error).removeprefix('search.budget: ')}")
         return {}
 
     def _work(self, config: RunConfig) -> str:
@@ -128,6 +125,10 @@ class Form:
         if config.store.work is not None:
             return config.store.work
         return f"s3://{split(self.results)[0]}/work" if is_s3(self.results) else ""
+
+
+def _listed(text: str) -> list[str]:
+    return text.split(",") if text else []
 
 
 def _strange(key: str) -> str:
@@ -139,9 +140,8 @@ def _strange(key: str) -> str:
     return did_you_mean("key", key, SECTIONS)
 
 
-def _where(location: tuple[int | str, ...]) -> str:
+def _where(place: str) -> str:
     """The parameter that a fault of a run.yaml is about, or its place in the settings."""
-    place = ".".join(map(str, location))
     return next((name for name in FIELDS if PLACES[name] == place), f"settings.{place}" if place else "settings")
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
@@ -13,9 +13,10 @@ from detkds.detectors.configs.classes import label_order, named_classes
 from detkds.detectors.configs.config import adapt
 from detkds.detectors.configs.data_config import SUFFIXES, read_config
 from detkds.detectors.configs.pixels import colours
+from detkds.detectors.normalization import show_scaled
 from detkds.detectors.training.loop import TrainSettings
 from detkds.detectors.training.train import Start, load_detector
-from detkds.errors import ConfigError
+from detkds.errors import ConfigError, Rejected
 from detkds.pipeline.settings import Pair, Schedule
 from detkds.pipeline.workplace import local
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from mmengine.config import Config
 
 DEFAULT_BATCH_SIZE = 2
+AS_TEACHER = "as_teacher"
+"""The key of a teacher's config that holds what a run asks of it, so that every stage reads it where it reads the teacher."""
 
 
 def detector_config(address: str, classes: Iterable[str], *, pretrained: bool) -> Config:
@@ -85,7 +88,15 @@ def teacher(config: str, checkpoint: str, classes: Iterable[str]) -> nn.Module:
     """The teacher with its weights, in evaluation mode; `classes` in its own label order, see `classes_of_pair`."""
     if not checkpoint:
         raise ConfigError(f"the teacher {config} needs a checkpoint, got none; name a file or an s3:// address.")
-    return load_detector(detector_config(config, classes, pretrained=True), local(checkpoint))
+    loaded = load_detector(detector_config(config, classes, pretrained=True), local(checkpoint))
+    show_scaled(loaded, float((as_teacher(config) or {}).get("scale", 1.0)))
+    return loaded
+
+
+def as_teacher(config: str) -> Mapping[str, Any] | None:
+    """What a run asks of a teacher, `scale` and `min_ap`, as its config carries it; None where it carries nothing."""
+    asked: Mapping[str, Any] | None = _given_config(config).get(AS_TEACHER)
+    return asked
 
 
 def student(pair: Pair, classes: Iterable[str]) -> tuple[Config, Start]:
@@ -105,6 +116,20 @@ def start_from(path: Path, inherit: bool) -> Start:
 def _is_whole(path: Path) -> bool:
     """Whether weights are those of a whole detector, not of a backbone alone."""
     return any(name.startswith("backbone.") for name in load_weights(path))
+
+
+def remedy(rejected: Rejected, settings: TrainSettings, config: Config) -> Rejected:
+    """The same rejection of a training, with what to change."""
+    if rejected.kind in ("nan", "infinite"):
+        own = config.get("optim_wrapper", {}).get("optimizer", {}).get("lr")
+        rate = settings.learning_rate or own
+        of_config = f" ({own:g} in the student's config)" if settings.learning_rate and own else ""
+        text = f"lower train.learning_rate, which is {rate:g}{of_config}, or the weights of a recipe"
+    elif rejected.kind == "out-of-memory":
+        text = f"lower train.batch_size, which is {settings.batch_size}"
+    else:
+        return rejected
+    return Rejected(rejected.kind, f"{rejected.detail}; {text}", rejected.student_steps)
 
 
 def settings(schedule: Schedule, config: Config) -> TrainSettings:

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import functools
 import json
+import os
+import sys
+import time
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
+
+from rich.console import Console
 
 from detkds import errors
 
@@ -15,8 +20,11 @@ _T = TypeVar("_T")
 
 
 def say(task: str, text: str) -> None:
-    """Print `[task] text` at once."""
-    print(f"[{task}] {text}", flush=True)
+    """Print `[task] text` at once, or with DETKDS_LOG=json an object with `time`, `task` and `text`."""
+    if os.environ.get("DETKDS_LOG") == "json":
+        print(json.dumps({"time": round(time.time(), 3), "task": task, "text": text}), flush=True)
+    else:
+        print(f"[{task}] {text}", flush=True)
 
 
 def columns(line: str) -> tuple[str, str]:
@@ -25,8 +33,28 @@ def columns(line: str) -> tuple[str, str]:
     return f"{task.removeprefix('['):<22}", text
 
 
+def shown(console: Console) -> Callable[[str], None]:
+    """A function that prints a progress line of a task, its name in colour."""
+
+    def show(line: str) -> None:
+        if line.startswith("{"):  # a task's own object of JSON
+            if not console.quiet:
+                console.file.write(line + "\n")
+                console.file.flush()
+            return
+        task, text = columns(line)
+        console.print(task, style="cyan", end="")
+        console.print(text, markup=False, soft_wrap=True)
+
+    return show
+
+
 def report_errors(run: Callable[_P, _T]) -> Callable[_P, _T]:
-    """Print an error of ours as one line of JSON before it is raised on, so that a local run can show it as it is."""
+    """Print an error of ours as one line of JSON before it is raised on, so that a local run can show it as it is.
+
+    In a task of a pipeline it is also the last of the log, in plain words, and the process ends with its exit code: what the person did
+    wrong stands there, and not 30 lines of where this library found it.
+    """
 
     @functools.wraps(run)
     def running(*args: _P.args, **kwargs: _P.kwargs) -> _T:
@@ -34,9 +62,17 @@ def report_errors(run: Callable[_P, _T]) -> Callable[_P, _T]:
             return run(*args, **kwargs)
         except errors.DetKDSError as error:
             print(FAULT + json.dumps({"type": type(error).__name__, "message": str(error)}), flush=True)
-            raise
+            if not _is_task():
+                raise
+            print(error, file=sys.stderr, flush=True)
+            raise SystemExit(error.exit_code) from None
 
     return running
+
+
+def _is_task() -> bool:
+    """Whether this process is the container of a task: KFP starts those as `python3 -m kfp.dsl.executor_main`."""
+    return getattr(getattr(sys.modules["__main__"], "__spec__", None), "name", "") == "kfp.dsl.executor_main"
 
 
 def parse_fault(line: str) -> errors.DetKDSError:

@@ -8,10 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from detkds.detectors.diagnosis import Diagnosis
+from detkds.detectors.normalization import shown_scale
 from detkds.detectors.objective import ProxyObjective
 from detkds.detectors.training.batches import Source
 from detkds.detectors.training.kept import Kept
-from detkds.errors import ArtifactError
+from detkds.errors import ArtifactError, ConfigError, Rejected
 from detkds.genome import Knowledge, Recipe
 from detkds.objective import Goal, Outcome
 from detkds.pipeline import pair as pairs
@@ -56,14 +58,19 @@ class Proxy:
         classes = pairs.classes_of_pair(pair, classes_of(source))
         config, start = pairs.student(pair, classes)
         teacher = pairs.teacher(pair.teacher_config, pair.teacher_checkpoint, classes)
-        digests = {
-            "subset": verify(subset).digest,
-            "teacher": file_sha256(local(pair.teacher_checkpoint)),
-            "student": digest([config.to_dict(), pair.student_checkpoint and file_sha256(local(pair.student_checkpoint))]),
-        } | ({"repeats": str(repeats)} if repeats > 1 else {})
+        digests = (
+            {
+                "subset": verify(subset).digest,
+                "teacher": file_sha256(local(pair.teacher_checkpoint)),
+                "student": digest([config.to_dict(), pair.student_checkpoint and file_sha256(local(pair.student_checkpoint))]),
+            }
+            | ({} if (scale := shown_scale(teacher.data_preprocessor)) == 1 else {"scale": f"{scale:g}"})
+            | ({"repeats": str(repeats)} if repeats > 1 else {})
+        )
         build = partial(ProxyObjective, config, teacher, source, Source(val.annotations, val.images), start=start, digests=digests)
         seeds = range(schedule.seed, schedule.seed + repeats)
         settings = [pairs.settings(replace(schedule, seed=seed), config) for seed in seeds]
+        self._settings = settings[0]
         objectives = [build(settings=one, early_stop=early_stop, loss_filter=loss_filter) for one in settings]
         self._objective = objectives[0]
         self._repeated = Repeated(objectives)
@@ -86,6 +93,10 @@ class Proxy:
         """The trial's id."""
         return self._objective.identify(recipe)
 
+    def diagnose(self, recipe: Recipe, after: int) -> Diagnosis:
+        """What the recipe's losses do to the student after so many epochs without distillation, see ProxyObjective."""
+        return self._objective.diagnose(recipe, after=after)
+
     def __call__(self, recipe: Recipe, goal: Goal) -> Outcome:
         """Train and score one candidate.
 
@@ -103,7 +114,11 @@ class Proxy:
         known = place.fetch(OUTCOME, check=_read)
         if known.exists():
             return _read(known)
-        outcome = self._measure(recipe, Goal())
+        try:
+            outcome = self._measure(recipe, Goal())
+        except Rejected as rejected:
+            reason = pairs.remedy(rejected, self._settings, self._objective.config)
+            raise ConfigError(f"the student cannot be trained even without distillation: {reason}.") from None
         stored = {"score": outcome.score, "student_steps": outcome.student_steps, "details": dict(outcome.details)}
         write_atomic(known, json.dumps({**stored, "sha256": digest(stored)}) + "\n")
         place.put(OUTCOME)

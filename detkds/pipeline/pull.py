@@ -6,19 +6,30 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from detkds.errors import ArtifactError, ConfigError
 from detkds.pipeline import publish as results
-from detkds.pipeline import run as launch
+from detkds.pipeline.local_store import local_store
 from detkds.pipeline.publish import Published
 from detkds.storage.artifacts import verify
 from detkds.storage.manifest import FileEntry, file_sha256
 
 
-def pull(run: str, store: str, to: Path | None, only: Sequence[str], home: Path, console: Console, *, onnx: bool = False) -> None:
+def pull(
+    run: str,
+    store: str,
+    to: Path | None,
+    only: Sequence[str],
+    home: Path,
+    console: Console,
+    *,
+    onnx: bool = False,
+    embedded_s3: bool = False,
+) -> dict[str, str]:
     """Fetch the results of a run, each file verified, and list them with sizes and sha256.
 
     Args:
@@ -26,9 +37,13 @@ def pull(run: str, store: str, to: Path | None, only: Sequence[str], home: Path,
         store: the bucket's address; runs are published in its `runs`.
         to: folder for the files; None takes the run's name. Results of another run that nobody changed are replaced in one step.
         only: names of single files; none for all.
-        home: of the embedded store.
+        home: the folder of the store, where DETKDS_S3_ENDPOINT names none.
+        embedded_s3: read the embedded server instead.
         console: where the list goes.
         onnx: also write the student as FOLDER.onnx beside the folder, checked against mmdet.
+
+    Returns:
+        sha256 of the files by their paths.
 
     Raises:
         ArtifactError: there is no such run, or a file is damaged; nothing is left of it then.
@@ -36,7 +51,7 @@ def pull(run: str, store: str, to: Path | None, only: Sequence[str], home: Path,
     """
     if onnx and only:
         raise ConfigError("--onnx needs the whole student; leave out --only.")
-    with _runs(store, home, console) as address:
+    with _runs(store, home, console, embedded_s3) as address:
         found = results.find(run, address)
         target = to or Path(found.name)
         if only:
@@ -49,29 +64,34 @@ def pull(run: str, store: str, to: Path | None, only: Sequence[str], home: Path,
         from detkds.pipeline.export_onnx import export_student
 
         export_student(target, target.parent / f"{target.name}.onnx", console)
+    return {str(path): entry.sha256 for path, entry in listed.items()}
 
 
-def list_runs(store: str, home: Path, console: Console) -> None:
-    """Print the published runs, the newest first: name, id, date, AP of the distilled student and what distillation gained."""
-    with _runs(store, home, console) as address:
+def list_runs(store: str, home: Path, console: Console, *, embedded_s3: bool = False) -> list[dict[str, Any]]:
+    """Print the published runs, the newest first: name, id, date, AP of the distilled student and what distillation gained; and give them
+    back as plain values."""
+    listed: list[dict[str, Any]] = []
+    with _runs(store, home, console, embedded_s3) as address:
         table = Table(title=f"runs in {address}", title_style="bold")
         for column in ("run", "id", "published", "AP", "without distillation"):
             table.add_column(column, justify="right" if "AP" in column or "without" in column else "left", overflow="fold")
         for found in results.published(address):
             when = time.strftime("%Y-%m-%d %H:%M", time.localtime(found.when))
-            table.add_row(found.name, found.identity, when, *_figures(found))
+            figures = _figures(found)
+            table.add_row(found.name, found.identity, when, *figures)
+            listed.append({"run": found.name, "id": found.identity, "published": found.when, "AP": figures[0], "without": figures[1]})
     if table.row_count:
         console.print(table)
         console.print("fetch one: detkds pull RUN, or RUN/ID for one that is not its newest", markup=False)
     else:
         console.print(f"no run was published in {address}", markup=False)
+    return listed
 
 
 @contextmanager
-def _runs(store: str, home: Path, console: Console) -> Iterator[str]:
+def _runs(store: str, home: Path, console: Console, embedded_s3: bool) -> Iterator[str]:
     """The address where runs are published, with the store at hand."""
-    with launch.store(home.resolve(), console) as environment:
-        launch.use(home.resolve(), environment)
+    with local_store(home, console, embedded=embedded_s3):
         yield f"{store}/runs"
 
 

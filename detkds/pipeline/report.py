@@ -15,9 +15,11 @@ from detkds.pipeline import publish as published
 from detkds.pipeline.progress import report_errors, say
 from detkds.pipeline.provenance import provenance
 from detkds.pipeline.settings import Result
-from detkds.pipeline.task import TIMINGS
+from detkds.pipeline.task import LEADERBOARD, TIMINGS
+from detkds.report.curve import LossCurve, read_log
 from detkds.report.data import ReportData, StageCost
-from detkds.report.evaluation import Evaluation
+from detkds.report.evaluation import Evaluation, Role
+from detkds.report.leaderboard import Leaderboard
 from detkds.report.markdown import markdown
 from detkds.report.page import render
 from detkds.report.results import results as as_results
@@ -28,6 +30,7 @@ from detkds.storage.artifacts import publishing, verify
 from detkds.storage.manifest import MANIFEST
 
 MODEL = "model"
+LOG = "training.jsonl"
 STUDENT_FILES = ("student.pth", "student.safetensors", "student.py", "student.json", "recipe.json")
 
 
@@ -102,6 +105,8 @@ def collect(
         studies=found,
         recipe=_recipe(model),
         costs=(*searched, *(StageCost(stage, *cost) for stage, cost in known.items() if cost)),
+        leaderboard=_leaderboard(studies),
+        curves=_curves({Role.STUDENT: baseline, Role.DISTILLED: model}),
         provenance=provenance(histories, {"subset": subset, "model": model, "evaluation": evaluation}),
     )
 
@@ -120,6 +125,27 @@ def _evaluation(artifact: Path) -> Evaluation:
     pictures = [example.file for example in found.examples if (artifact / example.file).is_file()]
     inside = [name for name in pictures if (artifact / name).resolve().is_relative_to(artifact.resolve())]
     return found.with_pictures({name: (artifact / name).read_bytes() for name in inside})
+
+
+def _leaderboard(artifacts: Sequence[Path]) -> Leaderboard | None:
+    """The leaderboard of the search's last stage; None where it compared no recipes at the end.
+
+    Raises:
+        ArtifactError: it has another form than this report reads.
+    """
+    for path in (artifact / LEADERBOARD for artifact in artifacts):
+        if path.is_file():
+            try:
+                return Leaderboard.read(json.loads(path.read_text()))
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                raise ArtifactError(f"{path} cannot be reported: {type(error).__name__} {str(error)[:120]}; search again.") from None
+    return None
+
+
+def _curves(models: Mapping[str, Path | None]) -> tuple[LossCurve, ...]:
+    """The loss curves of model artifacts by the name of the detector."""
+    logs = {name: artifact / LOG for name, artifact in models.items() if artifact is not None}
+    return tuple(read_log(name, path.read_text().splitlines()) for name, path in logs.items() if path.is_file())
 
 
 def _recipe(model: Path) -> Recipe:

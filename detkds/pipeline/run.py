@@ -1,157 +1,363 @@
-"""From a run.yaml to a run: detectors as data, a teacher, the pipeline's parameters, the store, the pipeline itself."""
+"""Run: a run.yaml, opened. Its store, its teacher, the parameters of its pipeline, the stages one by one, the whole pipeline."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
+from functools import cached_property
 from importlib.metadata import version as package_version
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from detkds.errors import ConfigError
+from detkds.genome import Genome, Recipe
 from detkds.pipeline import run_config
 from detkds.pipeline.form import Form
-from detkds.pipeline.progress import columns
+from detkds.pipeline.local_store import ensure_bucket, environment, local_store
+from detkds.pipeline.progress import shown
 from detkds.pipeline.provenance import source_digest
-from detkds.pipeline.run_config import Detector, RunConfig, is_remote
-from detkds.pipeline.settings import Pair, Schedule
+from detkds.pipeline.run_config import Detector, RunConfig, Teacher, is_remote
+from detkds.pipeline.settings import Pair, Schedule, Source
 from detkds.pipeline.task import RUN
+from detkds.pipeline.transcript import Transcript
 from detkds.pipeline.values import Values
-from detkds.pipeline.workplace import digest
+from detkds.pipeline.workplace import digest, digests_folder
+from detkds.search.budgets import is_time
+from detkds.search.study import Study
 from detkds.storage.artifacts import write_atomic
+from detkds.storage.content_digests import ContentDigests
 from detkds.storage.fetch import fingerprint
-from detkds.storage.s3_settings import ENDPOINT
 
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
+    from detkds.detectors.student import Student  # it needs torch and mmdet, opening a run does not
+
+DRAWN_FROM = (
+    *("dataset", "train_annotations", "train_images", "test_annotations", "test_images", "data_version", "seed"),
+    *("subset_fraction", "search_val_fraction", "subset_sizes", "subset_crowd", "subset_empty"),
+)
+"""Values of a run that its subset depends on."""
 SEED_OF_TEACHER = 0
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
-def launch(path: Path, *, home: Path, trust: bool, console: Console, recipe: str = "", pair: str = "") -> None:
-    """Run the search pipeline of a run.yaml on this machine, or with a recipe the transfer pipeline, and print what came out."""
-    from detkds.pipeline import publish as published
-    from detkds.pipeline.kubeflow.local import run_local
-    from detkds.pipeline.kubeflow.package import compiled, parameter_defaults
+class Run:
+    """A run.yaml, opened on this machine: its store is at hand, and each part of the pipeline can be run alone or all together.
 
-    show = shown(console)
-    config = run_config.load(path, pair)
-    if config.train.nodes > 1:
-        raise ConfigError(f"{path}: train.nodes is {config.train.nodes}, but this is one machine; set it to 1, or use detkds submit.")
-    if claims := ", ".join(config.claims()):
-        raise ConfigError(f"{path}: names the volume claim {claims}, which only a cluster has; give a folder, or use detkds submit.")
-    home = home.resolve()
-    with store(home, console) as environment:
-        use(home, environment)
-        use_gpus(config.resources.gpus)
-        os.environ[RUN] = config.name
-        results = f"s3://{config.store.bucket}/runs"
-        ensure_bucket(config.store.bucket)
-        parameters = prepare(config, home=home, trust=trust, results=results, show=show)
-        transcript = home / "logs" / f"{config.name}.log"
+    Open it with `Run.open`. In a notebook it may stay open to the end; `with Run.open(...) as run:` gives the environment its former
+    values back, and ends the embedded server where there is one.
+
+    Attributes:
+        config: the checked content of run.yaml.
+        home: the folder for caches, unfinished work and results, absolute.
+        store: what tells its store from the others of the same home, see `local_store`.
+        console: gets progress.
+    """
+
+    def __init__(self, path: Path, config: RunConfig, home: Path, store: str, *, trust: bool, console: Console) -> None:
+        self.config, self.home, self.store, self.console = config, home, store, console
+        self._path, self._trust = path, trust
+        self._stack = contextlib.ExitStack()
+
+    @classmethod
+    def open(
+        cls,
+        path: str | Path,
+        *,
+        home: str | Path = ".detkds",
+        trust: bool = False,
+        pair: str = "",
+        embedded_s3: bool = False,
+        console: Console | None = None,
+    ) -> Run:
+        """Read and check a run.yaml and open its store. Nothing is trained yet.
+
+        Args:
+            path: of the run.yaml.
+            home: the folder for caches, unfinished work and results.
+            trust: run the Python code of config files that are not mmdet's own.
+            pair: name of a tested pair, whose configs teacher and student take.
+            embedded_s3: start a SeaweedFS server as the store; otherwise it is a folder, or the S3 that DETKDS_S3_ENDPOINT names.
+            console: gets progress; None prints to the terminal.
+
+        Raises:
+            ConfigError: run.yaml breaks rules, one line for each fault; or the store cannot be used.
+        """
+        console = console or Console(highlight=False)
+        config, place = run_config.load(Path(path), pair), Path(home).resolve()
+        with contextlib.ExitStack() as stack:
+            store = stack.enter_context(local_store(place, console, embedded=embedded_s3))
+            stack.enter_context(environment({VISIBLE: first_gpus(config.resources.gpus), RUN: config.name}))
+            run = cls(Path(path), config, place, store, trust=trust, console=console)
+            run._stack = stack.pop_all()
+        return run
+
+    def close(self) -> None:
+        """Give the environment its former values back, and end the embedded server where there is one."""
+        self._stack.close()
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    @property
+    def name(self) -> str:
+        """Of the run."""
+        return self.config.name
+
+    @property
+    def results(self) -> str:
+        """The address where results are published."""
+        return f"s3://{self.config.store.bucket}/runs"
+
+    @cached_property
+    def values(self) -> dict[str, Any]:
+        """The parameters of the search pipeline by name; trains the teacher first where run.yaml has `teacher.train`."""
+        teacher_config = teacher_address(self.config.teacher, self.home, self._trust)
+        plain = config_address(self.config.teacher, self.home, self._trust)
+        checkpoint = self._trained_teacher(plain) if self.config.teacher.train else self.config.teacher.checkpoint or ""
+        student_config = student_address(self.config, self.home, self._trust)
+        version = data_version(self.config, checkpoint)
+        config = self.config
+        if config.search.budget:
+            pair = Pair(teacher_config, checkpoint, student_config, config.student.checkpoint or "", config.student.inherit)
+            config = _planned(config, pair, self.home, self.show)
+        return parameters(config, teacher_config, checkpoint, student_config, self.results, version=version)
+
+    def show(self, line: str) -> None:
+        """Print a progress line of a task."""
+        shown(self.console)(line)
+
+    def execute(self, recipe: str = "") -> None:
+        """Run the whole search pipeline, or with a recipe the transfer pipeline, and print what it found. Finished stages are answered from
+        the cache, interrupted ones resume.
+
+        Args:
+            recipe: train with this preset, `PRESET x 5` or genome text instead of searching.
+
+        Raises:
+            ConfigError: the run needs a cluster.
+            DetKDSError: a stage failed.
+        """
+        from detkds.pipeline import publish as published
+        from detkds.pipeline.kubeflow.local import run_local
+        from detkds.pipeline.kubeflow.package import compiled, parameter_defaults
+        from detkds.pipeline.preflight import preflight
+
+        preflight(self.config, self._path, home=self.home, trust=self._trust, recipe=recipe)
+        ensure_bucket(self.config.store.bucket)
         pipeline = "transfer" if recipe else "search"
         known = parameter_defaults(compiled(pipeline))
-        given = {**Form.of(Values.read(parameters)).parameters(), "recipe": recipe}
+        values = {**Form.of(Values.read(self.values)).parameters(), "recipe": recipe}
         run_local(
             pipeline,
-            {name: value for name, value in given.items() if name in known},
-            home=home,
-            cache_key=code_digest()[:16],
-            transcript=transcript,
-            show=show,
+            {name: value for name, value in values.items() if name in known},
+            home=self.home,
+            cache_key=digest([code_digest(), self.store])[:16],  # what was published in one store is not in another
+            transcript=self.home / "logs" / f"{self.name}.log",
+            show=self.show,
         )
-        published.show(config.name, results=results, home=home, console=console)
+        published.show(self.name, results=self.results, home=self.home, console=self.console)
+
+    @cached_property
+    def subset(self) -> Path:
+        """The artifact of the subset stage: the data checked, search-train and search-val drawn."""
+        from detkds.pipeline import stage
+        from detkds.pipeline.workplace import Workplace
+
+        out = Workplace("subset", {name: self.values[name] for name in DRAWN_FROM}).folder / "subset"
+        with self._transcript():
+            stage.subset(self.values, out=out)
+        return out
+
+    def search(self, knowledge: str) -> Study:
+        """Search the loss of one knowledge with the budget of run.yaml (Alg. 1, lines 1 to 12). Resumes after an interruption.
+
+        Args:
+            knowledge: global, fgbg, instance, logits or localization.
+
+        Raises:
+            ConfigError: run.yaml does not search this knowledge, or the pair of detectors cannot share it.
+        """
+        from detkds.pipeline import stage, studies
+
+        wanted = [str(name) for name in self.config.search.knowledge]
+        if knowledge not in wanted:
+            raise ConfigError(f"{self._path} searches {', '.join(wanted)}, got {knowledge!r}; add it to search.knowledge.")
+        self._require_one_machine()
+        out = self._place(f"evolve-{knowledge}")
+        with self._transcript():
+            stage.evolve(self.values, knowledge=knowledge, subset=self.subset, out=out)
+        found = studies.read_study(out)
+        if found.reason:
+            raise ConfigError(f"{self._path}: {knowledge} cannot be searched: {found.reason}.")
+        return found
+
+    def train(self, recipe: str | Genome | Recipe = "") -> Student:
+        """Train the student on the whole train set with the schedule of run.yaml. Resumes after an interruption.
+
+        Args:
+            recipe: a Recipe, such as `study.best_distilled.recipe`; a Genome; a preset's name, `PRESET x 5` or genome text. Empty trains
+                without distillation.
+
+        Raises:
+            GenomeError: the text is neither a preset nor a genome.
+        """
+        from detkds.detectors.student import Student
+        from detkds.pipeline import stage
+        from detkds.pipeline.train import parse_recipe
+
+        semantics = self.config.search.semantics
+        losses = Recipe((recipe,), semantics) if isinstance(recipe, Genome) else recipe
+        losses = parse_recipe(losses, semantics) if isinstance(losses, str) else losses
+        self._require_one_machine()
+        out = self._place(f"train-{losses.digest[:12]}")
+        with self._transcript():
+            stage.train_with(self.values, losses, subset=self.subset, out=out)
+        return Student.open(out)
+
+    def recipe_of(self, name: str) -> Recipe:
+        """The recipe of a published run.
+
+        Raises:
+            ArtifactError: no such run was published.
+        """
+        from detkds.pipeline import publish as published
+        from detkds.pipeline.train import recipe_of
+
+        ensure_bucket(self.config.store.bucket)  # there is none yet where nothing was ever published
+        return recipe_of(published.fetch(name, self.results, self.home / "runs")[1])
+
+    def _trained_teacher(self, teacher_config: str) -> str:
+        from detkds.pipeline.teacher import run as train_teacher
+
+        training = self.config.teacher.train
+        assert training is not None
+        source = training.data or self.config.data.train
+        checkpoint = train_teacher(
+            Pair("", "", teacher_config, training.backbone or "", inherit=False),
+            Schedule(training.epochs, seed=SEED_OF_TEACHER),
+            root=self.config.data.root,
+            annotations=source.annotations,
+            images=source.images,
+            home=self.home,
+            show=self.show,
+        )
+        return str(checkpoint)
+
+    def _require_one_machine(self) -> None:
+        """Refuse what only a cluster has.
+
+        Raises:
+            ConfigError: the run trains on several nodes, or reads a volume claim.
+        """
+        nodes, claims = self.config.train.nodes, ", ".join(self.config.claims())
+        if nodes > 1:
+            raise ConfigError(f"{self._path}: train.nodes is {nodes}, but this is one machine; set it to 1, or use detkds submit.")
+        if claims:
+            raise ConfigError(
+                f"{self._path}: names the volume claim {claims}, which only a cluster has; give a folder, or use detkds submit."
+            )
+
+    def _place(self, name: str) -> Path:
+        return self.home / "parts" / self.name / name
+
+    def _transcript(self) -> Transcript:
+        return Transcript(self.home / "logs" / f"{self.name}.log", self.show)
 
 
-def shown(console: Console) -> Callable[[str], None]:
-    """Print a progress line of a task, its name in colour."""
-
-    def show(line: str) -> None:
-        task, text = columns(line)
-        console.print(task, style="cyan", end="")
-        console.print(text, markup=False, soft_wrap=True)
-
-    return show
-
-
-@contextlib.contextmanager
-def store(home: Path, console: Console) -> Iterator[Mapping[str, str]]:
-    """The environment of the object store: the one that DETKDS_S3_ENDPOINT names, or the embedded server while the block runs."""
-    if os.environ.get(ENDPOINT):
-        yield {}
-        return
-    from detkds.storage.server import EmbeddedServer
-
-    with EmbeddedServer(home / "s3") as server:
-        console.print(f"embedded object store at {server.endpoint}, data in {home / 's3'}", style="dim", soft_wrap=True)
-        yield server.environment()
-
-
-def use(home: Path, environment: Mapping[str, str]) -> None:
-    """Set what the library and the tasks read from their environment; tasks run in subprocesses of this process."""
-    os.environ.update(environment)
-    os.environ["DETKDS_HOME"] = str(home)
-
-
-def use_gpus(count: int) -> None:
-    """Let this process and its tasks see the first `count` of the GPUs that they would see; a search and a training use all they see."""
+def first_gpus(count: int) -> str:
+    """CUDA_VISIBLE_DEVICES with the first `count` of the GPUs that this process sees; a search and a training use all they see."""
     names = os.environ.get(VISIBLE)
     seen = [str(place) for place in range(count)] if names is None else [name for name in names.split(",") if name]
-    os.environ[VISIBLE] = ",".join(seen[:count])
+    return ",".join(seen[:count])
 
 
-def ensure_bucket(bucket: str) -> None:
-    """Make the bucket where it is missing."""
-    from detkds.storage.uri import open_store
+def _planned(config: RunConfig, pair: Pair, home: Path, show: Callable[[str], None]) -> RunConfig:
+    """The run with the numbers that its budget allows on this machine."""
+    from detkds.pipeline.pace import training_s
 
-    open_store(f"s3://{bucket}").ensure_bucket()
-
-
-def prepare(config: RunConfig, *, home: Path, trust: bool, results: str, show: Callable[[str], None]) -> dict[str, Any]:
-    """The parameters of the search pipeline; trains the teacher first where the run says so."""
-    from detkds.pipeline.teacher import run as train_teacher
-
-    teacher_config = config_address(config.teacher, home, trust)
-    checkpoint = config.teacher.checkpoint or ""
-    if training := config.teacher.train:
-        source = training.data or config.data.train
-        pair = Pair("", "", teacher_config, training.backbone or "", inherit=False)
-        checkpoint = str(
-            train_teacher(
-                pair,
-                Schedule(training.epochs, seed=SEED_OF_TEACHER),
-                root=config.data.root,
-                annotations=source.annotations,
-                images=source.images,
-                home=home,
-                show=show,
-            )
-        )
-    version = data_version(config, checkpoint)
-    return parameters(config, teacher_config, checkpoint, config_address(config.student, home, trust), results, version=version)
+    search, data, train = config.search, config.data, config.train
+    pace = None
+    if is_time(search.budget):
+        schedule = Schedule(search.proxy_epochs, train.batch_size or 0, train.learning_rate or 0.0, train.amp, config.seed)
+        source = Source(data.root, data.train.annotations, data.train.images, data.test.annotations, data.test.images)
+        pace = training_s(pair, schedule, source, search.subset, search.search_val, home, show)
+    found = search.planned(pace)
+    show(
+        f"[budget] {search.budget}: (P, T, k) = ({found.population}, {found.iterations}, {found.top_k}) for each of "
+        f"{len(found.knowledge)} knowledges, ({found.weights.population}, {found.weights.iterations}) for the weights, and a race of "
+        f"{found.final_race.candidates} candidates with {found.final_race.seeds} seeds"
+    )
+    return config.model_copy(update={"search": found})
 
 
 def parameters(
     config: RunConfig, teacher_config: str, teacher_checkpoint: str, student_config: str, results: str, *, version: str
 ) -> dict[str, Any]:
-    """What the tasks of a run are told, see `Values`; unfinished work is kept on this machine."""
+    """What the tasks of a run are told, see `Values`; unfinished work is kept on this machine.
+
+    Raises:
+        ConfigError: the budget is a time that nobody has made a plan of.
+    """
     prepared = {"teacher_config": teacher_config, "teacher_checkpoint": teacher_checkpoint, "student_config": student_config}
     version = "-".join(filter(None, (config.data.version, version)))
     return Values.of(config, **prepared, results=results, data_version=version, work="").to_dict()
 
 
+def teacher_address(teacher: Teacher, home: Path, trust: bool) -> str:
+    """The teacher's config as a data file that also carries what the run asks of the teacher: at which scale and from which AP on it
+    teaches. Every stage reads it there."""
+    from detkds.detectors.configs.data_config import read_config
+    from detkds.pipeline.pair import AS_TEACHER
+
+    loaded = read_config(teacher.config, trust=trust)
+    loaded.merge_from_dict(teacher.options)
+    loaded[AS_TEACHER] = {"scale": teacher.scale, "min_ap": teacher.min_ap}
+    return _as_data(loaded, home)
+
+
+def student_address(config: RunConfig, home: Path, trust: bool) -> str:
+    """The student's config; where the run itself asks for images without objects, they are trained on whatever the config filters."""
+    if config.search.empty != "share" or "empty" not in config.search.model_fields_set:
+        return config_address(config.student, home, trust)
+    from detkds.detectors.configs.data_config import read_config
+
+    loaded = read_config(config.student.config, trust=trust)
+    loaded.merge_from_dict(config.student.options)
+    dataset: Any = loaded.get("train_dataloader", {}).get("dataset", {})
+    while "dataset" in dataset:
+        dataset = dataset["dataset"]
+    if not (dataset.get("filter_cfg") or {}).get("filter_empty_gt"):
+        return config_address(config.student, home, trust)
+    dataset["filter_cfg"]["filter_empty_gt"] = False
+    return _as_data(loaded, home)
+
+
 def config_address(detector: Detector, home: Path, trust: bool) -> str:
     """mmdet's own name as it is; any other config as a data file under its digest."""
-    from detkds.detectors.configs.data_config import freeze, read_config
+    from detkds.detectors.configs.data_config import read_config
 
     loaded = read_config(detector.config, trust=trust)
     is_name = not Path(detector.config).is_file()
     if is_name and not detector.options:
         return detector.config
     loaded.merge_from_dict(detector.options)
-    text = freeze(loaded)
+    return _as_data(loaded, home)
+
+
+def _as_data(config: Config, home: Path) -> str:
+    from detkds.detectors.configs.data_config import freeze
+
+    text = freeze(config)
     path = home / "configs" / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
     write_atomic(path, text)
     return str(path)
@@ -159,19 +365,20 @@ def config_address(detector: Detector, home: Path, trust: bool) -> str:
 
 def data_version(config: RunConfig, checkpoint: str) -> str:
     """Digest of what the addresses hold, so that the cache sees when it changes under the same name."""
-    addresses = [config.data.root, *config.local_files(), checkpoint, config.student.checkpoint]
+    root = config.data.root if is_remote(config.data.root) else None  # of a folder only what the run reads is of interest
+    addresses = [root, *config.local_files(), checkpoint, config.student.checkpoint]
     return digest([_fingerprint(address) for address in addresses if address])[:16]
 
 
 def _fingerprint(address: str) -> str:
+    """Digest of the content of a file or folder; of what lies in a store, of its manifest or tags."""
     if address.startswith("s3://"):
         return fingerprint(address)
     if is_remote(address):
         return address  # a volume of the cluster cannot be looked at from here
     path = Path(address)
     if path.is_dir():
-        listing = sorted((str(file.relative_to(path)), file.stat().st_size) for file in path.rglob("*") if file.is_file())
-        return digest(listing)
+        return ContentDigests(path, digests_folder()).digest_of_folder(".")
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 

@@ -13,11 +13,22 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from detkds.errors import ConfigError, GenomeError
 from detkds.genome import Knowledge
-from detkds.genome.presets import preset
+from detkds.genome.presets import KNOWN_DISTILLERS, preset
 from detkds.pairs import pair as tested_pair
+from detkds.pipeline.settings import RacePlan
+from detkds.pipeline.yaml_faults import yaml_fault
+from detkds.search.budgets import is_time, plan
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
+
+
+NAME, BUCKET = r"^[a-z0-9]([a-z0-9-]{0,60}[a-z0-9])?$", r"^[a-z0-9][a-z0-9.-]{2,62}$"
+PATTERNS = {
+    NAME: "at most 62 small letters, digits and hyphens, a letter or digit first and last, such as blood-cells-1",
+    BUCKET: "3 to 63 small letters, digits, hyphens and dots, a letter or digit first",
+}
+"""What the patterns ask, in words."""
 
 
 class Section(BaseModel):
@@ -72,9 +83,15 @@ class Detector(Section):
 
 
 class Teacher(Detector):
-    """The teacher: a checkpoint, or `train` to make one first."""
+    """The teacher: a checkpoint, or `train` to make one first.
+
+    It is shown the student's images, `scale` times as large, and must reach `min_ap` points of AP (0 to 100) on them before anything is
+    distilled; without `min_ap` a quarter of what it reaches by its own pipeline, and at least 1.
+    """
 
     train: TeacherTraining | None = None
+    scale: Annotated[float, Field(ge=0.25, le=4)] = 1.0
+    min_ap: Annotated[float, Field(ge=0, le=100)] | None = None
 
     @model_validator(mode="after")
     def _has_weights(self) -> Teacher:
@@ -94,6 +111,17 @@ class Weights(Section):
 
     population: Count = 10
     iterations: Annotated[int, Field(ge=0)] = 40
+
+
+class FinalRace(Section):
+    """The race that ends a search: its best `candidates` (0: no race, the highest score wins, as in the paper) and known distillers."""
+
+    candidates: Annotated[int, Field(ge=0, le=20)] = RacePlan().candidates
+    seeds: Annotated[int, Field(ge=2, le=20)] = RacePlan().seeds
+    epochs: Count | None = None
+    known: tuple[str, ...] = KNOWN_DISTILLERS
+
+    _presets = field_validator("known")(lambda value: known_presets(value))
 
 
 class Search(Section):
@@ -117,16 +145,49 @@ class Search(Section):
     empty: Literal["share", "exclude"] = "share"
     proxy_epochs: Count = 1
     repeats: Annotated[int, Field(ge=1, le=10)] = 1
+    final_race: FinalRace = FinalRace()
+    budget: str = ""
 
-    @field_validator("warm_start")
+    _presets = field_validator("warm_start")(lambda value: known_presets(value))
+
+    @model_validator(mode="before")
     @classmethod
-    def _known_presets(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for name in value:
-            try:
-                preset(name)
-            except GenomeError as error:
-                raise ValueError(str(error)) from None
-        return value
+    def _one_plan(cls, raw: Any) -> Any:
+        """A budget plans what Algorithm 1's numbers say, so a file has either."""
+        if isinstance(raw, dict) and raw.get("budget"):
+            race: Any = raw.get("final_race")
+            race = race if isinstance(race, dict) else {}
+            given = [key for key in ("population", "iterations", "top_k", "weights", "repeats") if key in raw]
+            given += [f"final_race.{key}" for key in ("candidates", "seeds") if key in race]
+            if given:
+                raise ValueError(f"`budget` plans {', '.join(given)}; leave out one of the two")
+        return raw
+
+    @model_validator(mode="after")
+    def _can_be_paid(self) -> Search:
+        try:
+            if self.budget and not is_time(self.budget):
+                plan(self.budget, len(self.knowledge))
+        except ConfigError as error:
+            raise ValueError(str(error).removeprefix("search.budget: ")) from None
+        return self
+
+    def planned(self, training_s: float | None = None) -> Search:
+        """The same search with the numbers that its budget allows; itself where it has none.
+
+        Args:
+            training_s: seconds of a candidate's training, for a budget that is a time.
+
+        Raises:
+            ConfigError: the budget is a time and `training_s` is not known, or it allows less than the least search.
+        """
+        if not self.budget:
+            return self
+        found = plan(self.budget, len(self.knowledge), training_s=training_s)
+        weights = Weights(population=found.weights_population, iterations=found.weights_iterations)
+        race = self.final_race.model_copy(update={"candidates": found.race_candidates, "seeds": found.race_seeds})
+        numbers = {"population": found.population, "iterations": found.iterations, "top_k": found.top_k}
+        return self.model_copy(update={**numbers, "weights": weights, "final_race": race, "budget": ""})
 
     @model_validator(mode="after")
     def _consistent(self) -> Search:
@@ -151,7 +212,7 @@ class StoreSection(Section):
     """Where results go. Endpoint and keys come from DETKDS_S3_* in the environment; without them the embedded server is used.
     `work` is where a cluster keeps unfinished work: s3://BUCKET/work where it is not given, on the pod only where it is empty."""
 
-    bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{2,62}$")] = "detkds"
+    bucket: Annotated[str, Field(pattern=BUCKET)] = "detkds"
     work: str | None = None
 
 
@@ -177,7 +238,7 @@ class Resources(Section):
 class RunConfig(Section):
     """One run: a data set, a teacher-student pair, a search budget, a training schedule."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,60}[a-z0-9])?$")]
+    name: Annotated[str, Field(pattern=NAME)]
     data: Data
     teacher: Teacher
     student: Student
@@ -207,6 +268,20 @@ class RunConfig(Section):
         """The volume claims that the run reads, each once."""
         addresses = (self.data.root, self.teacher.checkpoint, self.student.checkpoint)
         yield from dict.fromkeys(urlsplit(address).netloc for address in addresses if address and address.startswith("pvc://"))
+
+
+def known_presets(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of presets, each with a factor or without.
+
+    Raises:
+        ValueError: one is none.
+    """
+    for name in names:
+        try:
+            preset(name)
+        except GenomeError as error:
+            raise ValueError(str(error)) from None
+    return names
 
 
 def is_remote(address: str) -> bool:
@@ -242,14 +317,26 @@ def load(path: Path, pair: str = "") -> RunConfig:
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); give the path of a run.yaml") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: is not YAML ({str(error).splitlines()[0]})") from None
+        raise ConfigError(f"{path}: is not YAML: {yaml_fault(error)}") from None
     if isinstance(raw, dict) and (name := pair or raw.get("pair")):
         raw = with_pair(path, {key: value for key, value in raw.items() if key != "pair"}, str(name))
+    config, faults = validated(raw, path.resolve().parent)
+    if config is None:
+        raise ConfigError("\n".join(f"{path}: {where}: {words}" if where else f"{path}: {words}" for where, words in faults))
+    return config
+
+
+def validated(raw: Any, folder: Path | None = None) -> tuple[RunConfig | None, list[tuple[str, str]]]:
+    """The content of a run.yaml as a run, or every fault of it: its place, such as `search.top_k`, and what is wrong there.
+
+    Args:
+        raw: the content.
+        folder: what relative paths are relative to; None leaves them as they are.
+    """
     try:
-        return RunConfig.model_validate(raw, context={"folder": path.resolve().parent})
+        return RunConfig.model_validate(raw, context=None if folder is None else {"folder": folder}), []
     except ValidationError as error:
-        lines = [f"{path}: {place(fault['loc'])}{message(fault)}" for fault in error.errors()]
-        raise ConfigError("\n".join(lines)) from None
+        return None, [(place(fault["loc"]), message(fault)) for fault in error.errors()]
 
 
 def with_pair(path: Path, raw: dict[str, Any], name: str) -> dict[str, Any]:
@@ -268,14 +355,16 @@ def with_pair(path: Path, raw: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def place(location: tuple[int | str, ...]) -> str:
-    """`search.top_k: ` for a fault's place; empty for the file as a whole."""
-    return ".".join(map(str, location)) + ": " if location else ""
+    """`search.top_k` for a fault's place; empty for the file as a whole."""
+    return ".".join(map(str, location))
 
 
 def message(fault: Any) -> str:
     """One line for one pydantic fault: the rule, the value and, for an unknown key, the nearest known one."""
     if fault["type"] == "extra_forbidden":
         return did_you_mean("key", str(fault["loc"][-1]), keys_beside(fault["loc"]))
+    if fault["type"] == "string_pattern_mismatch":
+        return f"must be {PATTERNS[fault['ctx']['pattern']]}, but got {fault['input']!r}"
     text = str(fault["msg"]).removeprefix("Value error, ")
     if fault["type"] in ("missing", "value_error"):
         return "is required" if fault["type"] == "missing" else text

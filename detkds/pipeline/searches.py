@@ -131,15 +131,22 @@ class Searches:
 
 
 def is_finished(studies: Sequence[StudyView], *, alone: bool) -> bool:
-    """Whether nothing more will come: a search ends with its weights; studies that are looked at `alone` end with themselves."""
-    return all(study.task.finished for study in studies) and (alone or any(study.task.name == WEIGHTS for study in studies))
+    """Whether nothing more will come: a search ends with its weights and what follows them; studies that are looked at `alone` end with
+    themselves."""
+    ends = any(study.task.name == WEIGHTS for study in studies) and not _following(studies)
+    return all(study.task.finished for study in studies) and (alone or ends)
 
 
 def awaited(studies: Sequence[StudyView]) -> list[str]:
     """Names of the studies that the run will conduct and that have not begun, as far as those that have begun know."""
     known = {study.task.name for study in studies}
     searched = {name for study in studies for name in study.task.searched}
-    return [name for name in ORDER if name not in known and (name in searched or (name == WEIGHTS and searched))]
+    return [name for name in ORDER if name not in known and (name in searched or (name == WEIGHTS and searched))] + _following(studies)
+
+
+def _following(studies: Sequence[StudyView]) -> list[str]:
+    known = {study.task.name for study in studies}
+    return [name for study in studies for name in study.task.followed_by if name not in known]
 
 
 def _of_run(views: Sequence[StudyView], run: str, place: str) -> list[StudyView]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from detkds.genome.presets import KNOWN_DISTILLERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,18 @@ class WeightsPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class RacePlan:
+    """The final race, see `detkds.search.race`: how many of the search's candidates run (0: there is no race, and the highest score of the
+    search wins, as in the paper), with how many seeds, for how many epochs (0: twice a candidate's), beside the best of which known
+    distillers (presets, `NAME` or `NAME x FACTOR`, comma-separated)."""
+
+    candidates: int = 4
+    seeds: int = 3
+    epochs: int = 0
+    known: str = ",".join(KNOWN_DISTILLERS)
+
+
+@dataclass(frozen=True, slots=True)
 class Schedule:
     """How long and how a student is trained; batch_size and learning_rate 0 are those of its config."""
 
@@ -69,9 +84,26 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a stage tells the UI beside its artifact: metadata of the artifact, flat metrics, Markdown, an HTML page."""
+    """What a stage tells the UI beside its artifact: metadata of the artifact, flat metrics, Markdown, an HTML page.
+
+    KFP's launcher fails on a number that JSON does not know: metrics that are not finite are left out, and in metadata they are texts.
+    """
 
     metadata: Mapping[str, Any]
     metrics: Mapping[str, float] = field(default_factory=dict)
     markdown: str = ""
     page: str = ""
+
+    def __post_init__(self) -> None:
+        finite = {name: value for name, value in self.metrics.items() if math.isfinite(value)}
+        object.__setattr__(self, "metrics", finite)
+        object.__setattr__(self, "metadata", {name: _known_to_json(value) for name, value in self.metadata.items()})
+
+
+def _known_to_json(value: Any) -> Any:
+    """The value with each number that is not finite as a text, also inside lists and mappings."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {name: _known_to_json(inner) for name, inner in value.items()}
+    return [_known_to_json(inner) for inner in value] if isinstance(value, list | tuple) else value

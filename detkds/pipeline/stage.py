@@ -1,46 +1,13 @@
-"""One stage by hand, with the values of a run.yaml, as the pipeline would call it."""
+"""The six stages with the values of a run, each as the pipeline calls it."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
-from detkds.pipeline import run as launch
-from detkds.pipeline import run_config
-from detkds.pipeline.run_config import RunConfig
-from detkds.pipeline.settings import Pair, Schedule, SearchPlan, Source, WeightsPlan
-
-
-@contextlib.contextmanager
-def prepared(path: Path, home: Path, trust: bool, console: Console) -> Iterator[dict[str, Any]]:
-    """The pipeline's parameters of a run.yaml, with the store running; the teacher is trained where there is none yet."""
-    with opened(path, home, console) as config:
-        yield values_of(config, home, trust, console)
-
-
-@contextlib.contextmanager
-def opened(path: Path, home: Path, console: Console) -> Iterator[RunConfig]:
-    """A run.yaml, with the store running."""
-    config: RunConfig = run_config.load(path)
-    home = home.resolve()
-    with launch.store(home, console) as environment:
-        launch.use(home, environment)
-        launch.use_gpus(config.resources.gpus)
-        yield config
-
-
-def values_of(config: RunConfig, home: Path, trust: bool, console: Console) -> dict[str, Any]:
-    """The pipeline's parameters of a run; the teacher is trained where there is none yet."""
-    return launch.prepare(config, home=home.resolve(), trust=trust, results=results_of(config), show=launch.shown(console))
-
-
-def results_of(config: RunConfig) -> str:
-    """Where the results of a run are published."""
-    return f"s3://{config.store.bucket}/runs"
+from detkds.genome import Recipe
+from detkds.pipeline.settings import Pair, RacePlan, Schedule, SearchPlan, Source, WeightsPlan
 
 
 def subset(values: dict[str, Any], out: Path, nested: Sequence[float] = ()) -> None:
@@ -71,7 +38,9 @@ def weights(values: dict[str, Any], studies: Sequence[Path], subset: Path, out: 
     shared = {name: values[name] for name in ("space", "early_stop", "repeats")}
     plan = WeightsPlan(values["weights_population"], values["weights_iterations"], **shared)
     proxy = schedule(values, values["proxy_epochs"])
-    stage.run(studies, pair(values), plan, proxy, subset=subset, out=out, recipe_out=out.with_name(f"{out.name}-recipe"))
+    final = RacePlan(*(values[f"race_{name}"] for name in RacePlan.__slots__))
+    recipe = out.with_name(f"{out.name}-recipe")
+    stage.run(studies, pair(values), plan, proxy, subset=subset, out=out, recipe_out=recipe, final=final)
 
 
 def train(values: dict[str, Any], recipe: str, subset: Path, out: Path) -> None:
@@ -79,7 +48,14 @@ def train(values: dict[str, Any], recipe: str, subset: Path, out: Path) -> None:
     from detkds.pipeline import train as stage
 
     losses = stage.recipe_of(Path(recipe)) if recipe and Path(recipe).is_dir() else stage.parse_recipe(recipe, values["semantics"])
-    stage.run(pair(values), schedule(values, values["epochs"]), losses, subset=subset, out=out)
+    train_with(values, losses, subset, out)
+
+
+def train_with(values: dict[str, Any], recipe: Recipe, subset: Path, out: Path) -> None:
+    """Stage 4 with a recipe at hand."""
+    from detkds.pipeline import train as stage
+
+    stage.run(pair(values), schedule(values, values["epochs"]), recipe, subset=subset, out=out)
 
 
 def evaluate(values: dict[str, Any], baseline: Path, distilled: Path, subset: Path, out: Path) -> None:

@@ -21,7 +21,7 @@ from detkds.pipeline.task import TIMINGS as TIMINGS
 from detkds.pipeline.workplace import Workplace, patiently, plain
 from detkds.search.designer import Designer
 from detkds.search.history import History
-from detkds.search.journal import Journal
+from detkds.search.journal import Journal, timings
 from detkds.search.study import Study
 from detkds.search.study import run as run_study
 from detkds.search.trial import Trial, TrialState
@@ -121,8 +121,11 @@ def tell(place: Workplace, task: Task) -> Task:
     return task
 
 
-def publish(conducted: Conducted, out: Path, recipe: Recipe | None = None) -> Result:
-    """Publish a study: journal, timings, its best recipe (or the one given) and a summary."""
+def publish(
+    conducted: Conducted, out: Path, recipe: Recipe | None = None, files: Mapping[str, str] | None = None, below: str = ""
+) -> Result:
+    """Publish a study: journal, timings, its best recipe (or the one given), a summary, and further `files`, text by name; `below` goes
+    under its Markdown."""
     study, journal = conducted.study, conducted.journal
     best = study.best_distilled
     found = recipe if recipe is not None else (best.recipe if best else Recipe())
@@ -139,12 +142,14 @@ def publish(conducted: Conducted, out: Path, recipe: Recipe | None = None) -> Re
     with publishing(out, kind=KIND, meta={"seconds": conducted.seconds}) as folder:
         (folder / SUMMARY).write_text(json.dumps(summary, indent=1))
         (folder / RECIPE).write_text(found.dumps())
+        for name, content in (files or {}).items():
+            (folder / name).write_text(content)
         for name in (JOURNAL, TIMINGS):
             if journal and (journal / name).exists():
                 shutil.copy(journal / name, folder / name)
     numbers = ("candidates", "rejected", "student_steps", "no_distillation_AP", "best_AP")
     metrics = {name: float(summary[name]) for name in numbers if summary[name] is not None}
-    return Result({"recipe": str(found), "study": study.name}, metrics, markdown(study, str(found)))
+    return Result({"recipe": str(found), "study": study.name}, metrics, markdown(study, str(found)) + below)
 
 
 def read(artifact: Path) -> tuple[dict[str, Any], History | None, float]:
@@ -157,6 +162,17 @@ def read(artifact: Path) -> tuple[dict[str, Any], History | None, float]:
     summary = json.loads((artifact / SUMMARY).read_text())
     journal = artifact / JOURNAL
     return summary, History.read(journal) if journal.exists() else None, float(meta["seconds"])
+
+
+def read_study(artifact: Path) -> Study:
+    """The trials of a published study; none, and the reason, where its knowledge was left out.
+
+    Raises:
+        ArtifactError: see `read`.
+    """
+    summary, history, _ = read(artifact)
+    trials = tuple(history.trials.values()) if history is not None else ()
+    return Study(trials, summary["name"], timings(artifact / TIMINGS), summary["reason"])
 
 
 def markdown(study: Study, recipe: str) -> str:

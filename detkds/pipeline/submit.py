@@ -4,26 +4,34 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
 from rich.console import Console
 
-from detkds.errors import ConfigError
-from detkds.lint import ImagePolicy, Package, examine
-from detkds.pipeline import run as launch
+from detkds.errors import ConfigError, DetKDSError
+from detkds.lint import Finding, ImagePolicy, Package, examine
 from detkds.pipeline import run_config
 from detkds.pipeline.form import Form
 from detkds.pipeline.kubeflow import given
 from detkds.pipeline.kubeflow.package import VOLUMES, compiled, parameter_defaults
 from detkds.pipeline.kubeflow.remote import Cluster, Endpoint, Outcome, Pace
 from detkds.pipeline.kubeflow.resources import with_resources
+from detkds.pipeline.kubeflow.run_pods import RunPods
+from detkds.pipeline.kubeflow.run_tasks import display_names
+from detkds.pipeline.progress import shown
+from detkds.pipeline.run import config_address, data_version, student_address, teacher_address
+from detkds.pipeline.run import parameters as pipeline_parameters
 from detkds.pipeline.run_config import RunConfig, is_remote
 from detkds.pipeline.values import Values
 from detkds.storage.s3_settings import ENDPOINT
 from detkds.storage.uri import open_store
+
+KUBEFLOW = "kubeflow"
+"""The namespace of all runs of an installation for one user."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +54,23 @@ class Images:
         return {name: image for name, image in named.items() if image}
 
 
+@dataclass(frozen=True)
+class Creation:
+    """How a run is created.
+
+    Args:
+        experiment: that it belongs to.
+        service_account: of its tasks; empty: that of the installation.
+        retries: how often it is created anew when it failed.
+        wait: follow it to its end.
+    """
+
+    experiment: str = "detkds"
+    service_account: str = ""
+    retries: int = 0
+    wait: bool = True
+
+
 def submit(
     path: Path,
     endpoint: Endpoint,
@@ -54,14 +79,16 @@ def submit(
     images: Images,
     package: Path | None,
     recipe: str,
-    experiment: str,
-    service_account: str,
+    creation: Creation,
     trust: bool,
     pace: Pace,
-    wait: bool,
     console: Console,
+    said: dict[str, str] | None = None,
 ) -> Outcome:
     """Create a run from a run.yaml and, unless asked not to, follow it to its end.
+
+    A run that failed and is created anew takes up what the one before left: KFP's cache answers its finished tasks, and journals and
+    checkpoints in the bucket the rest.
 
     Args:
         path: of the run.yaml.
@@ -70,39 +97,52 @@ def submit(
         images: of the tasks.
         package: file of a compiled pipeline to submit with the run.yaml's parameters and resources; None: the one of this version.
         recipe: train with it instead of searching.
-        experiment, service_account: of the run.
+        creation: of the run.
         trust: run the Python code of config files.
         pace: how the run is followed.
-        wait: whether it is.
         console: where it is shown.
+        said: gets the run's id, its page and where results go.
 
     Raises:
-        ConfigError: the run cannot go to a cluster as it is written; the message says what to change.
+        ConfigError: the run cannot go to a cluster as it is written; one line for each reason, and nothing was sent.
         ClusterError: the API cannot be reached or refuses.
     """
-    config = run_config.load(path)
-    _check(path, config, images, package)
-    ours = compiled("transfer" if recipe else "search")
-    names = parameter_defaults(ours).keys() - ({"image", "light_image"} - images.parameters().keys())
-    text = given.read(package, names) if package else ours
-    told = Values.read(_parameters(config, home.resolve(), trust, console))
-    parameters = {**Form.of(told).parameters(), **images.parameters(), "recipe": recipe}
-    values = {name: value for name, value in parameters.items() if name in names}
-    _examine(package or path, text, values, images)
-    text = with_resources(text, config.resources, config.claims(), run=config.name, train_nodes=config.train.nodes)
     cluster = Cluster(endpoint)
-    run = cluster.create(text, values, name=config.name, experiment=experiment, service_account=service_account)
-    console.print(f"run {run}: {cluster.page(run)}", markup=False, soft_wrap=True)
-    if not recipe:
-        console.print(f"its search: detkds watch {config.name} --work {told.work}", markup=False, soft_wrap=True)
-    if not wait:
-        return Outcome.SUCCEEDED
-    return follow(run, cluster, pace=pace, console=console, results=f"s3://{config.store.bucket}/runs/{config.name}")
+    cluster.reach()
+    config = run_config.load(path)
+    text, values = _prepared(path, config, home.resolve(), images, package, recipe, trust, console)
+    pods = RunPods(endpoint.namespace or KUBEFLOW)
+    names = display_names(next(iter(yaml.safe_load_all(text))))
+    for attempt in range(creation.retries + 1):
+        run = cluster.create(text, values, name=config.name, experiment=creation.experiment, service_account=creation.service_account)
+        console.print(f"run {run}: {cluster.page(run)}", markup=False, soft_wrap=True)
+        if attempt == 0 and not recipe:
+            console.print(f"its search: detkds watch {config.name} --work {_work(config)}", markup=False, soft_wrap=True)
+        if said is not None:
+            said |= {"run": run, "page": cluster.page(run), "results": f"s3://{config.store.bucket}/runs/{config.name}"}
+        if not creation.wait:
+            return Outcome.SUCCEEDED
+        results = f"s3://{config.store.bucket}/runs/{config.name}"
+        outcome = follow(run, cluster, pace=pace, console=console, results=results, names=names, pods=pods)
+        if outcome is not Outcome.FAILED or attempt == creation.retries:
+            break
+        console.print(f"created anew, {attempt + 1} of {creation.retries}: finished tasks and journals are kept", markup=False)
+    return outcome
 
 
-def follow(run: str, cluster: Cluster, *, pace: Pace, console: Console, results: str = "") -> Outcome:
+def follow(
+    run: str,
+    cluster: Cluster,
+    *,
+    pace: Pace,
+    console: Console,
+    results: str = "",
+    names: Mapping[str, str] | None = None,
+    pods: RunPods | None = None,
+) -> Outcome:
     """Show a run's tasks until it ends, and say how."""
-    outcome = cluster.follow(run, show=launch.shown(console), pace=pace)
+    pods = pods or RunPods(cluster.namespace or KUBEFLOW)
+    outcome = cluster.follow(run, show=shown(console), pace=pace, names=names, pods=pods)
     said = {
         Outcome.SUCCEEDED: f"succeeded; results at {results}" if results else "succeeded",
         Outcome.FAILED: f"failed; the tasks' logs are at {cluster.page(run)}",
@@ -113,58 +153,133 @@ def follow(run: str, cluster: Cluster, *, pace: Pace, console: Console, results:
     return outcome
 
 
-def _check(path: Path, config: RunConfig, images: Images, package: Path | None) -> None:
-    """What only a cluster asks of a run.
+def _prepared(
+    path: Path, config: RunConfig, home: Path, images: Images, package: Path | None, recipe: str, trust: bool, console: Console
+) -> tuple[str, dict[str, Any]]:
+    """The package and the parameters of the run; files of this machine are in the store then.
 
     Raises:
-        ConfigError: one line a fault.
+        ConfigError: every reason why the run cannot go to a cluster, one line each; nothing is in the store then.
     """
-    faults = []
-    if not is_remote(config.data.root):
-        faults.append(f"data.root is the folder {config.data.root}, which no pod can read; put it into the store: detkds data push")
-    if config.teacher.train:
-        faults.append("teacher.train is for this machine; train it once with detkds run, and name its file as teacher.checkpoint")
-    if not images.tasks and package is None:
-        faults.append("no image is named: give --image or DETKDS_IMAGE; `make images` builds one and build/images.json names it")
+    faults = [f"{path}: {fault}" for fault in _only_here(config, images, package)]
+    addresses, more = _addresses(config, home, trust)
+    faults += [f"{path}: {fault}" for fault in more]
+    ours = compiled("transfer" if recipe else "search")
+    names = parameter_defaults(ours).keys() - ({"image", "light_image"} - images.parameters().keys())
+    text = ours
+    try:
+        text = given.read(package, names) if package else ours
+        text = with_resources(text, config.resources, config.claims(), run=config.name, train_nodes=config.train.nodes)
+    except ConfigError as error:
+        faults += str(error).splitlines()
+    else:
+        if images.tasks or package is not None:
+            faults += _broken(package or path, text, images)
     if faults:
-        raise ConfigError("\n".join(f"{path}: {fault}" for fault in faults))
+        raise ConfigError("\n".join(faults))
+    told = Values.read(_parameters(config, addresses, console))
+    parameters = {**Form.of(told).parameters(), **images.parameters(), "recipe": recipe}
+    values = {name: value for name, value in parameters.items() if name in names}
+    _broken_arguments(package or path, text, values, images)
+    return text, values
 
 
-def _examine(path: Path, package: str, values: Mapping[str, Any], images: Images) -> None:
-    """Hold the package against the rules of a cluster, so that a run does not fail there after hours of waiting.
+def _only_here(config: RunConfig, images: Images, package: Path | None) -> Iterator[str]:
+    """What of a run only this machine can do."""
+    if not is_remote(config.data.root):
+        yield f"data.root is the folder {config.data.root}, which no pod can read; put it into the store: detkds data push"
+    if config.teacher.train:
+        yield "teacher.train is for this machine; train it once with detkds run, and name its file as teacher.checkpoint"
+    if not images.tasks and package is None:
+        yield "no image is named: give --image or DETKDS_IMAGE; `make images` builds one and build/images.json names it"
+
+
+def _teacher_address(config: RunConfig, home: Path, trust: bool) -> str:
+    """The teacher's config with what the run asks of it. Without a store at hand a name of mmdet's stays a name, and asks for nothing."""
+    asked = os.environ.get(ENDPOINT) or config.teacher.scale != 1 or config.teacher.min_ap is not None
+    return teacher_address(config.teacher, home, trust) if asked else config_address(config.teacher, home, trust)
+
+
+def _addresses(config: RunConfig, home: Path, trust: bool) -> tuple[dict[str, str], list[str]]:
+    """Addresses of configs and checkpoints by parameter, on this machine where they lie here; and why they cannot go into the store."""
+    found: dict[str, str] = {"teacher_checkpoint": config.teacher.checkpoint or "", "student_checkpoint": config.student.checkpoint or ""}
+    faults = []
+    addresses = {"teacher": _teacher_address, "student": student_address}
+    for role, address in addresses.items():
+        try:
+            found[f"{role}_config"] = address(config, home, trust)
+        except DetKDSError as error:
+            faults.append(f"{role}: {error}")
+    here = [address for address in found.values() if _is_here(address)]
+    if here and not os.environ.get(ENDPOINT):
+        faults.append(f"{', '.join(here)} must go into the store, but {ENDPOINT} is not set; set it with its keys.")
+    elif here:
+        try:
+            open_store(f"s3://{config.store.bucket}/inputs").ensure_bucket()
+        except DetKDSError as error:
+            faults.append(str(error))
+    return found, faults
+
+
+def _broken(path: Path, package: str, images: Images) -> list[str]:
+    """The rules of a cluster that a package breaks, each once, so that a run does not fail there after hours of waiting."""
+    return _lines(path, examine(Package.parse(package), images.parameters(), ImagePolicy(digest=not images.any_name)))
+
+
+def _broken_arguments(path: Path, package: str, values: Mapping[str, Any], images: Images) -> None:
+    """Hold the run's parameters against the rules too.
 
     Raises:
         ConfigError: one line a fault.
     """
-    findings = examine(Package.parse(package), values, ImagePolicy(digest=not images.any_name))
-    if findings:
-        raise ConfigError("\n".join(f"{path}: {finding}" for finding in findings))
+    found = examine(Package.parse(package), values, ImagePolicy(digest=not images.any_name))
+    if found:
+        raise ConfigError("\n".join(_lines(path, found)))
 
 
-def _parameters(config: RunConfig, home: Path, trust: bool, console: Console) -> dict[str, Any]:
+def _lines(path: Path, findings: Sequence[Finding]) -> list[str]:
+    """One line for each different finding: where it is first, and in how many other places."""
+    places: dict[tuple[str, str], list[str]] = {}
+    for finding in findings:
+        places.setdefault((finding.rule, finding.message), []).append(finding.where)
+    lines = []
+    for (rule, message), where in places.items():
+        more = f" and {len(where) - 1} more" if len(where) > 1 else ""
+        hint = " Or accept tags with --any-image." if rule == "image" and "digest" in message else ""
+        lines.append(f"{path}: {where[0]}{more}: {message}{hint} [{rule}]")
+    return lines
+
+
+def _parameters(config: RunConfig, addresses: Mapping[str, str], console: Console) -> dict[str, Any]:
     """The pipeline's parameters; files of this machine go into the store, under their digests."""
-    teacher = _in_store(config, launch.config_address(config.teacher, home, trust))
-    student = _in_store(config, launch.config_address(config.student, home, trust))
-    checkpoint = _in_store(config, config.teacher.checkpoint or "")
+    stored = {name: _in_store(config, address) for name, address in addresses.items()}
     asked = bool(os.environ.get(ENDPOINT))
     if not asked:
         console.print(f"{ENDPOINT} is not set: the store was not asked whether the data changed under its address", style="dim")
-    version = launch.data_version(config, checkpoint) if asked else ""
-    values = launch.parameters(config, teacher, checkpoint, student, f"s3://{config.store.bucket}/runs", version=version)
-    values["student_checkpoint"] = _in_store(config, config.student.checkpoint or "")
-    values["work"] = f"s3://{config.store.bucket}/work" if config.store.work is None else config.store.work
+    checkpoint = stored["teacher_checkpoint"]
+    version = data_version(config, checkpoint) if asked else ""
+    results = f"s3://{config.store.bucket}/runs"
+    values = pipeline_parameters(config, stored["teacher_config"], checkpoint, stored["student_config"], results, version=version)
+    values["student_checkpoint"] = stored["student_checkpoint"]
+    values["work"] = _work(config)
     return {name: _mounted(value) for name, value in values.items()}
+
+
+def _is_here(address: str) -> bool:
+    """Whether an address is a file of this machine."""
+    return bool(address) and not is_remote(address) and Path(address).is_file()
+
+
+def _work(config: RunConfig) -> str:
+    """Where the run keeps unfinished work."""
+    return f"s3://{config.store.bucket}/work" if config.store.work is None else config.store.work
 
 
 def _in_store(config: RunConfig, address: str) -> str:
     """An address that a pod can read: a file of this machine is uploaded once, under its digest; anything else stays."""
-    path = Path(address)
-    if not address or is_remote(address) or not path.is_file():
+    if not _is_here(address):
         return address
-    if not os.environ.get(ENDPOINT):
-        raise ConfigError(f"{path} lies on this machine and has to go into the store, but {ENDPOINT} is not set; set it with its keys.")
-    store = open_store(f"s3://{config.store.bucket}/inputs")
-    store.ensure_bucket()
+    path, store = Path(address), open_store(f"s3://{config.store.bucket}/inputs")
     key = f"{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}/{path.name}"
     if not store.exists(key):
         store.put_file(path, key)

@@ -91,7 +91,7 @@ def run(
     place = data_set(source.root)
     train = load(place.annotations(source.train_annotations), place.in_place(source.train_images))
     test = load(place.annotations(source.test_annotations), place.in_place(source.test_images))
-    _require_same_classes(source, train, test)
+    require_same_classes(source, train, test)
     content = shared_content(place, source, train, test)
     rules = counting or Counting()
     drawn = split(
@@ -102,6 +102,7 @@ def run(
     counts = {name: len(part["images"]) for name, part in parts.items()}
     folders = {name: source.test_images if name == "test" else source.train_images for name in parts}
     states = {name: place.state(folders[name], _names(part)) for name, part in parts.items()}
+    summary["image_digests"] = states  # so that the artifact is another one, and with it the key of all work on it, where a picture changed
     meta = {"root": source.root, "folders": folders, "states": states, "images": counts}
     with publishing(out, kind=KIND, meta=meta) as folder:
         for name, part in parts.items():
@@ -131,8 +132,12 @@ def _parts(drawn: Split) -> dict[str, dict[str, Any]]:
     return {"search_train": drawn.search_train, "search_val": drawn.search_val} | inner
 
 
-def _require_same_classes(source: Source, train: Mapping[str, Any], test: Mapping[str, Any]) -> None:
-    """The order does not matter: detectors find theirs by name."""
+def require_same_classes(source: Source, train: Mapping[str, Any], test: Mapping[str, Any]) -> None:
+    """Refuse a test set of other classes than the training set. The order does not matter: detectors find theirs by name.
+
+    Raises:
+        DatasetError: the message names the classes that one of them alone has.
+    """
     names = [{category["name"] for category in data["categories"]} for data in (train, test)]
     if apart := ", ".join(sorted(names[0] ^ names[1])):
         raise DatasetError(

@@ -15,8 +15,12 @@ RUN = "DETKDS_RUN"
 """The environment variable that names the run a stage works for, on a cluster by its id where it was given no name (docs/adr/0013). It
 decides nothing, so it is no input of a stage."""
 FILE, JOURNAL, TIMINGS = "task.json", "journal.jsonl", "timings.jsonl"
+LEADERBOARD = "leaderboard.json"
+"""Of the final race; in the artifact of the search over weights."""
 WEIGHTS = "weights"
-"""The study that ends a search."""
+"""The study that ends a search, but for the final race."""
+KNOWN, RACE = "known distillers", "race"
+"""Studies of the final race; that of its N-th seed is `race N`."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,7 @@ class Task:
         runs: names of the runs that worked on it, the last one last. Runs with equal inputs share a study.
         finished: nothing is left to do.
         reason: why the knowledge was left out; empty where it was not.
+        followed_by: names of the studies that the same stage conducts after it.
     """
 
     name: str
@@ -38,6 +43,7 @@ class Task:
     runs: tuple[str, ...] = ()
     finished: bool = False
     reason: str = ""
+    followed_by: tuple[str, ...] = ()
 
     def joined(self, before: Task | None) -> Task:
         """This task, with the runs that worked on it before and the one that the environment names."""
@@ -58,7 +64,7 @@ class Task:
         """
         try:
             content: Mapping[str, Any] = json.loads(data)
-            lists = {name: tuple(map(str, content[name])) for name in ("searched", "runs")}
+            lists = {name: tuple(map(str, content.get(name, ()))) for name in ("searched", "runs", "followed_by")}
             return cls(**{**content, **lists})
         except (ValueError, KeyError, TypeError):
             raise ArtifactError(f"{source} is not what a stage writes about its study; delete it, the stage writes it again.") from None

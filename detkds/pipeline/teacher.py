@@ -46,13 +46,14 @@ def run(
     """
     place = data_set(root)
     path = place.annotations(annotations)
-    inputs = {"pair": pair, "schedule": schedule, "data": file_sha256(path)}
+    names = [image["file_name"] for image in load(path)["images"]]
+    inputs = {"pair": pair, "schedule": schedule, "data": file_sha256(path), "images": place.state(images, names)}
     out = home / "teachers" / digest(inputs)[:16]
     if (out / MANIFEST).exists():
         verify(out, KIND)
         show(f"[teacher] trained before: {out / CHECKPOINT}")
     else:
-        source = Source(path, place.images(images, (image["file_name"] for image in load(path)["images"])))
+        source = Source(path, place.images(images, names))
         classes = pairs.classes_of_pair(pair, classes_of(source))
         config, _ = pairs.student(pair, classes)
         count = sharing("teacher", pairs.settings(schedule, config).batch_size, processes)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
@@ -21,8 +22,9 @@ from detkds.detectors.training import train as training
 from detkds.detectors.training.batches import Source
 from detkds.detectors.training.kept import Kept
 from detkds.detectors.training.local_processes import run_in_processes
+from detkds.detectors.training.loop import TrainSettings
 from detkds.detectors.training.parallel import Group
-from detkds.errors import ArtifactError, GenomeError
+from detkds.errors import ArtifactError, GenomeError, Rejected
 from detkds.genome import Recipe
 from detkds.genome.presets import parse_recipe as parse_recipe
 from detkds.pipeline import pair as pairs
@@ -31,10 +33,13 @@ from detkds.pipeline.saved import LOG, Saved
 from detkds.pipeline.settings import Pair, Result, Schedule
 from detkds.pipeline.subset import part
 from detkds.pipeline.workplace import Workplace, digest, local
-from detkds.processes import gpus
+from detkds.processes import gpus, use_cpus
 from detkds.storage.artifacts import publishing, verify
 from detkds.storage.manifest import file_sha256
 from detkds.storage.uri import is_s3
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 KIND = "model"
 CHECKPOINT, CONFIG, TENSORS = "student.pth", "student.json", "student.safetensors"
@@ -52,6 +57,7 @@ def run(pair: Pair, schedule: Schedule, recipe: Recipe, *, subset: Path, out: Pa
         DetKDSError: data, detectors or recipe cannot be used; the message says which.
         StudyHeldError: another process took this training over, because this one was silent for too long.
     """
+    use_cpus()
     config, _ = pairs.student(pair, pairs.classes_of_pair(pair, classes_of(_source(subset))))
     count = sharing(_title(recipe), pairs.settings(schedule, config).batch_size, processes)
     task = partial(share, pair, schedule, recipe, subset=subset, out=out, work=work)
@@ -67,6 +73,10 @@ def share(pair: Pair, schedule: Schedule, recipe: Recipe, group: Group, *, subse
     master = pairs.teacher(pair.teacher_config, pair.teacher_checkpoint, classes) if pair.teacher_config else None
     if group.rank:
         return assist(pair, classes, schedule, recipe, master, source, group, out=out)
+    if recipe.active:
+        from detkds.pipeline.teaching import require_teaching  # which reads this module
+
+        require_teaching(_title(recipe), pair, schedule, subset, work)
     contents = {name: content(value) for name, value in asdict(pair).items()}
     inputs = {"pair": contents, "classes": classes, "schedule": schedule, "recipe": recipe.digest, "subset": verify(subset).digest}
     with Workplace("train", inputs, work) as place:
@@ -137,7 +147,7 @@ def fit(
 
     meta: dict[str, object] = {"recipe": recipe.to_json(), "epochs": settings.epochs, "seed": settings.seed}
     with publishing(out, kind=KIND, meta=meta) as folder:
-        with saved:
+        with saved, _advice(settings, config):
             trained = training.train(
                 config,
                 source,
@@ -161,6 +171,15 @@ def fit(
         meta |= {"student_steps": trained.steps, "seconds": round(time.monotonic() - began, 1)}
     saved.retire()
     return Result({"recipe": str(recipe), "framework": "mmdet", "digest": digest(meta)}, {"student_steps": trained.steps})
+
+
+@contextmanager
+def _advice(settings: TrainSettings, config: Config) -> Iterator[None]:
+    """Say what to lower where a training cannot work."""
+    try:
+        yield
+    except Rejected as rejected:
+        raise pairs.remedy(rejected, settings, config) from None
 
 
 def content(value: Any) -> Any:

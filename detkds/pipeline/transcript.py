@@ -13,7 +13,13 @@ from detkds import errors
 from detkds.pipeline.progress import FAULT, parse_fault
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-_PROGRESS = re.compile(r"\[[a-z]+( [a-z]+)?\] ")
+_PROGRESS = re.compile(r"\[[a-z]+( [a-z]+)?\] |{\"time\": ")
+_ERROR = re.compile(r"(?:[\w.]+ )?\b((?:[A-Za-z_][\w.]*)?(?:Error|Exception|Killed|Interrupt)\b.*)")
+
+
+def plain(text: str) -> str:
+    """Text without colour codes, in one line."""
+    return " ".join(_COLOUR.sub("", text).split())
 
 
 class Transcript(io.TextIOBase):
@@ -22,6 +28,7 @@ class Transcript(io.TextIOBase):
 
     Attributes:
         fault: the error that a task reported, if one did.
+        last_error: the last line that names an error, such as `ValueError: no such word`; empty where none did.
     """
 
     def __init__(self, file: Path, show: Callable[[str], None]) -> None:
@@ -31,12 +38,15 @@ class Transcript(io.TextIOBase):
         self._terminal = sys.stdout
         self._line = ""
         self.fault: errors.DetKDSError | None = None
+        self.last_error = ""
 
     def write(self, text: str) -> int:
         """Collect text and pass on whole lines."""
         self._file.write(_COLOUR.sub("", text))
         *lines, self._line = (self._line + text).split("\n")
         for line in map(str.strip, lines):
+            if found := _ERROR.fullmatch(_COLOUR.sub("", line)):
+                self.last_error = plain(found[1])
             if line.startswith(FAULT):
                 self.fault = parse_fault(line)
             elif _PROGRESS.match(line):

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
-from detkds.pipeline.settings import Pair, Schedule, SearchPlan, Source, WeightsPlan
+from detkds.pipeline.settings import Pair, RacePlan, Schedule, SearchPlan, Source, WeightsPlan
 
 if TYPE_CHECKING:
     from detkds.data.sampling.counting import Counting
     from detkds.pipeline.run_config import RunConfig
 
-LISTS = {"searched", "warm_start"}
+LISTS = {"searched", "warm_start", "race_known"}
 """Fields that run.yaml has as lists, and a pipeline as text with commas."""
 PROXY, STUDENT = "evolve weights", "evolve weights train"
 """The stages that measure candidates, and those that train the student."""
@@ -49,6 +49,10 @@ class Values:
     top_k: int = _at("search.top_k", "evolve", 5)
     weights_population: int = _at("search.weights.population", "weights", 10)
     weights_iterations: int = _at("search.weights.iterations", "weights", 40)
+    race_candidates: int = _at("search.final_race.candidates", "weights", 4)
+    race_seeds: int = _at("search.final_race.seeds", "weights", 3)
+    race_epochs: int = _at("search.final_race.epochs", "weights", 0)
+    race_known: str = _at("search.final_race.known", "weights", "fitnets,pkd,pkd x 20,cwd,cwd x 50")
     warm_start: str = _at("search.warm_start", "evolve")
     early_stop: bool = _at("search.early_stop", PROXY, True)
     subset_fraction: float = _at("search.subset", "subset", 0.2)
@@ -69,7 +73,12 @@ class Values:
 
     @classmethod
     def of(cls, config: RunConfig, **given: Any) -> Values:
-        """The values of a run.yaml, with what it does not say, such as `results`, and what was prepared, such as addresses of configs."""
+        """The values of a run.yaml, with what it does not say, such as `results`, and what was prepared, such as addresses of configs.
+
+        Raises:
+            ConfigError: the budget is a time that nobody has made a plan of.
+        """
+        config = config.model_copy(update={"search": config.search.planned()})
         found = {each.name: _found(config, each.metadata["place"]) for each in fields(cls) if each.name not in given}
         return cls.read({**{name: value for name, value in found.items() if value is not None}, **given})
 
@@ -113,6 +122,11 @@ class Values:
     def weights_plan(self) -> WeightsPlan:
         """The budget of the weights."""
         return WeightsPlan(self.weights_population, self.weights_iterations, self.space, self.early_stop, self.repeats)
+
+    @property
+    def race_plan(self) -> RacePlan:
+        """The race that decides in the end."""
+        return RacePlan(self.race_candidates, self.race_seeds, self.race_epochs, self.race_known)
 
     @property
     def proxy(self) -> Schedule:

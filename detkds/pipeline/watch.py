@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
@@ -14,8 +15,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from detkds.errors import ConfigError
+from detkds.errors import ArtifactError, ConfigError
 from detkds.genome import Recipe
+from detkds.pipeline.local_store import local_store
 from detkds.pipeline.searches import Searches, StudyView, awaited, is_finished
 from detkds.search.trial import Trial
 from detkds.storage.uri import is_s3, open_store
@@ -24,7 +26,7 @@ IDLE_S = 120.0
 """From then on a study that writes nothing is reported as silent; longer where its candidates take longer."""
 
 
-def watch(run: str, work: str, home: Path, *, once: bool, every_s: float, console: Console) -> None:
+def watch(run: str, work: str, home: Path, *, once: bool, every_s: float, console: Console) -> list[dict[str, Any]]:
     """Show the studies of a run until its search is finished; Ctrl-C ends the looking on, not the search.
 
     Args:
@@ -34,6 +36,9 @@ def watch(run: str, work: str, home: Path, *, once: bool, every_s: float, consol
         once: print the state and end.
         every_s: seconds between two looks.
         console: a terminal shows a table that is drawn anew, anything else one line for every change.
+
+    Returns:
+        The studies as plain values, as they were last looked at.
 
     Raises:
         ConfigError: `every_s` is not positive.
@@ -50,21 +55,51 @@ def watch(run: str, work: str, home: Path, *, once: bool, every_s: float, consol
         else:
             with contextlib.suppress(KeyboardInterrupt):
                 (_draw if console.is_terminal else _tell)(searches, name, studies, alone, every_s, console)
+        return [_plain(view) for view in studies]
+
+
+def _plain(view: StudyView) -> dict[str, Any]:
+    """What the table says of a study."""
+    best, base = view.study.best, view.study.baseline
+    return {
+        "study": view.task.name,
+        "runs": list(view.task.runs),
+        "done": len(view.trials),
+        "expected": view.expected,
+        "finished": view.task.finished,
+        "left_out": view.task.reason,
+        "best_ap": best.score if best else None,
+        "best_recipe": _candidate(view, best.recipe) if best else "",
+        "no_distillation_ap": base,
+        "rejected": dict(view.study.rejected),
+        "seconds_per_candidate": view.pace_s,
+        "seconds_left": view.left_s,
+    }
 
 
 @contextlib.contextmanager
 def opened(run: str, work: str, home: Path, console: Console) -> Iterator[tuple[Searches, str]]:
     """The searches to look at, and the name of the run in them; empty where `run` is a place itself."""
-    is_place = bool(run) and (is_s3(run) or Path(run).is_dir())
-    address = run if is_place else work or str(home.resolve() / "work")
+    at_work = work or str(home.resolve() / "work")
+    is_place = bool(run) and (is_s3(run) or (Path(run).is_dir() and not _is_run(run, at_work)))
+    address = run if is_place else at_work
     with contextlib.ExitStack() as stack:
         if is_s3(address):
-            from detkds.pipeline import run as launch  # starts the embedded store where no other is named
-
-            launch.use(home.resolve(), stack.enter_context(launch.store(home.resolve(), console)))
+            stack.enter_context(local_store(home, console))
         elif not Path(address).is_dir():
             raise ConfigError(f"{address} does not exist: start a search, or name a run's folder or s3:// address, or --work.")
         yield Searches(open_store(address)), "" if is_place else run
+
+
+def _is_run(name: str, work: str) -> bool:
+    """Whether a run of this name is at work, so that a folder of the same name here does not stand in for it; `./NAME` is the folder."""
+    if "/" in name or is_s3(work) or not Path(work).is_dir():
+        return False
+    try:
+        Searches(open_store(work)).studies(name)
+    except ArtifactError:
+        return False
+    return True
 
 
 def _draw(searches: Searches, run: str, studies: list[StudyView], alone: bool, every_s: float, console: Console) -> None:

@@ -10,11 +10,14 @@ from detkds.errors import ArtifactError
 from detkds.genome import Genome, Recipe
 from detkds.pipeline.progress import report_errors, say
 from detkds.pipeline.proxy import Proxy
-from detkds.pipeline.settings import Pair, Result, Schedule, WeightsPlan
-from detkds.pipeline.studies import Conducted, conduct, left_out, publish, read
-from detkds.pipeline.task import WEIGHTS, Task
+from detkds.pipeline.race import Raced, epochs, following, race
+from detkds.pipeline.race import markdown as race_markdown
+from detkds.pipeline.settings import Pair, RacePlan, Result, Schedule, WeightsPlan
+from detkds.pipeline.studies import JOURNAL, Conducted, conduct, left_out, publish, read
+from detkds.pipeline.task import LEADERBOARD, WEIGHTS, Task
 from detkds.pipeline.train import recipe_of
 from detkds.pipeline.workers import hired
+from detkds.processes import use_cpus
 from detkds.search.settings import SearchSettings
 from detkds.search.space import SearchSpace
 from detkds.search.trial import Trial
@@ -35,19 +38,23 @@ def run(
     subset: Path,
     out: Path,
     recipe_out: Path,
+    final: RacePlan | None = None,
     work: str = "",
     workers: int = 0,
 ) -> Result:
     """Publish the search over weights at `out` and the best recipe of all at `recipe_out`, which may be no distillation.
 
-    Trials of the five studies answer where the same recipe comes up again. A search that was killed goes on from its journal, which lies
-    at `work` (see Workplace), with the same result. `workers` is how many candidates are measured at a time, see `hired`; beyond the
-    first population Alg. 1 asks one after the other.
+    The best recipe is the winner of the `final` race, whose leaderboard is published beside the search; without a race, as in the paper,
+    the one with the highest score. Trials of the five studies answer where the same recipe comes up again. A search that was killed goes
+    on from its journals, which lie at `work` (see Workplace), with the same result. `workers` is how many candidates are measured at a
+    time, see `hired`; beyond the first population Alg. 1 asks one after the other.
 
     Raises:
         DetKDSError: data, detectors or plan cannot be used; the message says which.
     """
+    use_cpus()
     genomes, known, semantics = _found(studies)
+    raced: Raced | None = None
     if not genomes:
         say(WEIGHTS, "no loss was found that could be trained; the recipe is no distillation")
         inputs = {"studies": [verify(study).digest for study in studies], "plan": plan}
@@ -55,13 +62,27 @@ def run(
         recipe = Recipe(semantics=semantics)
     else:
         build = partial(Proxy, pair, schedule, subset, early_stop=plan.early_stop, repeats=plan.repeats, work=work)
-        finished = _search(genomes, semantics, plan, schedule, build, known, work, workers)
-        best = finished.study.best
-        recipe = Recipe(best.recipe.active, semantics) if best else Recipe(semantics=semantics)
+        finished = _search(genomes, semantics, plan, schedule, build, known, work, workers, following(final))
+        if final and final.candidates:
+            tried = [*known.values(), *(trial for trial in finished.study.trials if not trial.borrowed)]
+            longer = partial(_longer, pair, subset, work)
+            raced = race(final, schedule, tried, known, build, longer, repeats=plan.repeats, work=work, workers=workers)
+            recipe = raced.recipe
+        else:
+            best = finished.study.best
+            recipe = Recipe(best.recipe.active, semantics) if best else Recipe(semantics=semantics)
     with publishing(recipe_out, kind="recipe", meta={}) as folder:
         (folder / "recipe.json").write_text(recipe.dumps())
         (folder / "recipe.txt").write_text(f"{recipe}\n")
-    return publish(finished, out, recipe)
+    if raced is None or final is None:
+        return publish(finished, out, recipe)
+    board = raced.dumps(final, epochs(final, schedule))
+    journals = {f"{one.study.name.replace(' ', '-')}.jsonl": (one.journal / JOURNAL).read_text() for one in raced.studies if one.journal}
+    return publish(finished, out, recipe, {LEADERBOARD: board, **journals}, race_markdown(raced.table))
+
+
+def _longer(pair: Pair, subset: Path, work: str, schedule: Schedule) -> Proxy:
+    return Proxy(pair, schedule, subset, early_stop=False, work=work)
 
 
 def candidates(plan: WeightsPlan, genomes: int) -> int:
@@ -78,13 +99,14 @@ def _search(
     known: dict[str, Trial],
     work: str,
     workers: int,
+    followed_by: tuple[str, ...],
 ) -> Conducted:
     settings = SearchSettings(plan.population, plan.iterations, POOL_RATIO, min(TOP_K, plan.population))
     space = SearchSpace.preset(plan.space, semantics)
     designer = WeightSearch(genomes, space, settings, schedule.seed)
     proxy = build()
     identity = {"genomes": [str(genome) for genome in genomes], "plan": plan, **proxy.identity}
-    task = Task(WEIGHTS, candidates(plan, len(genomes)))
+    task = Task(WEIGHTS, candidates(plan, len(genomes)), followed_by=followed_by)
     with hired(workers, build) as crew:
         return conduct(WEIGHTS, task, designer, proxy, identity, known=known, work=work, workers=crew)
 

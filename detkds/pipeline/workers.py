@@ -74,7 +74,7 @@ def hired(count: int, build: Callable[[], Objective]) -> Iterator[Workers | None
     for device in dealt(count):
         devices.put(device)
     others = multiprocessing.active_children()
-    with ProcessPoolExecutor(count, context, _begin, (devices, build)) as pool:
+    with ProcessPoolExecutor(count, context, _begin, (devices, build, count)) as pool:
         try:
             yield Workers(pool)
         except BaseException:
@@ -90,9 +90,9 @@ _objective: Objective | None = None
 """Of a worker's process."""
 
 
-def _begin(devices: SimpleQueue[str], build: Callable[[], Objective]) -> None:
+def _begin(devices: SimpleQueue[str], build: Callable[[], Objective], count: int) -> None:
     global _build
-    begin(devices.get())
+    begin(devices.get(), count)
     _build = build
 
 

@@ -32,6 +32,11 @@ def home() -> Path:
     return Path(os.environ.get("DETKDS_HOME", ".detkds")).resolve()
 
 
+def digests_folder() -> Path:
+    """Where the digests of files that are read in place are kept."""
+    return home() / "cache" / "digests"
+
+
 def local(address: str) -> Path:
     """The local path of a file or folder; what lies at an s3:// address is fetched and verified once."""
     return fetch(address, home() / "cache")

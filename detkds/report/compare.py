@@ -51,7 +51,7 @@ def lead(runs: Sequence[Run]) -> str:
 def _card(run: Run, place: int) -> dict[str, str]:
     """The headline of one run."""
     after, before = run.ap(Role.DISTILLED), run.ap(Role.STUDENT)
-    told = ", no difference can be told" if run.test and not run.test.classes_distinguished else ""
+    told = ", no difference is shown" if run.test and not run.test.classes_distinguished else ""
     return {
         "look": run_look(place),
         "title": run.label if place else f"{run.label} (the first)",

@@ -81,7 +81,7 @@ def figures_table(runs: Sequence[Run]) -> Table:
 
 
 def recipes_table(runs: Sequence[Run]) -> Table:
-    """The losses of each run, a line a knowledge."""
+    """The losses of each run, one line per knowledge."""
     rows = []
     for knowledge in Knowledge:
         found = [_losses(run, knowledge) for run in runs]

@@ -1,4 +1,4 @@
-"""What a report tells: plain data, filled by the stage. The report reads no artifact and knows no search, detector or evaluator."""
+"""The content of a report as plain data, filled by the stage. The report itself imports neither search nor detectors."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from detkds.genome import Recipe
+from detkds.report.curve import LossCurve
 from detkds.report.evaluation import Evaluation
+from detkds.report.leaderboard import Leaderboard
 from detkds.report.reading import integer, number, text
 from detkds.report.study import RANDOM, Study
 
@@ -54,6 +56,8 @@ class ReportData:
         fidelity: candidates that were trained shortly and longer.
         costs: in the order of the stages.
         provenance: heading to key to value: configuration, seeds, digests, package versions, machine.
+        leaderboard: of the final race of the search; None where none was run.
+        curves: of the final trainings, named by role.
     """
 
     run: str
@@ -63,6 +67,8 @@ class ReportData:
     fidelity: tuple[Fidelity, ...] = ()
     costs: tuple[StageCost, ...] = ()
     provenance: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    leaderboard: Leaderboard | None = None
+    curves: tuple[LossCurve, ...] = ()
 
     @property
     def searches(self) -> tuple[Study, ...]:

@@ -1,4 +1,4 @@
-"""What a report knows of an evaluation: the content of `evaluation.json` (schema detkds.evaluation/2), read with suspicion.
+"""An evaluation as the report reads it: the content of `evaluation.json` (schema detkds.evaluation/2), read with suspicion.
 
 The names are those of the JSON. AP and its kin are in [0, 1], nan (in JSON null) where there is no ground truth.
 """
@@ -105,7 +105,7 @@ class Evaluation:
         return tuple(kind for kind in ("bbox", "segm") if any(kind in detector.kinds for detector in self.detectors.values()))
 
     def scores(self, name: str, kind: str = "bbox") -> Scores | None:
-        """What a detector reaches; None where it is not there."""
+        """The scores of a detector; None where it was not evaluated."""
         detector = self.detectors.get(name)
         return detector.kinds.get(kind) if detector else None
 

@@ -1,4 +1,4 @@
-"""How much the choice in each slot matters for the score, as far as a study's candidates tell."""
+"""How much the choice in each slot matters for the score, as far as a study's candidates show."""
 
 from __future__ import annotations
 

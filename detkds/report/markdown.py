@@ -32,6 +32,8 @@ def markdown(data: ReportData) -> str:
     parts += ["## Recipe", *_recipe(data)]
     if data.studies:
         parts += ["## Search", *_search(data)]
+    if data.leaderboard:
+        parts += _titled("Final trainings of the best candidates and the known distillers", tables.leaderboard(data.leaderboard))
     if data.costs:
         parts += ["## Cost", *_shown(tables.costs(data.costs))]
     if data.evaluation:

@@ -71,6 +71,8 @@ def _content(data: ReportData) -> dict[str, Any]:
         "shown_score": panels.SHOWN_SCORE,
         "losses": _losses(data),
         **_search(data),
+        "board": figures.leaderboard(data.leaderboard) if data.leaderboard else None,
+        "loss_curves": figures.losses(data.curves),
         "costs": tables.costs(data.costs),
         "cost_heading": cost_heading(data),
         "footprints": tables.footprints(data.evaluation) if data.evaluation else tables.Table((), ()),
@@ -78,7 +80,7 @@ def _content(data: ReportData) -> dict[str, Any]:
 
 
 def _cards(evaluation: Evaluation) -> list[dict[str, Any]]:
-    """The headline: a card a detector."""
+    """The headline: one card per detector."""
     if not evaluation.kinds:
         return []
     scores = evaluation.all_scores(evaluation.kinds[0])

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 LARGEST = 10**18
-"""Nothing that a report tells is larger, and larger numbers overflow what is made of them."""
+"""No number of a report is larger, and larger ones would overflow what is computed from them."""
 
 
 def text(value: Any) -> str:

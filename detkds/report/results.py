@@ -1,12 +1,13 @@
-"""results.json: all that a report tells, unrounded, for programs; and read back, to compare runs.
+"""results.json: everything a report shows, unrounded, for programs; it is read back to compare runs.
 
-Schema detkds.pipeline.publish/2, an object:
+Schema detkds.results/2, an object:
 
 * `run`, `verdict`: the name, and the result in a sentence;
 * `evaluation`: null, or the content of evaluation.json (schema detkds.evaluation/2), examples without their pictures;
 * `recipe`: null, or the recipe (schema detkds.recipe/1) with `text`, `digest` and `formulas`, knowledge to lines of TeX;
 * `studies`: `name`, `algorithm`, `best` (a trial's number), `without_distillation`, `gain`, `importance` (slot by slot), `trials`;
 * `fidelity`: candidates trained twice: `pairs`, and the correlations `spearman`, `kendall`, `pearson`;
+* `leaderboard`: null, or `level`, `images` and `rows`, the chosen recipe first; `curves`: `name` and `points`, (step, loss);
 * `costs`: `stage`, `seconds`, `student_steps`; `provenance`: heading to key to value.
 
 AP is in [0, 1]; null stands where a number is missing or not finite.
@@ -21,14 +22,16 @@ from detkds.errors import ArtifactError, GenomeError
 from detkds.genome import Recipe
 from detkds.genome.formula import tex
 from detkds.report.correlation import agreement
+from detkds.report.curve import LossCurve
 from detkds.report.data import Fidelity, ReportData, StageCost
 from detkds.report.evaluation import Evaluation
 from detkds.report.importance import importances
+from detkds.report.leaderboard import Leaderboard
 from detkds.report.reading import as_json, mapping, sequence, text
 from detkds.report.study import Study
 from detkds.report.verdict import verdict
 
-SCHEMA = "detkds.pipeline.publish/2"
+SCHEMA = "detkds.results/2"
 
 
 def results(data: ReportData) -> dict[str, Any]:
@@ -41,13 +44,15 @@ def results(data: ReportData) -> dict[str, Any]:
         "recipe": None if data.recipe is None else _recipe(data.recipe),
         "studies": [_study(study) for study in data.studies],
         "fidelity": _fidelity(data),
+        "leaderboard": None if data.leaderboard is None else as_json(data.leaderboard.to_json()),
+        "curves": [as_json(curve.to_json()) for curve in data.curves],
         "costs": [as_json(cost) for cost in data.costs],
         "provenance": as_json(data.provenance),
     }
 
 
 def read_results(content: bytes | str, name: str) -> ReportData:
-    """The run that a results.json tells; `name` names the file in messages.
+    """The run that a results.json describes; `name` names the file in messages.
 
     Raises:
         ArtifactError: it is no results.json of this schema.
@@ -73,6 +78,8 @@ def _read(data: Any) -> ReportData:
         recipe=None if recipe is None else Recipe.from_json(recipe),
         fidelity=tuple(map(Fidelity.read, sequence(data["fidelity"]["pairs"]))),
         costs=tuple(map(StageCost.read, sequence(data["costs"]))),
+        leaderboard=None if data.get("leaderboard") is None else Leaderboard.read(data["leaderboard"]),  # absent in older files
+        curves=tuple(map(LossCurve.read, sequence(data.get("curves", [])))),
         provenance={
             text(heading): {text(key): text(value) for key, value in mapping(entries).items()}
             for heading, entries in mapping(data["provenance"]).items()

@@ -25,7 +25,7 @@ class TrialPoint:
 
     Args:
         number: place in the journal; 0 is training without distillation.
-        candidate: the genome, or the recipe with a line a genome.
+        candidate: the genome, or the recipe with one line per genome.
         score: search-val AP in [0, 1]; None unless complete.
         state: complete, rejected, failed or running.
         reason: of a rejected or failed candidate, `kind: detail`.

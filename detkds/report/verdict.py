@@ -27,7 +27,7 @@ def verdict(data: ReportData) -> str:
     step = change(after, before)
     if test is not None and not test.classes_distinguished:
         return (
-            f"No difference can be told: the student has {percent(before)} AP without distillation and {percent(after)} with it "
+            f"No difference is shown: the student has {percent(before)} AP without distillation and {percent(after)} with it "
             f"({step} points, {interval(test)}){_beside(teacher)}."
         )
     if step == "0.0":
@@ -51,16 +51,16 @@ def detectors_heading(data: ReportData) -> str:
     before, after = (_ap(evaluation, role, kind) for role in (Role.STUDENT, Role.DISTILLED))
     test = evaluation.comparison(Role.DISTILLED, Role.STUDENT, kind)
     if before is None or after is None:
-        return "What the detectors reach"
+        return "AP of the detectors"
     if test is not None and not test.classes_distinguished:
-        return "Student and distilled student cannot be told apart"
+        return "No difference between student and distilled student is shown"
     gains = [_class_gain(evaluation, kind, name) for name in _classes(evaluation, kind)]
     known = [gain for gain in gains if math.isfinite(gain)]
     better = sum(gain > 0 for gain in known)
     return (
         f"Distillation brings {change(after, before)} points of AP; {better} of {len(known)} classes gain"
         if known
-        else "What the detectors reach"
+        else "AP of the detectors"
     )
 
 

@@ -59,3 +59,5 @@ class SearchSettings:
 
 
 PRESETS = {"paper": SearchSettings(20, 40, 0.9, 5), "paper-20": SearchSettings(20, 20, 0.9, 5)}
+KNOWN_RUNNERS = 2
+"""So many known distillers enter the final race."""

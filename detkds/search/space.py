@@ -9,14 +9,12 @@ from dataclasses import dataclass
 from math import prod
 
 from detkds.errors import ConfigError
-from detkds.genome import SLOTS, WEIGHTS, Genome, Knowledge, canonical
-from detkds.genome.vocabulary import BACKGROUND, BACKGROUNDS, NONE, NOT_RELEASED, PAPER_SLOTS
+from detkds.genome import WEIGHTS, Genome, Knowledge, canonical
+from detkds.genome.vocabulary import BACKGROUND, BACKGROUNDS, NONE
+from detkds.genome.words import Fold, vocabulary
 
 PRESETS: dict[str, tuple[float, ...]] = {"paper": WEIGHTS, "extended": (*WEIGHTS, 20.0, 50.0, 100.0)}
 """Loss weights of each preset."""
-
-_IDENTITIES = ("scale_1", "local_1")
-"""Words of Table 2 that change nothing: accepted in a genome, never offered, since `none` says the same."""
 
 
 @dataclass(frozen=True)
@@ -65,19 +63,14 @@ class SearchSpace:
 
         `paper`: Tables 2 and 5. `extended` adds the words of other methods, weights of the background, and the weights 20, 50 and 100,
         since with few labels the best weights lie above Table 2's range. Under `released` the words without a usable meaning there are
-        not offered.
+        not offered. The words of loaded plugins come last in their slots.
 
         Raises:
             ConfigError: no such preset.
         """
         if name not in PRESETS:
             raise ConfigError(f"unknown space {name!r}: choose from {', '.join(PRESETS)}.")
-        absent = {slot: set(words) for slot, words in NOT_RELEASED.items()} if semantics == "released" else {}
-        absent.setdefault("scale", set()).update(_IDENTITIES)
-        slots = {
-            knowledge: {slot: tuple(word for word in words if word not in absent.get(slot, ())) for slot, words in vocabulary.items()}
-            for knowledge, vocabulary in (PAPER_SLOTS if name == "paper" else SLOTS).items()
-        }
+        slots = {knowledge: vocabulary(knowledge, name, semantics) for knowledge in Knowledge}
         return cls(slots, PRESETS[name], semantics, (BACKGROUND,) if name == "paper" else BACKGROUNDS)
 
     def sample(self, rng: random.Random, knowledge: Knowledge) -> Genome:
@@ -104,7 +97,7 @@ class SearchSpace:
 
     def contains(self, genome: Genome) -> bool:
         """True where the space offers the genome; scale_1 and local_1 are read as none."""
-        words = {slot: NONE if word in _IDENTITIES else word for slot, word in genome.slots.items()}
+        words = {slot: NONE if Fold.IDENTITY in genome.word(slot).folds else word for slot, word in genome.slots.items()}
         offered = self.slots[genome.knowledge]
         weighed = genome.weight in self.weights and genome.background in self._backgrounds(genome.knowledge)
         return weighed and all(word in offered[slot] for slot, word in words.items())

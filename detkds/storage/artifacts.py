@@ -165,12 +165,21 @@ def _open_lock(path: Path) -> int:
 def _room_for(path: Path) -> Iterator[None]:
     try:
         yield
-    except (OSError, StoreError) as error:
-        # A file written inside a hidden folder has already told of the full disk: tell it again with the name that people know.
-        cause = error.__cause__ if isinstance(error, StoreError) else error
-        if not isinstance(cause, OSError) or cause.errno not in (errno.ENOSPC, errno.EDQUOT):
+    except (OSError, StoreError, RuntimeError) as error:
+        # A file written inside a hidden folder has already told of the full disk: tell it again with the name that people know. torch
+        # turns the error of the file into one of its own.
+        if (cause := _full_disk(error)) is None:
             raise
         raise StoreError(f"no space is left on the disk of {path}; free some and start again: what was there before is intact.") from cause
+
+
+def _full_disk(error: BaseException | None) -> OSError | None:
+    """The error of a full disk that an error comes from, if it does."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _beside(path: Path) -> Path:

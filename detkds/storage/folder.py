@@ -1,4 +1,4 @@
-"""A store in a plain folder: for tests, and for runs on one machine without a server."""
+"""A store in a plain folder: what runs on one machine use where no S3 is named."""
 
 from __future__ import annotations
 
@@ -12,16 +12,21 @@ from detkds.storage.store import Store, StoredObject, too_large
 
 
 class FolderStore(Store):
-    """Objects are files below `root`; links that lead out of it are refused."""
+    """Objects are files below `root`; links that lead out of it are refused.
 
-    def __init__(self, root: Path) -> None:
-        self._root = Path(root)
+    Args:
+        root: the folder; it stands for a bucket, so only `ensure_bucket` makes it.
+        prefix: a key that all keys are below, as a store at s3://bucket/prefix has one.
+    """
+
+    def __init__(self, root: Path, prefix: str = "") -> None:
+        self._root, self._prefix = Path(root), prefix
 
     def __repr__(self) -> str:
-        return f"FolderStore({str(self._root)!r})"
+        return f"FolderStore({self.uri()!r})"
 
     def uri(self, key: str = "") -> str:
-        return str(self._root / key)
+        return str(self._root / self._prefix / key)
 
     def ensure_bucket(self) -> None:
         self._root.mkdir(parents=True, exist_ok=True)
@@ -52,8 +57,9 @@ class FolderStore(Store):
         return StoredObject(key, found.st_size, f"{found.st_size:x}-{found.st_mtime_ns:x}", found.st_mtime)
 
     def list(self, prefix: str = "") -> list[StoredObject]:
-        below = self._place(prefix) if prefix else self._existing_root()
-        names = (path.relative_to(self._root.resolve()).as_posix() for path in below.rglob("*") if not path.name.endswith(UNFINISHED))
+        top = self._top()
+        below = self._place(prefix) if prefix else top
+        names = (path.relative_to(top).as_posix() for path in below.rglob("*") if not path.name.endswith(UNFINISHED))
         return [found for found in map(self.stat, sorted(names)) if found]
 
     def delete(self, key: str) -> None:
@@ -66,13 +72,14 @@ class FolderStore(Store):
         return place
 
     def _place(self, key: str) -> Path:
-        root = self._existing_root()
-        place = (root / safe_key(key)).resolve()
-        if not place.is_relative_to(root):
+        top = self._top()
+        place = (top / safe_key(key)).resolve()
+        if not place.is_relative_to(top):
             raise ArtifactError(f"{self.uri(key)} leads out of the store by a link; remove the link.")
         return place
 
-    def _existing_root(self) -> Path:
+    def _top(self) -> Path:
+        """The folder that keys are relative to; the root must exist, a prefix need not."""
         if not self._root.is_dir():
             raise StoreError(f"the store's folder {self._root} does not exist; make it, or correct the path.")
-        return self._root.resolve()
+        return (self._root / safe_key(self._prefix)).resolve() if self._prefix else self._root.resolve()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 import logging
-import os
 import re
 import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypeVar
+from urllib.parse import unquote, urlsplit
 from xml.etree.ElementTree import ParseError
 
 import certifi
@@ -18,11 +18,12 @@ import urllib3
 from minio import Minio
 from minio.datatypes import Object
 from minio.error import InvalidResponseError, S3Error, ServerError
-from urllib3.exceptions import HTTPError, MaxRetryError, SSLError
+from urllib3.exceptions import HTTPError, MaxRetryError, ProxyError, SSLError
 
 from detkds.errors import ArtifactError, ConfigError, StoreError
 from detkds.storage.artifacts import writing
 from detkds.storage.keys import join, safe_key
+from detkds.storage.proxies import proxy_host
 from detkds.storage.s3_faults import is_final, reason, remedy, tls_fault
 from detkds.storage.s3_settings import S3Settings
 from detkds.storage.store import PART_BYTES, WORKERS, Store, StoredObject, too_large
@@ -57,10 +58,15 @@ class S3Store(Store):
             settings.host,
             access_key=settings.access_key,
             secret_key=settings.secret_key,
+            session_token=settings.session_token,
             secure=settings.secure,
             region=settings.region,
             http_client=self._http,
         )
+        if settings.style == "virtual":
+            self._client.enable_virtual_style_endpoint()
+        elif settings.style == "path":
+            self._client.disable_virtual_style_endpoint()
 
     def __repr__(self) -> str:
         return f"S3Store({self.uri()!r} at {self._settings.url})"
@@ -205,6 +211,8 @@ class S3Store(Store):
                 f"object store {self._settings.url}: TLS fails ({tls_fault(cause)}); "
                 "check http or https in DETKDS_S3_ENDPOINT, or name the certificate's authority in SSL_CERT_FILE."
             ) from None
+        if isinstance(cause, ProxyError):
+            return f"the proxy {proxy_host(self._settings.proxy)} fails ({reason(cause)})"
         return reason(cause)
 
     def _refusal(self, verb: str, key: str, code: str) -> StoreError:
@@ -213,13 +221,21 @@ class S3Store(Store):
 
 def _connections(settings: S3Settings) -> urllib3.PoolManager:
     """Tries once and follows no redirect: the store tries again itself, and a signed request goes to no other host."""
-    return urllib3.PoolManager(
-        timeout=urllib3.Timeout(connect=min(5.0, settings.deadline_s), read=min(30.0, settings.deadline_s)),
-        maxsize=2 * WORKERS,
-        cert_reqs="CERT_REQUIRED",
-        ca_certs=os.environ.get("SSL_CERT_FILE") or certifi.where(),
-        retries=False,
-    )
+    options: dict[str, Any] = {
+        "timeout": urllib3.Timeout(connect=min(5.0, settings.deadline_s), read=min(30.0, settings.deadline_s)),
+        "maxsize": 2 * WORKERS,
+        "cert_reqs": "CERT_REQUIRED",
+        "ca_certs": settings.certificates or certifi.where(),
+        "retries": False,
+    }
+    if settings.proxy is None:
+        return urllib3.PoolManager(**options)
+    proxy = urlsplit(settings.proxy)
+    headers = None
+    if proxy.username is not None:
+        headers = urllib3.make_headers(proxy_basic_auth=f"{unquote(proxy.username)}:{unquote(proxy.password or '')}")
+    bare = proxy._replace(netloc=proxy.netloc.rpartition("@")[2]).geturl()
+    return urllib3.ProxyManager(bare, proxy_headers=headers, **options)
 
 
 def _stored(key: str, found: Object) -> StoredObject:

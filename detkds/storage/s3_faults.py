@@ -8,15 +8,21 @@ from urllib3.exceptions import NewConnectionError, SSLError, TimeoutError
 
 _FULL = ("QuotaExceeded", "XMinioAdminBucketQuotaExceeded", "XMinioStorageFull", "InsufficientStorage")
 """Of Ceph and others, MinIO's quota, MinIO's disks, HTTP."""
+_ELSEWHERE = ("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "TemporaryRedirect")
+_LENT = "the keys were lent and their time is over: set DETKDS_S3_ACCESS_KEY, DETKDS_S3_SECRET_KEY and DETKDS_S3_SESSION_TOKEN anew"
 _REMEDIES = {
     "NoSuchBucket": "create the bucket, or correct its name",
     "AccessDenied": "check DETKDS_S3_ACCESS_KEY, DETKDS_S3_SECRET_KEY and the key's rights on the bucket",
     "InvalidAccessKeyId": "check DETKDS_S3_ACCESS_KEY",
     "SignatureDoesNotMatch": "check DETKDS_S3_SECRET_KEY",
     "RequestTimeTooSkewed": "set this machine's clock",
+    **dict.fromkeys(("ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"), _LENT),
+    **dict.fromkeys(("InvalidToken", "InvalidSecurityToken"), "check DETKDS_S3_SESSION_TOKEN, which belongs to one pair of keys"),
+    **dict.fromkeys(_ELSEWHERE, "the bucket is in another region: set DETKDS_S3_REGION"),
     **dict.fromkeys(_FULL, "the store or the bucket's quota is full: delete something there, or raise the quota"),
 }
 _INSUFFICIENT_STORAGE = 507
+_TUNNEL = "Tunnel connection failed"  # how http.client begins what a proxy answered
 
 
 def remedy(code: str) -> str:
@@ -36,6 +42,8 @@ def reason(error: BaseException | None) -> str:
     while error is not None:
         if isinstance(error, OSError) and error.strerror:
             return error.strerror.lower()
+        if isinstance(error, OSError) and str(error).startswith(_TUNNEL):
+            return str(error)[:80].lower()
         error = error.__cause__ or error.__context__
     return "the connection broke or the answer was not S3"
 

@@ -31,6 +31,7 @@ BUDGET = {
     "iterations": 0,
     "top_k": 1,
     "weights": {"population": 1, "iterations": 0},
+    "final_race": {"candidates": 1, "seeds": 2, "known": ["pkd"]},
     "subset": 0.5,
     "search_val": 0.5,
     "proxy_epochs": 1,

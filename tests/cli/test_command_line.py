@@ -80,6 +80,6 @@ def test_check_accepts_the_examples(name: str) -> None:
 
 
 def test_check_reads_the_blood_cells(shared_data: Path) -> None:
-    result = detkds("check", "examples/bccd.yaml")
+    result = detkds("check", "examples/bccd.yaml", "--not-timed")
     assert result.returncode == 0, result.stderr
     assert "205 images, 2804 objects, 3 classes" in result.stdout

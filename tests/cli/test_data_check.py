@@ -133,6 +133,63 @@ def test_fix_writes_a_copy_that_passes(data_check: Call, home: Path) -> None:
     assert json.loads((home / "out" / "annotations" / "val.json").read_text()) == coco(31, 10)
 
 
+def test_what_is_changed_and_what_is_dropped_are_counted_apart(data_check: Call, home: Path) -> None:
+    broken = coco()
+    broken["annotations"][0]["bbox"][2] = 200
+    broken["annotations"][1]["category_id"] = 7
+    broken["annotations"].append({**broken["annotations"][2], "id": 99, "bbox": [0, 0, 9, 9], "category_id": None})
+    write(home / "set" / "annotations" / "train.json", broken)
+    said = data_check("set/annotations/train.json").stdout.splitlines()
+    assert "  a repaired copy would hold 29 of 30 images, 29 of 31 annotations, 2 of 2 categories: " in "\n".join(said)
+    assert "  1 image loses some annotations in it: their objects would be taught as background; correct the source if you can" in said
+    said = data_check("set/annotations/train.json", "--fix", "out").stdout.splitlines()
+    changed, dropped = said.index("  changed: 1"), said.index("  dropped: 3")
+    assert "annotation.box-outside: clipped to its image" in said[changed + 1]
+    assert "2 x annotation.category-unknown: dropped" in said[dropped + 1]
+
+
+def test_a_repair_that_would_leave_nothing_is_not_offered(data_check: Call, home: Path) -> None:
+    broken = coco()
+    for annotation in broken["annotations"]:
+        annotation["category_id"] = 7
+    result = data_check(write(home / "set" / "annotations" / "train.json", broken))
+    assert result.returncode == 65
+    assert "--fix" not in result.stdout
+    assert "no copy: " in result.stdout
+    assert "nothing is left to keep" in result.stdout
+
+
+def test_boxes_are_converted_where_they_are_named(data_check: Call, home: Path) -> None:
+    broken = coco()
+    for annotation in broken["annotations"]:
+        annotation["bbox"] = [70, 5, 95, 30]
+    write(home / "set" / "annotations" / "train.json", broken)
+    refused = data_check("set/annotations/train.json", "--fix", "out")
+    assert refused.returncode == 65
+    assert "say what they are with --boxes sides, corners, centres" in refused.stdout
+    assert not (home / "out").exists()
+    assert data_check("set/annotations/train.json", "--fix", "out", "--boxes", "corners").returncode == 0
+    assert json.loads((home / "out" / "train.json").read_text())["annotations"][0]["bbox"] == [70, 5, 25, 25]
+
+
+def test_programs_get_one_json_object(data_check: Call, home: Path) -> None:
+    broken = coco()
+    broken["annotations"][0]["bbox"][2] = 200
+    write(home / "set" / "annotations" / "train.json", broken)
+    result = data_check("set", "--json")
+    assert result.returncode == 65
+    answer = json.loads(result.stdout)
+    train, val = answer["files"]
+    assert (answer["usable"], train["sound"], val["sound"]) == (False, False, True)
+    assert train["counts"] == {"annotation.box-outside": 1}
+    assert train["repair"]["kept"] == {"images": 30, "annotations": 30, "categories": 2}
+    assert train["repair"]["dropped"] == []
+    assert val["overview"]["objects"] == 10
+    fixed = data_check("set", "--json", "--fix", "out")
+    assert fixed.returncode == 0
+    assert json.loads(fixed.stdout)["files"][0]["repair"]["written"] == "out/annotations/train.json"
+
+
 def test_fix_says_so_where_nothing_can_be_kept(data_check: Call, home: Path) -> None:
     (home / "x.json").write_text("{")
     result = data_check("x.json", "--fix", "y.json")
@@ -157,7 +214,8 @@ def test_what_two_sets_share_is_said(data_check: Call, home: Path) -> None:
 
 def test_images_are_decoded_only_when_asked(data_check: Call, home: Path) -> None:
     path = home / "set" / "train" / "3.png"
-    path.write_bytes(path.read_bytes()[:60])
+    whole = path.read_bytes()
+    path.write_bytes(whole[:50] + b"\0\0\0\0" + whole[54:])  # within the coded pixels: header and end are as they should be
     assert data_check("set").returncode == 0
     result = data_check("set", "--open-images")
     assert result.returncode == 65

@@ -16,8 +16,9 @@ from rich.console import Console
 
 from detkds.errors import ArtifactError, ConfigError
 from detkds.pipeline.searches import Searches, StudyView, awaited, is_finished
-from detkds.pipeline.task import JOURNAL, TIMINGS, WEIGHTS
+from detkds.pipeline.task import FILE, JOURNAL, TIMINGS, WEIGHTS, Task
 from detkds.pipeline.watch import watch
+from detkds.pipeline.workplace import Workplace
 from detkds.search.lock import StudyLock
 from detkds.search.trial import TrialState
 from detkds.storage import EmbeddedServer, FolderStore, open_store
@@ -48,6 +49,26 @@ def read(folder: Path, run: str = "") -> dict[str, StudyView]:
 def study_folder(work: Path, name: str) -> Path:
     (folder,) = work.glob(f"evolve-{name}-*")
     return folder
+
+
+def test_a_search_with_a_final_race_ends_with_the_race(work: Path) -> None:
+    play("demo", "", only=SEARCHED)
+    place = Workplace("weights", {})
+    race = ("known distillers", "race 1")
+    tell_task(place, Task(WEIGHTS, finished=True, runs=("demo",), followed_by=race))
+    studies = list(read(work, "demo").values())
+    assert awaited(studies) == list(race)
+    assert not is_finished(studies, alone=False)
+    for name in race:
+        tell_task(Workplace(name, {}), Task(name, finished=True, runs=("demo",)))
+    studies = list(read(work, "demo").values())
+    assert [study.task.name for study in studies][-3:] == [WEIGHTS, *race]
+    assert is_finished(studies, alone=False)
+
+
+def tell_task(place: Workplace, task: Task) -> None:
+    (place.folder / FILE).write_text(task.dumps())
+    (place.folder / JOURNAL).write_text("")
 
 
 def test_a_finished_search_is_read_and_left_as_it_is(work: Path) -> None:

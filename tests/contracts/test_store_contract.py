@@ -225,6 +225,25 @@ class TestFolderStore(StoreContract):
             store.get_bytes("link")
 
 
+class TestFolderStoreForABucket(StoreContract):
+    """s3://bucket/prefix where the environment names a folder in place of an endpoint."""
+
+    @pytest.fixture(autouse=True)
+    def _environment(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        monkeypatch.delenv("DETKDS_S3_ENDPOINT", raising=False)
+        monkeypatch.setenv("DETKDS_S3_FOLDER", str(tmp_path / "buckets"))
+
+    @pytest.fixture
+    def store(self) -> Store:
+        store = open_store("s3://contract/some/prefix")
+        store.ensure_bucket()
+        return store
+
+    @pytest.fixture
+    def absent(self) -> Store:
+        return open_store("s3://absent/prefix")
+
+
 class TestS3Store(StoreContract):
     @pytest.fixture(autouse=True)
     def _environment(self, s3_server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     teacher, checkpoint, student, subset = make(tmp_path_factory.mktemp("world"))
     values = Values(
         teacher_config=teacher, teacher_checkpoint=checkpoint, student_config=student, searched="global", population=2, iterations=1,
-        top_k=1, weights_population=2, weights_iterations=0, repeats=2, epochs=2, batch_size=2,
+        top_k=1, weights_population=2, weights_iterations=0, race_candidates=1, race_seeds=2, race_epochs=1,
+        race_known="pkd", repeats=2, epochs=2, batch_size=2,
     )  # fmt: skip
     return {"values": values, "subset": subset}
 

@@ -25,7 +25,7 @@ from detkds.data.checking.annotations import check_annotations
 from detkds.data.checking.document import read
 from detkds.data.checking.faults import Findings
 from detkds.data.checking.parsing import OddError, parse_exact, parse_fast
-from detkds.data.checking.pictures import FORMATS, breaches
+from detkds.data.checking.pictures import FORMATS, examined
 from detkds.data.coco import Inspection, inspect, load
 from detkds.data.repair.repair import Repaired, repair
 from detkds.data.sampling.strata import strata
@@ -85,7 +85,7 @@ def test_a_broken_image_file_breaks_rules_and_nothing_else(tmp_path: Path, form:
         for _ in range(chance.choice([1, 2, 8])):
             text[chance.randrange(len(text))] = chance.randrange(256)
         path.write_bytes(text[: chance.choice([len(text), chance.randrange(len(text))])])
-        rules |= {rule for rule, _ in breaches(path, (30, 20), "pixels")}
+        rules |= {rule for rule, _ in examined(path, (30, 20), "pixels").breaches}
     assert "image.unreadable" in rules
     assert rules <= {"image.unreadable", "image.size-differs", "image.too-large", "image.scans"}
 

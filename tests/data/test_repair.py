@@ -157,6 +157,105 @@ def test_numbers_written_as_7_0_become_whole_everywhere(sound: Coco, written: Wr
     assert repaired(written(broken)).document == sound
 
 
+@pytest.mark.parametrize("text", ["1541715161401", "cat-1", "007", " 5"])
+def test_ids_in_quotes_become_numbers_and_annotations_follow(sound: Coco, written: Write, text: str) -> None:
+    sound["images"][0]["id"] = sound["annotations"][0]["image_id"] = sound["annotations"][1]["image_id"] = text
+    sound["categories"][0]["id"] = sound["annotations"][0]["category_id"] = sound["annotations"][2]["category_id"] = "five"
+    document = repaired(written(sound)).document
+    images, classes = ids(document, "images"), ids(document, "categories")
+    assert len(set(images)) == len(set(classes)) == 2
+    assert [entry["image_id"] for entry in document["annotations"]] == [images[0], images[0], images[1]]
+    assert [entry["category_id"] for entry in document["annotations"]] == [classes[0], classes[1], classes[0]]
+    assert images[0] == (int(text) if text.strip().isdigit() else 3)
+
+
+def test_ids_that_differ_in_quotes_only_are_kept_apart(sound: Coco, written: Write) -> None:
+    sound["images"][0]["id"] = "2"
+    for annotation in sound["annotations"][:2]:
+        annotation["image_id"] = "2"
+    document = repaired(written(sound)).document
+    assert ids(document, "images") == [3, 2]
+    assert [entry["image_id"] for entry in document["annotations"]] == [3, 3, 2]
+
+
+def test_all_numbers_in_quotes_become_numbers_everywhere(sound: Coco, written: Write) -> None:
+    broken = copy.deepcopy(sound)
+    for key in ("images", "categories", "annotations"):
+        for entry in broken[key]:
+            for name in ("id", "image_id", "category_id", "width", "height", "iscrowd", "area"):
+                if name in entry:
+                    entry[name] = str(entry[name])
+    for entry in broken["annotations"]:
+        entry["bbox"] = [str(number) for number in entry["bbox"]]
+    assert repaired(written(broken)).document == sound
+
+
+GOOD = [2, 3, 6.5, 3, 6.5, 8]
+MASKS: list[tuple[Any, Any, str]] = [
+    (GOOD, [GOOD], "written as a list of polygons"),
+    ([[2, 3], [6.5, 3], [6.5, 8]], [GOOD], "written as a list of polygons"),
+    ([[[2, 3], [6.5, 3], [6.5, 8]]], [GOOD], "written as a list of polygons"),
+    ([[{"x": 2, "y": 3}, {"x": 6.5, "y": 3}, {"x": 6.5, "y": 8}]], [GOOD], "written as a list of polygons"),
+    (["2", "3", "6.5", "3", "6.5", "8"], [GOOD], "written as a list of polygons"),
+    ([GOOD, [1, 1], [1, 2, 3, 4]], [GOOD], "parts that are no polygons left out of the mask"),
+    ([[1, 2, 3, 4], GOOD, [], GOOD], [GOOD, GOOD], "parts that are no polygons left out of the mask"),
+    ([[1, 1], [1, 2, 3, 4], None], None, "mask dropped, box kept"),
+    ([[1, 2, 3, 4, 5, 6, 7]], None, "mask dropped, box kept"),
+]
+
+
+@pytest.mark.parametrize(("mask", "after", "done"), MASKS)
+def test_good_polygons_stay_however_they_are_written(sound: Coco, written: Write, mask: Any, after: Any, done: str) -> None:
+    """Two faults of one rule in an entry are mended once; the entry stays."""
+    sound["annotations"][0]["segmentation"] = mask
+    result = repaired(written(sound))
+    assert result.counts == {("annotation.polygon", done): 1} or result.counts == {("annotation.segmentation", done): 1}
+    entry = result.document["annotations"][0]
+    assert (entry["id"], entry.get("segmentation")) == (11, after)
+
+
+NAMES = ["images\\1\\a.png", "..\\images\\a.png", "../a.png", "C:\\data\\a.png", "/data/local-files/?d=x/a.png", "https://host/x/a.png"]
+NAMES += ["file:///home/me/a.png", "A.PNG", "./sub/a.png", "%61.png", "a.png "]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_are_written_as_the_path_below_the_image_folder(sound: Coco, written: Write, tmp_path: Path, name: str) -> None:
+    pictures(tmp_path / "images", "a.png", "more/b.png")
+    sound["images"][0]["file_name"] = name
+    result = repaired(written(sound), tmp_path / "images")
+    assert [image["file_name"] for image in result.document["images"]] == ["a.png", "more/b.png"]
+    assert [change.done for change in result.changes] == ["written as the path below the image folder"]
+    assert len(result.document["annotations"]) == 3
+
+
+def test_a_name_in_another_form_of_unicode_is_found(sound: Coco, written: Write, tmp_path: Path) -> None:
+    pictures(tmp_path / "images", "cafe\u0301.png", "more/b.png")
+    sound["images"][0]["file_name"] = "caf\u00e9.png"
+    assert repaired(written(sound), tmp_path / "images").document["images"][0]["file_name"] == "cafe\u0301.png"
+
+
+def test_a_file_that_two_names_may_mean_is_nobodys(sound: Coco, written: Write, tmp_path: Path) -> None:
+    """One of them is another picture, and its boxes would land on this one."""
+    pictures(tmp_path / "images", "a.png", "more/b.png")
+    sound["images"][0]["file_name"] = "x\\a.png"
+    sound["images"].append({"id": 3, "file_name": "y\\a.png", "width": 20, "height": 10})
+    result = repaired(written(sound), tmp_path / "images")
+    assert ids(result.document, "images") == [2]
+
+
+def test_images_that_lose_some_of_their_annotations_are_counted(sound: Coco, written: Write) -> None:
+    sound["annotations"][0]["category_id"] = None
+    result = repaired(written(sound))
+    assert result.thinned == 1
+    assert [change.dropped for change in result.changes] == [True]
+
+
+def pictures(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (20, 10)).save(folder / name)
+
+
 def test_text_faults_go_by_writing_anew(sound: Coco, tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text(json.dumps(sound).replace('"iscrowd": 1', '"iscrowd": 2, "iscrowd": 1'), encoding="utf-8-sig")
     result = repaired(tmp_path / "x.json")

@@ -74,15 +74,6 @@ def test_a_backbone_whose_weights_will_come_keeps_its_frozen_stages() -> None:
     assert (adapted.config.model.backbone.frozen_stages, adapted.config.model.backbone.norm_eval) == (1, True)
 
 
-def test_batches_keep_the_size_of_the_pipeline() -> None:
-    adapted = adapt(load_config("yolox_s_8xb8-300e_coco", trust=False), CLASSES)
-    assert adapted.config.model.data_preprocessor.batch_augments is None
-    assert "data_preprocessor: BatchSyncRandomResize left out, batches keep the pipeline's size" in adapted.changes
-    padded = load_config("rtmdet_l_8xb32-300e_coco", trust=False)
-    padded.model.data_preprocessor.batch_augments = [{"type": "BatchFixedSizePad", "size": (64, 64)}, {"type": "BatchSyncRandomResize"}]
-    assert adapt(padded, CLASSES).config.model.data_preprocessor.batch_augments == [{"type": "BatchFixedSizePad", "size": (64, 64)}]
-
-
 def test_adapt_reaches_every_stage_and_mask_head_but_no_semantic_head() -> None:
     model = adapt(load_config("htc/htc_r50_fpn_1x_coco", trust=False), CLASSES).config.model
     assert [head.num_classes for head in model.roi_head.bbox_head] == [3, 3, 3]

@@ -71,8 +71,8 @@ def test_candidates_share_batches_and_draws(objective: ProxyObjective, monkeypat
     seen: dict[str, list[tuple[float, float]]] = {}
     advance = module.Training._advance
 
-    def watch(self: Any, model: Any, batch: Any, stop: Any) -> Any:
-        ended = advance(self, model, batch, stop)
+    def watch(self: Any, model: Any, batch: Any, *rest: Any) -> Any:
+        ended = advance(self, model, batch, *rest)
         pixels = float(sum(image.float().sum() for image in batch["inputs"]))
         seen.setdefault(self.distiller.recipe.digest, []).append((pixels, torch.initial_seed()))
         return ended

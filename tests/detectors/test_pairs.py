@@ -98,7 +98,8 @@ def test_a_pair_is_a_candidate_and_a_training_and_an_export(name: str, sources: 
         knowledge: entry.unsupported.get(knowledge) for knowledge in Knowledge
     }
     score = objective(recipe_of(entry), Goal())
-    assert score.student_steps == 2  # four images with boxes, two a step
+    # Two images a step: the four with boxes, or all five where the student's config keeps images without (YOLOX).
+    assert score.student_steps == (3 if "yolox" in entry.student.config else 2)
     assert 0 <= score.score <= 1
     out = tmp_path / "student.pth"
     train(config, sources[0], settings, out, teacher=teacher, recipe=recipe_of(entry))
@@ -182,12 +183,6 @@ def test_changed_backbones_are_those_they_are_named_for() -> None:
         backbone = build_detector(Config({"model": {**config.model, "backbone": {**config.model.backbone, "init_cfg": None}}}), seed=0)
         layers = [getattr(backbone.backbone, f"layer{index}") for index in (1, 2, 3, 4)]
         assert [len(layer) for layer in layers] == blocks
-
-
-def test_rtmdets_pipeline_is_its_own_second_one() -> None:
-    own = load_config("rtmdet/rtmdet_s_8xb32-300e_coco", trust=False).train_pipeline_stage2
-    ours = pair("rtmdet-s-l").student.options["train_dataloader.dataset.pipeline"]
-    assert list(ours) == [{key: value for key, value in step.items() if key != "backend_args"} for step in own]
 
 
 def test_a_pair_of_full_size() -> None:

@@ -84,7 +84,9 @@ def test_tood_changes_its_rule_at_a_third(source: Source) -> None:
 
 def test_a_rejected_training_leaves_nothing_to_the_next(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     run, before = training(source), said()
-    monkeypatch.setattr(run.distiller.student.bbox_head, "loss_by_feat", lambda *args, **kwargs: {"loss_cls": torch.tensor(torch.nan)})
+    monkeypatch.setattr(
+        run.distiller.student.bbox_head, "loss_by_feat", lambda *args, **kwargs: {"loss_cls": torch.tensor(torch.nan, requires_grad=True)}
+    )
     with pytest.raises(Rejected):
         run.run()
     assert said() == before

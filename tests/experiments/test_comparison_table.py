@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 
 import numpy as np
@@ -13,6 +14,7 @@ from detkds.evaluation.engine import FIGURES
 from detkds.evaluation.repeated import Repeat, gap
 from detkds.experiments import fidelity
 from detkds.experiments.comparison import Comparison, Difference, Row
+from detkds.experiments.comparison_page import page
 from detkds.experiments.comparison_table import markdown, show
 from detkds.experiments.searches_table import quarters
 
@@ -97,3 +99,18 @@ def test_two_genomes_are_no_order() -> None:
 
     with pytest.raises(ConfigError, match="3 genomes or more, got 2"):
         fidelity.fidelity(Path("run.yaml"), 2, Effort(), home=Path(), trust=False, console=Console(), out=None)
+
+
+def test_the_page_shows_the_gains_and_says_who_leads(comparison: Comparison) -> None:
+    html = page(comparison)
+    assert "pkd has the highest mean: 42.0 AP over 3 seeds, +10.0 points over no distillation (+10.0 to +10.0)." in html
+    assert "pkd: AP 42.0, 3 seeds" in html  # under the pointer
+    assert '<td class="number">42.0 ± 2.0</td>' in html
+    assert "cwd was left out: no common stride" in html
+    assert f"<code>{RECIPE}, inheriting</code>" in html.replace("&gt;", ">")
+
+
+def test_a_gain_that_may_be_none_is_called_so(comparison: Comparison) -> None:
+    unsure = dataclasses.replace(comparison.differences[0].gap, low=-0.01)
+    doubtful = dataclasses.replace(comparison, differences=(dataclasses.replace(comparison.differences[0], gap=unsure),))
+    assert "an interval that contains 0: no gain is shown" in page(doubtful)

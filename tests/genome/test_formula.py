@@ -26,8 +26,8 @@ def test_a_formula_reads_from_the_loss_to_the_distance():
 def test_the_same_lines_as_tex():
     assert tex(Genome.parse("localization: sigmoid | iou x 0.5")) == (
         r"$L_{\text{localization}} = 0.5 \cdot D(s, t)$ on box sides, weighted by the teacher's scores, mean over levels",
-        r"$s = \operatorname{sigmoid}(f)$ of the student, $t$ of the teacher",
-        r"$\operatorname{sigmoid}(f) =$ $\frac{1}{1 + e^{-f}}$",
+        r"$s = \text{sigmoid}(f)$ of the student, $t$ of the teacher",
+        r"$\text{sigmoid}(f) =$ $\frac{1}{1 + e^{-f}}$",
         r"$D =$ $1 - \mathrm{IoU}$",
     )
 

@@ -1,19 +1,10 @@
-"""Formulas in a small part of TeX, read into trees and written as plain text."""
+"""Formulas in TeX as plain text; tests/report/test_mathml.py has them as MathML."""
 
 from __future__ import annotations
 
 import pytest
 
-from detkds.genome.mathematics import Fraction, Row, Script, Symbol, parse, plain, plain_prose, segments
-
-
-def test_a_tree_by_hand() -> None:
-    f, two = Symbol("identifier", "f"), Symbol("number", "2")
-    assert parse("f") == f
-    assert parse(r"\frac{f}{2}") == Fraction(f, two)
-    assert parse("f_2^2") == Script(f, two, two)
-    fence = Row((Symbol("open", "("), f, Symbol("close", ")")))
-    assert parse("2(f)^2") == Row((two, Script(fence, None, two)))
+from detkds.genome.mathematics import check, plain, plain_prose, segments
 
 
 @pytest.mark.parametrize(
@@ -40,10 +31,16 @@ def test_a_tree_by_hand() -> None:
         (r"x^{a + b}", "x^(a + b)"),
         (r"D =", "D ="),
         (r"3.25 \times 2", "3.25 × 2"),
+        (r"\left| v \right|^{2 \alpha}", "|v|²ᵅ"),
+        (r"\delta^2 (\sqrt{1 + (\frac{s - t}{\delta})^2} - 1)", "δ²(√(1 + ((s − t) / δ)²) − 1)"),
+        (r"\text{a < b}", "a < b"),
+        # What has no form on one line stays TeX.
+        (r"\begin{matrix} a & b \end{matrix}", r"\begin{matrix} a & b \end{matrix}"),
+        (r"\hat{x}", r"\hat{x}"),
     ],
 )
 def test_plain_text(tex: str, text: str) -> None:
-    assert plain(parse(tex)) == text
+    assert plain(tex) == text
 
 
 def test_prose_between_formulas() -> None:
@@ -51,7 +48,13 @@ def test_prose_between_formulas() -> None:
     assert plain_prose(r"mean of $\frac{1}{2}$") == "mean of ½"
 
 
-@pytest.mark.parametrize("tex", [r"\unknown", r"\frac{a}", "{a", "a}", "a_"])
-def test_what_is_not_of_that_part_is_refused(tex: str) -> None:
-    with pytest.raises(ValueError, match="formula"):
-        parse(tex)
+@pytest.mark.parametrize("tex", [r"\unknown", r"\frac{a}", "{a", "a}", "a_", r"\left( a", r"\sqrt"])
+def test_what_cannot_be_drawn_is_refused(tex: str) -> None:
+    with pytest.raises(ValueError, match="the formula") as refused:
+        check(f"mean of ${tex}$")
+    assert "\n" not in str(refused.value)
+
+
+def test_an_open_dollar_sign_is_refused() -> None:
+    with pytest.raises(ValueError, match="dollar sign"):
+        check("mean of $f")

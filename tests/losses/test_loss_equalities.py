@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from detkds.genome import SLOTS, Genome, Knowledge, canonical
-from detkds.genome.vocabulary import PAPER_SLOTS
+from detkds.genome.words import vocabulary
 from detkds.losses import DistillLoss, Views
 from detkds.losses.transforms import attention
 
@@ -25,7 +25,8 @@ FACTOR = 1000.0
 def folded(knowledge: Knowledge, semantics: str) -> list[tuple[Genome, Genome]]:
     """All genomes that canonical changes, with what they become; of the words for no scale one is enough, and none beside those of the
     extended space."""
-    paper = {name: [word for word in words if word != "local_1"] for name, words in PAPER_SLOTS[knowledge].items()}
+    paper = dict(vocabulary(knowledge, "paper"))
+    paper |= {"scale": (*paper["scale"], "scale_1")} if knowledge.is_feature else {}
     every = {**SLOTS[knowledge], **({"scale": ("none",)} if knowledge.is_feature else {})}
     pairs = []
     for *transforms, distance in dict.fromkeys([*product(*paper.values()), *product(*every.values())]):

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from detkds.genome import SLOTS, Genome, Knowledge, Recipe
-from detkds.genome.vocabulary import NOT_RELEASED
+from detkds.genome.words import vocabulary
 from detkds.losses import RecipeLoss, Views
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "losses"
@@ -26,8 +26,8 @@ def frozen_genomes(knowledge: Knowledge, semantics: str) -> list[Genome]:
     transforms = ("catt", "scale_2", "norm_C") if knowledge.is_feature else ("none",)
     base = Genome(knowledge, transforms, SLOTS[knowledge]["distance"][0], 2.0)
     varied = [base.with_slot(slot, word) for slot, words in SLOTS[knowledge].items() for word in words]
-    refused = NOT_RELEASED["distance"] if semantics == "released" else frozenset()
-    return [genome for genome in dict.fromkeys(varied) if genome.distance not in refused]
+    offered = vocabulary(knowledge, semantics=semantics)["distance"]
+    return [genome for genome in dict.fromkeys(varied) if genome.distance in offered]
 
 
 @pytest.mark.parametrize("semantics", ["paper", "released"])

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from detkds.genome import SLOTS, Genome, Knowledge, Recipe
-from detkds.genome.vocabulary import NOT_RELEASED
+from detkds.genome.words import vocabulary
 from detkds.losses import RecipeLoss, Views
 
 MakeViews = Callable[..., Views]
@@ -44,8 +44,7 @@ def few_genomes(knowledge: Knowledge, semantics: str) -> list[Genome]:
 def genomes(knowledge: Knowledge, semantics: str) -> list[Genome]:
     """Each word of each slot with each distance, the other slots empty; and chains with every slot filled."""
     slots = SLOTS[knowledge]
-    refused = NOT_RELEASED["distance"] if semantics == "released" else frozenset()
-    distances = [word for word in slots["distance"] if word not in refused]
+    distances = vocabulary(knowledge, semantics=semantics)["distance"]
     transforms = [name for name in slots if name != "distance"]
 
     def combinations() -> Iterator[Genome]:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from detkds.genome import Genome, Knowledge, Recipe
-from detkds.genome.vocabulary import PAPER_SLOTS
+from detkds.genome.words import vocabulary
 from detkds.losses import RecipeLoss, Views
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks" / "losses"
@@ -26,7 +26,7 @@ def reference(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 def genomes(knowledge: Knowledge) -> list[Genome]:
     """Every word of the paper beside every distance, with the other slots filled."""
-    slots = PAPER_SLOTS[knowledge]
+    slots = vocabulary(knowledge, "paper")
     filled = {"attention": "satt", "scale": "local_2", "norm": "norm_C", "transform": "none"}
     found = []
     for distance in slots["distance"]:

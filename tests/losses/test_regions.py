@@ -11,9 +11,13 @@ BATCH = (32, 32)
 LEVEL = torch.zeros(2, 5, 4, 4)  # stride 8
 
 
+def of(boxes: regions.BatchBoxes, level: torch.Tensor, stride: int) -> regions.Region:
+    return regions.apart(regions.by_area(boxes, level, stride))
+
+
 def test_a_cell_takes_the_weight_of_the_smallest_box_that_covers_it():
     boxes = regions.gather((torch.tensor([[0.0, 0.0, 16.0, 16.0], [8.0, 8.0, 32.0, 32.0]]), torch.zeros(0, 4)), BATCH)
-    region = regions.region(boxes, LEVEL, 8)
+    region = of(boxes, LEVEL, 8)
     a, b = 1 / 4, 1 / 9  # 2 x 2 and 3 x 3 cells
     expected = torch.tensor([[a, a, 0, 0], [a, a, b, b], [0, b, b, b], [0, b, b, b]])
     assert_close(region.foreground[0, 0], expected)
@@ -22,7 +26,7 @@ def test_a_cell_takes_the_weight_of_the_smallest_box_that_covers_it():
 
 def test_an_image_without_boxes_is_background():
     boxes = regions.gather((torch.tensor([[0.0, 0.0, 16.0, 16.0]]), torch.zeros(0, 4)), BATCH)
-    region = regions.region(boxes, LEVEL, 8)
+    region = of(boxes, LEVEL, 8)
     assert float(region.foreground[1].abs().sum()) == 0
     assert_close(region.background[1, 0], torch.ones(4, 4))
 
@@ -32,13 +36,13 @@ def test_a_box_covers_the_cells_it_touches():
     boxes = regions.gather((torch.zeros(0, 4), torch.tensor([[7.0, 20.0, 9.0, 21.0]])), BATCH)
     expected = torch.zeros(4, 4)
     expected[2, :2] = 0.5
-    assert_close(regions.region(boxes, LEVEL, 8).foreground[1, 0], expected)
+    assert_close(of(boxes, LEVEL, 8).foreground[1, 0], expected)
 
 
 def test_every_box_has_a_cell_even_without_extent_or_beyond_the_batch():
     outside = torch.tensor([[16.0, 16.0, 16.0, 16.0], [32.0, 0.0, 32.0, 4.0], [40.0, 40.0, 90.0, 90.0]])
     boxes = regions.gather((outside, torch.zeros(0, 4)), BATCH)
-    foreground = regions.region(boxes, LEVEL, 8).foreground[0, 0]
+    foreground = of(boxes, LEVEL, 8).foreground[0, 0]
     expected = torch.zeros(4, 4)
     expected[2, 2] = expected[0, 3] = expected[3, 3] = 1
     assert_close(foreground, expected)
@@ -47,7 +51,7 @@ def test_every_box_has_a_cell_even_without_extent_or_beyond_the_batch():
 def test_boxes_follow_the_stride_where_it_does_not_divide_the_batch():
     # 2 x 2 cells of 32 pixels over a batch of 40: pixel 36 is in the second cell
     boxes = regions.gather((torch.tensor([[33.0, 1.0, 36.0, 5.0]]),), (40, 40))
-    assert_close(regions.region(boxes, torch.zeros(1, 1, 2, 2), 32).foreground[0, 0], torch.tensor([[0.0, 1.0], [0.0, 0.0]]))
+    assert_close(of(boxes, torch.zeros(1, 1, 2, 2), 32).foreground[0, 0], torch.tensor([[0.0, 1.0], [0.0, 0.0]]))
 
 
 def test_size_decides_the_level():

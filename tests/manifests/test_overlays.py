@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from detkds.pipeline.kubeflow.package import RUN_LABEL
 from manifests.check import FOLDER, OVERLAYS, documents, faults, pods, render, validate
 from pipelines.resources import STORE_KEYS, Resources
 
@@ -85,7 +86,9 @@ def test_everything_with_a_namespace_is_in_the_one_of_the_overlay(texts: dict[tu
 
 def test_the_namespace_is_restricted_and_that_of_kfp_is_never_made_or_removed(texts: dict[tuple[str, bool], str]) -> None:
     labels = one(documents(texts["gpu", False]), "Namespace", "detkds")["metadata"]["labels"]
-    assert {labels[f"pod-security.kubernetes.io/{mode}"] for mode in ("enforce", "audit", "warn")} == {"restricted"}
+    assert labels == {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "audit", "warn")}, (
+        "another label would go over those of a profile, by which Kubeflow's services let it in"
+    )
     assert not [entry for entry in documents(texts["kind", True]) if entry["kind"] == "Namespace"]
 
 
@@ -98,7 +101,8 @@ def test_the_secret_has_the_name_and_the_keys_that_tasks_and_launcher_read(full:
     assert reference["secretName"] == Resources().store_secret
     assert {reference["accessKeyKey"], reference["secretKeyKey"]} < STORE_KEYS.keys()
     role = one(full, "Role", "detkds-runner")
-    assert [rule["resourceNames"] for rule in role["rules"] if rule["resources"] == ["secrets"]] == [[Resources().store_secret]]
+    secrets = [rule["resourceNames"] for rule in role["rules"] if rule["resources"] == ["secrets"]]
+    assert secrets == [[Resources().store_secret, "mlpipeline-minio-artifact"]], "without the component launcher KFP keeps its own store"
 
 
 def test_the_keys_are_in_the_secret_only(texts: dict[tuple[str, bool], str]) -> None:
@@ -123,7 +127,7 @@ def test_policies_close_both_directions(full: Objects, policy: str) -> None:
 def test_runs_reach_the_dns_kfp_the_store_and_https(full: Objects) -> None:
     rules = one(full, "NetworkPolicy", "detkds-runs")["spec"]["egress"]
     assert [sorted({port["port"] for port in rule["ports"]}) for rule in rules] == [
-        [53],
+        [53, 5353],
         [8080, 8333, 8887, 8888, 9000],
         [8333],
         [443, 6443],
@@ -153,6 +157,52 @@ def test_the_account_of_runs_may_make_trainjobs_with_their_component_only(texts:
         assert "*" not in {word for rule in role["rules"] for word in (*rule["apiGroups"], *rule["resources"], *rule["verbs"])}
 
 
+def test_the_overlay_kind_leaves_the_rest_of_kfp_alone(texts: dict[tuple[str, bool], str]) -> None:
+    """It goes into KFP's own namespace: no quota there, no policy for workflows of others, KFP's own launcher configuration."""
+    found = documents(texts["kind", False])
+    assert not [entry for entry in found if entry["kind"] in ("ResourceQuota", "Namespace")]
+    assert not [entry for entry in found if entry["metadata"]["name"] == "kfp-launcher"]
+    for entry in found:
+        if entry["kind"] == "NetworkPolicy":
+            assert "workflows.argoproj.io" not in str(entry["spec"]["podSelector"]), entry["metadata"]["name"]
+            assert entry["spec"]["podSelector"] != {}
+    assert one(found, "NetworkPolicy", "detkds-runs")["spec"]["podSelector"]["matchExpressions"] == [
+        {"key": RUN_LABEL, "operator": "Exists"}
+    ]
+
+
+def test_the_loader_of_the_overlay_kind_reads_where_the_demo_writes(texts: dict[tuple[str, bool], str]) -> None:
+    (container,) = one(documents(texts["kind", False]), "Job", "detkds-loader")["spec"]["template"]["spec"]["containers"]
+    values = {entry["name"]: entry.get("value") for entry in container["env"]}
+    assert values["SOURCE"] == yaml.safe_load((FOLDER.parent / "examples" / "demo.yaml").read_text())["data"]["root"]
+
+
+def test_the_store_is_named_in_full(texts: dict[tuple[str, bool], str]) -> None:
+    """A short name is found in its own namespace only, and by a resolver with search domains only."""
+    example = (FOLDER / "overlays" / "kind" / "store.env.example").read_text()
+    assert "endpoint=http://detkds-store.kubeflow.svc.cluster.local:8333\n" in example
+    launcher = yaml.safe_load((FOLDER / "components" / "launcher" / "kfp-launcher.yaml").read_text())
+    assert "endpoint: detkds-store.detkds.svc.cluster.local:8333" in launcher["data"]["providers"]
+
+
+def test_kueue_selects_the_namespace_by_the_name_that_kubernetes_gives_it(full: Objects) -> None:
+    selector = one(full, "ClusterQueue", "detkds")["spec"]["namespaceSelector"]["matchLabels"]
+    assert selector == {"kubernetes.io/metadata.name": one(full, "LocalQueue", "detkds")["metadata"]["namespace"]}
+
+
+def test_a_service_mesh_puts_no_sidecar_into_our_pods(full: Objects) -> None:
+    assert {template["metadata"]["labels"]["sidecar.istio.io/inject"] for _, template in pods(full)} == {"false"}
+
+
+def test_every_policy_reaches_the_dns_wherever_it_is(full: Objects) -> None:
+    for name in ("detkds-runs", "detkds-clients", "detkds-trainjobs"):
+        (rule,) = [
+            rule for rule in one(full, "NetworkPolicy", name)["spec"]["egress"] if {"port": 53, "protocol": "UDP"} in rule.get("ports", [])
+        ]
+        assert {"port": 5353, "protocol": "UDP"} in rule["ports"]
+        assert {"ipBlock": {"cidr": "169.254.20.10/32"}} in rule["to"]
+
+
 def test_every_file_of_the_manifests_is_used() -> None:
     named = {
         (path.parent / name).resolve()
@@ -161,5 +211,6 @@ def test_every_file_of_the_manifests_is_used() -> None:
         for name in yaml.safe_load(path.read_text()).get(key, [])
     }
     patched = {FOLDER / "overlays" / "gpu" / "kfp-launcher.yaml"}
+    patched |= {FOLDER / "retries.yaml", FOLDER / "overlays" / "kind" / "resources.yaml"}  # of kind.sh and docs/install.md
     files = {path for path in FOLDER.rglob("*.yaml") if path.name != "kustomization.yaml" and isinstance(path, Path)}
     assert files - named - patched == set()

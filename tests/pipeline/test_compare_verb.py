@@ -1,8 +1,7 @@
-"""`detkds compare`, `ablate` and `fidelity` on pictures of 64 pixels, without a store."""
+"""`detkds compare`, `ablate` and `fidelity` on pictures of 64 pixels, with the folder store."""
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
 from pathlib import Path
@@ -17,7 +16,7 @@ from detkds.experiments.ablate import ablate
 from detkds.experiments.compare import compare
 from detkds.experiments.fidelity import fidelity
 from detkds.experiments.prepared_run import Effort
-from detkds.pipeline import run as launch
+from detkds.pipeline.run import Run
 from detkds.pipeline.settings import Pair
 from detkds.search.trial import Trial, TrialState
 
@@ -26,7 +25,7 @@ SEARCH = {"population": 1, "iterations": 0, "top_k": 1, "weights": {"population"
 
 @pytest.fixture
 def run_yaml(pair: Pair, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(launch, "store", lambda home, console: contextlib.nullcontext({}))
+    monkeypatch.delenv("DETKDS_S3_ENDPOINT", raising=False)
     content = {
         "name": "tiny",
         "data": {
@@ -34,7 +33,7 @@ def run_yaml(pair: Pair, pictures: Path, tmp_path: Path, monkeypatch: pytest.Mon
             "train": {"annotations": "annotations/train.json", "images": "train"},
             "test": {"annotations": "annotations/test.json", "images": "test"},
         },
-        "teacher": {"config": pair.teacher_config, "checkpoint": pair.teacher_checkpoint},
+        "teacher": {"config": pair.teacher_config, "checkpoint": pair.teacher_checkpoint, "min_ap": 0},
         "student": {"config": pair.student_config},
         "search": {"knowledge": ["global"], **SEARCH},
         "train": {"epochs": 1, "batch_size": 4},
@@ -132,10 +131,8 @@ def test_words_that_are_no_ablation_are_refused(run_yaml: Path, home: Path, cons
 def test_a_wrong_recipe_is_refused_before_anything_is_made_ready(
     run_yaml: Path, home: Path, console: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe: str, message: str
 ) -> None:
-    monkeypatch.setattr(launch, "prepare", lambda *args, **kwargs: pytest.fail("the teacher would be trained"))
-    bucket = tmp_path / "bucket"  # as on a machine where nothing was ever published, not there until it is asked for
-    monkeypatch.setattr(launch, "ensure_bucket", lambda name: bucket.mkdir(exist_ok=True))
-    monkeypatch.setattr("detkds.pipeline.stage.results_of", lambda config: str(bucket))
+    monkeypatch.setattr(Run, "values", property(lambda run: pytest.fail("the teacher would be trained")))
+    home = tmp_path / "home"  # as on a machine where nothing was ever published
     with pytest.raises(ConfigError, match=message):
         compare(run_yaml, ["none", recipe], Effort(), home=home, trust=False, console=console, out=tmp_path)
     with pytest.raises(ConfigError, match=message):

@@ -10,6 +10,7 @@ import yaml
 
 from detkds.errors import ConfigError
 from detkds.genome import Knowledge
+from detkds.pipeline.run import parameters
 from detkds.pipeline.run_config import load
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -156,3 +157,32 @@ def test_a_pair_beside_a_config_is_one_too_many(tmp_path: Path) -> None:
     assert line.endswith("teacher.config: the pair gfl-r50-r101 names it already; leave out one of the two")
     (line,) = faults(tmp_path, minimal() | {"pair": "gfl-r50-r10"})
     assert "did you mean gfl-r50-r101?" in line
+
+
+def test_a_budget_plans_what_algorithm_1s_numbers_say(tmp_path: Path) -> None:
+    search = {"knowledge": ["global", "fgbg", "logits"], "budget": "60 trainings", "final_race": {"known": ["pkd"]}}
+    found = load(write(tmp_path, {**minimal(), "search": search})).search.planned()
+    assert (found.population, found.iterations, found.top_k) == (3, 3, 1)
+    assert (found.weights.population, found.weights.iterations) == (5, 5)
+    assert (found.final_race.candidates, found.final_race.seeds, found.final_race.known) == (2, 2, ("pkd",))
+    assert found.planned() == found
+
+
+def test_a_budget_beside_algorithm_1s_numbers_is_refused(tmp_path: Path) -> None:
+    search = {"budget": "60 trainings", "population": 5, "final_race": {"seeds": 2}}
+    (line,) = faults(tmp_path, {**minimal(), "search": search})
+    assert line.endswith("search: `budget` plans population, final_race.seeds; leave out one of the two")
+
+
+def test_a_budget_that_cannot_be_paid_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    (line,) = faults(tmp_path, {**minimal(), "search": {"budget": "10 trainings"}})
+    assert "less than the least search of 5 knowledges, 38 trainings" in line
+    (line,) = faults(tmp_path, {**minimal(), "search": {"budget": "soon"}})
+    assert "'soon' is no budget; write one of: 60 trainings, 30 min" in line
+
+
+def test_a_time_is_planned_where_the_search_runs_and_nowhere_else(tmp_path: Path) -> None:
+    config = load(write(tmp_path, {**minimal(), "search": {"budget": "1 h"}}))
+    assert config.search.planned(36.0).population == 3  # 100 trainings of five knowledges: 29 for the race, 14 for weights, 11 each
+    with pytest.raises(ConfigError, match="how long a training takes is known where it runs; give trainings instead"):
+        parameters(config, "teacher", "", "student", "s3://detkds/runs", version="1")

@@ -14,10 +14,12 @@ from detkds.errors import ArtifactError, ConfigError, GenomeError
 from detkds.genome import Knowledge, Recipe
 from detkds.pipeline import evaluate, evolve, report, studies, train, weights
 from detkds.pipeline import publish as published
-from detkds.pipeline.settings import Pair, Schedule, SearchPlan, WeightsPlan
+from detkds.pipeline.settings import Pair, RacePlan, Schedule, SearchPlan, WeightsPlan
+from detkds.search.history import History
 from detkds.search.trial import TrialState
 from detkds.storage import verify
 
+FINAL = RacePlan(candidates=2, seeds=2, known="pkd,released-gfl")
 PRESET = "global: none > none > norm_batch | l2 x 1"
 
 
@@ -40,7 +42,8 @@ def found(out: Path, pair: Pair, plan: SearchPlan, schedule: Schedule, subset: P
 def combined(out: Path, found: dict[str, Path], pair: Pair, schedule: Schedule, subset: Path, home: Path) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DETKDS_HOME", str(home))
-        weights.run(list(found.values()), pair, WeightsPlan(2, 1), schedule, subset=subset, out=out / "weights", recipe_out=out / "recipe")
+        places = {"subset": subset, "out": out / "weights", "recipe_out": out / "recipe"}
+        weights.run(list(found.values()), pair, WeightsPlan(2, 1), schedule, final=FINAL, **places)
     return out / "weights"
 
 
@@ -63,11 +66,47 @@ def test_the_weights_answer_single_losses_from_the_studies(combined: Path) -> No
     assert history is not None
     answered = [trial for trial in history.trials.values() if trial.borrowed]
     assert {len(trial.recipe.active) for trial in answered} == {0, 1}
-    scores = [trial.score for trial in history.trials.values() if trial.state is TrialState.COMPLETE]
+
+
+def test_without_a_race_the_highest_score_wins(
+    found: dict[str, Path], pair: Pair, schedule: Schedule, subset: Path, tmp_path: Path
+) -> None:
+    places = {"subset": subset, "out": tmp_path / "weights", "recipe_out": tmp_path / "recipe"}
+    weights.run(list(found.values()), pair, WeightsPlan(2, 1), schedule, final=RacePlan(candidates=0), **places)
+    _, history, _ = studies.read(tmp_path / "weights")
+    assert history is not None
+    scored = [trial for trial in history.trials.values() if trial.state is TrialState.COMPLETE]
+    best = Recipe.from_json(json.loads((tmp_path / "recipe" / "recipe.json").read_text()))
+    assert best.digest == max(scored, key=lambda trial: (trial.score, -trial.number)).recipe.digest
+    assert not (tmp_path / "weights" / "leaderboard.json").exists()
+
+
+def test_the_leaderboard_has_the_best_of_the_search_known_distillers_and_no_distillation(combined: Path) -> None:
+    board = json.loads((combined / "leaderboard.json").read_text())
+    rows = {row["name"]: row for row in board["rows"]}
+    assert {"no distillation", "pkd"} <= rows.keys()
+    assert "released-gfl" not in rows  # of another semantics than the search
+    assert len(rows) <= 1 + 1 + 2
+    assert board["epochs"] == 2
+    assert [row["chosen"] for row in board["rows"]] == [True, *[False] * (len(rows) - 1)]
     best = Recipe.from_json(json.loads((combined.parent / "recipe" / "recipe.json").read_text()))
-    assert any(
-        trial.recipe.digest == best.digest and trial.score == max(scores) for trial in history.trials.values() if trial.score is not None
-    )
+    assert str(best) == board["rows"][0]["recipe"]
+    assert len(rows["no distillation"]["scores"]) == board["seeds"] == 2
+
+
+def test_each_training_of_the_race_is_a_trial_and_a_race_that_is_run_again_trains_nothing(
+    combined: Path, found: dict[str, Path], pair: Pair, schedule: Schedule, subset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journals = {name: History.read(combined / f"{name}.jsonl") for name in ("known-distillers", "race-1", "race-2")}
+    assert all(not journal.trials[0].recipe.active for journal in journals.values())
+    trained = sum(trial.score is not None for name in ("race-1", "race-2") for trial in journals[name].trials.values())
+    assert trained == sum(row["seeds"] for row in json.loads((combined / "leaderboard.json").read_text())["rows"])
+
+    monkeypatch.setattr("detkds.detectors.objective.ProxyObjective.__call__", None)
+    places = {"subset": subset, "out": tmp_path / "weights", "recipe_out": tmp_path / "recipe"}
+    weights.run(list(found.values()), pair, WeightsPlan(2, 1), schedule, final=FINAL, **places)
+    for name in ("leaderboard.json", "journal.jsonl", "race-1.jsonl", "race-2.jsonl", "known-distillers.jsonl"):
+        assert (tmp_path / "weights" / name).read_bytes() == (combined / name).read_bytes()
 
 
 def test_train_evaluate_report(

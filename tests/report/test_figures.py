@@ -227,7 +227,7 @@ def test_differences_that_cannot_be_told_have_another_marker() -> None:
     unsure = tuple(dataclasses.replace(test, low=-0.01) for test in found.comparisons)
     chart = figures.differences(dataclasses.replace(found, comparisons=unsure), "bbox")
     assert chart is not None
-    assert chart.title == "No difference can be told (AP)"
+    assert chart.title == "No difference is shown (AP)"
     assert looks(chart).count("dots diamond distilled") == 2
 
 

@@ -196,7 +196,7 @@ def test_an_interval_that_holds_zero_tells_no_difference(data: ReportData) -> No
     test = Comparison("distilled", "student", "bbox", "AP", 0.0269, -0.004, 0.05, 0.95, 0.11, 1000)
     html = render(dataclasses.replace(data, evaluation=dataclasses.replace(data.evaluation, comparisons=(test,))))
     text = Reader(html).text
-    assert "No difference can be told: the student has 34.8 AP without distillation and 37.5 with it" in text
+    assert "No difference is shown: the student has 34.8 AP without distillation and 37.5 with it" in text
     assert "95 % interval −0.4 to +5.0, p = 0.11" in text
     assert "raises" not in text
 

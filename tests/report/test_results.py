@@ -18,7 +18,7 @@ from detkds.report.scores import Detector, Scores
 
 def test_results_are_json_with_all_numbers(data: ReportData) -> None:
     loaded = json.loads(json.dumps(results(data), allow_nan=False))
-    assert loaded["schema"] == "detkds.pipeline.publish/2"
+    assert loaded["schema"] == "detkds.results/2"
     assert list(loaded["evaluation"]["detectors"]) == ["teacher", "student", "distilled"]
     figures = loaded["evaluation"]["detectors"]["distilled"]["kinds"]["bbox"]["figures"]
     assert figures["AP"] == 0.3753
@@ -63,7 +63,7 @@ def spoilt(data: ReportData, path: str, value: Any) -> str:
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        ("schema", "detkds.pipeline.publish/1"),
+        ("schema", "detkds.results/1"),
         ("run", 3),
         ("studies", {}),
         ("studies.0.trials", None),

@@ -108,7 +108,7 @@ def test_paired_tests_in_words() -> None:
 
     found = Evaluation(1, {}, (test_of(-0.01, 0.02), test_of(0.01, 0.02), test_of(-0.02, -0.01), test_of(math.nan, math.nan)))
     assert [(row[1], row[3], row[5]) for row in tables.comparisons(found, "bbox").rows] == [
-        ("AP", "−1.0 to +2.0", "no difference can be told"),
+        ("AP", "−1.0 to +2.0", "no difference is shown"),
         ("AP", "+1.0 to +2.0", "the distilled student is better"),
         ("AP", "−2.0 to −1.0", "the student is better"),
         ("AP", "– to –", "not measured"),

@@ -10,6 +10,7 @@ from typing import Any
 
 from detkds.data.checking.bombs import why_bomb
 from detkds.data.checking.faults import Findings
+from detkds.data.checking.foreign import foreign
 from detkds.data.checking.parsing import OddError, parse_exact, parse_fast
 from detkds.data.checking.rules import MAX_BYTES
 
@@ -23,6 +24,9 @@ def read(path: Path, findings: Findings) -> Any:
         size = path.stat().st_size
         if size > MAX_BYTES:
             findings.add("file.too-large", f"{size:,} bytes, at most {MAX_BYTES:,}")
+            return None
+        if what := foreign(path, leave_out=()):
+            findings.add("file.not-json", what)
             return None
         if reason := why_bomb(path):
             findings.add("file.bomb", reason)

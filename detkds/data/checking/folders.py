@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from detkds.data.checking.paths import join_below
+from detkds.data.checking.paths import join_below, tails
 from detkds.errors import DatasetError
 
 _SAMPLE = 50  # file names that a folder is recognised by
@@ -38,10 +38,17 @@ def image_folder(annotations: Path, document: Any) -> Path | None:
     images = document.get("images") if isinstance(document, dict) else None
     names = _names(images) if isinstance(images, list) else []
     folders = list(islice(_near(annotations.absolute()), _MAX_FOLDERS))
-    hits = {folder: sum(_has(folder, name) for name in names) for folder in folders}
+    hits = {folder: _hits(folder, names) for folder in folders}
     # At the same count the folder after which the file is named: train and val often number their images alike.
     best = max(folders, key=lambda folder: (hits[folder], folder.name in annotations.stem, -len(folder.parts)), default=None)
-    return best if best is not None and hits[best] else None
+    return best if best is not None and any(hits[best]) else None
+
+
+def _hits(folder: Path, names: list[str]) -> tuple[int, int]:
+    """How many of the names are files there; and how many of the unsafe ones are by their last parts, as `--fix` would write them."""
+    found = [_has(folder, name) for name in names]
+    tails_found = sum(any(_has(folder, tail) for tail in tails(name)) for name, there in zip(names, found, strict=True) if not there)
+    return sum(found), tails_found
 
 
 def _names(images: list[Any]) -> list[str]:

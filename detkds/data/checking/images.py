@@ -2,33 +2,53 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from detkds.data.checking.entries import identified, known_ids
+from detkds.data.checking.exif import UPRIGHT
 from detkds.data.checking.faults import Findings
 from detkds.data.checking.masks import Size
 from detkds.data.checking.names import likeness
 from detkds.data.checking.paths import join_below, plain_parts
-from detkds.data.checking.pictures import Look, breaches
-from detkds.data.checking.rules import MAX_PIXELS
+from detkds.data.checking.pictures import Look, Picture, examined
+from detkds.data.checking.reading import UnreadError, peak
+from detkds.data.checking.rules import MAX_PIXELS, MIN_PEAK
 from detkds.data.checking.values import shown
 from detkds.errors import DatasetError
 
 
-def check_images(entries: list[Any], folder: Path | None, look: Look, findings: Findings) -> dict[int, Size | None]:
-    """Note the faults of `images`; returns each image's (width, height), None where that is at fault.
+@dataclass
+class Images:
+    """What the image entries say, and their files.
+
+    Attributes:
+        sizes: each known image's (width, height), None where that is at fault.
+        places: index in the list of entries, of each image that could be judged.
+        turned: the pictures whose EXIF block turns them.
+        deep: the files of 16 bits a sample.
+    """
+
+    sizes: dict[int, Size | None]
+    places: dict[int, int] = field(default_factory=dict)
+    turned: dict[int, Picture] = field(default_factory=dict)
+    deep: dict[int, Path] = field(default_factory=dict)
+
+
+def check_images(entries: list[Any], folder: Path | None, look: Look, findings: Findings) -> Images:
+    """Note the faults that each entry of `images` has by itself, and those of 16 bits a sample that detectors would see nearly black.
 
     Args:
         folder: what file_name is relative to; None leaves the files themselves out.
         look: how closely the files are looked at.
     """
     root = _resolved(folder, findings)
-    sizes: dict[int, Size | None] = dict.fromkeys(known_ids(entries))
+    images = Images(dict.fromkeys(known_ids(entries)))
     owners: dict[tuple[str, ...], int] = {}
     alike: dict[str, int] = {}
     for place, entry, id in identified("image", entries, findings):
-        size = sizes[id] = _size(entry, id, place, findings)
+        images.sizes[id], images.places[id] = _size(entry, id, place, findings), place
         name = entry["file_name"]
         try:
             parts = plain_parts(name)
@@ -40,9 +60,37 @@ def check_images(entries: list[Any], folder: Path | None, look: Look, findings: 
             findings.add("image.file-name-duplicate", f"{shown(name)} is also image {owners[parts]}'s", id, place)
         elif (other := alike.setdefault(likeness(name), id)) != id:
             findings.add("image.file-name-alike", f"{shown(name)} looks like image {other}'s", id, place)
-        for rule, detail in breaches(path, size, look) if path else ():
-            findings.add(rule, detail, id, place)
-    return sizes
+        if path:
+            _look_at(path, id, place, look, images, findings)
+    _check_depth(images, findings)
+    return images
+
+
+def _look_at(path: Path, id: int, place: int, look: Look, images: Images, findings: Findings) -> None:
+    found = examined(path, images.sizes[id], look)
+    for rule, detail in found.breaches:
+        findings.add(rule, detail, id, place)
+        if rule == "image.size-differs":
+            images.sizes[id] = None  # boxes are judged by what detectors read, and it is not known what these were drawn on
+    if found.picture and found.picture.orientation != UPRIGHT:
+        images.turned[id] = found.picture
+    if found.picture and found.picture.deep:
+        images.deep[id] = path
+
+
+def _check_depth(images: Images, findings: Findings) -> None:
+    """Of 16 bits a sample detectors read the upper 8: values of 12 bits become 0 to 15. One file that uses the range vouches for all."""
+    highest = 0
+    for id, path in images.deep.items():
+        try:
+            highest = max(highest, peak(path))
+        except (OSError, UnreadError) as error:
+            findings.add("image.unreadable", f"{shown(path.name)}: {error}", id, images.places[id])
+        if highest >= MIN_PEAK:
+            return
+    for id in images.deep:
+        detail = f"16 bits a sample, but no value of these {len(images.deep)} files is above {highest}"
+        findings.add("image.depth", f"{detail}; detectors would see 0 to {highest >> 8} of 255", id, images.places[id])
 
 
 def _resolved(folder: Path | None, findings: Findings) -> Path | None:

@@ -20,6 +20,9 @@ def breaches(segmentation: Any, size: Size | None) -> Iterator[Breach]:
     An empty list is a box without a mask, as many detection sets write it.
     """
     if isinstance(segmentation, list):
+        if segmentation and all(map(is_number, segmentation)):
+            yield "annotation.polygon", f"segmentation is one list of numbers, {shown(segmentation)}, not a list of polygons"
+            return
         for polygon in segmentation:
             yield from _polygon(polygon, size)
     elif isinstance(segmentation, dict):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from detkds.data.checking.names import SLASHES, has_hidden
 from detkds.data.checking.values import shown
@@ -14,6 +16,8 @@ from detkds.errors import DatasetError
 
 MAX_NAME_CHARACTERS = 1024
 MAX_PART_BYTES = 255  # what Linux file systems bear
+_PARTED = re.compile(r"[\\/]+")
+_MAX_PARTS = 40
 _DRIVE = re.compile(r"^[A-Za-z]:")
 
 
@@ -57,6 +61,16 @@ def plain_parts(file_name: Any) -> tuple[str, ...]:
     if "/" not in file_name:
         return (file_name,)  # nearly all of them; no copy is made
     return tuple(part for part in file_name.split("/") if part not in ("", "."))
+
+
+def tails(name: str) -> Iterator[str]:
+    """The path without its first folders, ever fewer parts of it: with / between them, each also with %20 and its like decoded."""
+    parts = [part for part in _PARTED.split(name) if part not in ("", ".", "..")][-_MAX_PARTS:]
+    for first in range(len(parts)):
+        tail = "/".join(parts[first:])
+        yield tail
+        if "%" in tail:
+            yield unquote(tail)
 
 
 def _why_not_plain(name: Any) -> str | None:

@@ -15,6 +15,7 @@ MAX_NUMBER = 1e12  # an area of a million by a million pixels
 MAX_OTHER_NUMBER = 2.0**63  # no JSON reader turns smaller whole numbers into others
 MAX_PIXELS = 100_000_000  # an image of 10,000 x 10,000; larger ones are taken for decompression bombs
 MAX_SCAN_PIXELS = 2_000_000_000  # a progressive JPEG is decoded once for each of its scans, some ten in photographs
+MIN_PEAK = 2**14  # files of 16 bits a sample whose values all are below were recorded with 14 bits or fewer
 OUTSIDE_PX = 1.0  # boxes and polygons may leave their image so far: rounding, and tools that count pixels from 1
 MAX_DEPTH = 32  # nesting of values that COCO does not define
 MAX_NAME = 200
@@ -45,9 +46,13 @@ RULES: Mapping[str, str] = MappingProxyType(
         "image.file-name-duplicate": "no two images share a file",
         "image.file-name-alike": f"file names {_ALIKE}",
         "image.missing-file": "the image's file exists",
-        "image.unreadable": "the image's file decodes as JPEG, PNG, BMP, TIFF or WEBP",
+        "image.unreadable": "the image's file decodes as JPEG, PNG, BMP, TIFF or WEBP, and by OpenCV, as detectors read it",
+        "image.depth": f"of a set's files of 16 bits a sample one has a value of {MIN_PEAK:,} or more; scale the values to 0 to 65535, "
+        "or write 8 bits",
         "image.scans": f"a JPEG's scans times its pixels are at most {MAX_SCAN_PIXELS:,}",
-        "image.size-differs": "width and height are those of the file",
+        "image.size-differs": "width and height are those of the array that detectors read from the file",
+        "image.exif": "sizes and annotations are in the frame that detectors read, which OpenCV turns by the file's EXIF orientation; "
+        "--fix turns them (--frame stored or upright says which frame they are in where the set does not show it)",
         "image.same-content": "no two image files have the same bytes",
         "image.other-value": f"values that COCO does not define {_OTHER}",
         "category.type": "each entry of categories is an object",
@@ -64,6 +69,7 @@ RULES: Mapping[str, str] = MappingProxyType(
         "annotation.id-duplicate": "annotation ids are unique",
         "annotation.image-unknown": "image_id names an image of the file",
         "annotation.category-unknown": "category_id names a category of the file",
+        "annotation.box-reading": "boxes are [x, y, width, height] in pixels; --fix converts them where --boxes names what they are",
         "annotation.box": "bbox is [x, y, width, height], four finite numbers",
         "annotation.box-negative": "a box's width and height are not negative",
         "annotation.box-empty": "a box's width and height are not zero",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, count
+from pathlib import Path
 from typing import Any
 
 from detkds.data.checking.entries import KEYS, known_ids
@@ -13,6 +14,8 @@ from detkds.data.checking.masks import Size
 from detkds.data.checking.paths import plain_parts
 from detkds.data.checking.rules import MAX_ID
 from detkds.data.checking.values import is_id
+from detkds.data.repair.file_names import FileNames
+from detkds.data.repair.numbers import whole
 from detkds.errors import DatasetError
 
 Entry = dict[str, Any]
@@ -36,6 +39,11 @@ class Change:
     id: int | None = None
     place: int | None = None
 
+    @property
+    def dropped(self) -> bool:
+        """Whether the entry is left out."""
+        return self.done.startswith("dropped")
+
 
 class Draft:
     """A COCO dict that may be changed; the original stays as it is.
@@ -46,13 +54,17 @@ class Draft:
         changes: what was done, in order.
     """
 
-    def __init__(self, document: dict[str, Any]) -> None:
+    def __init__(self, document: dict[str, Any], images: Path | None = None) -> None:
         self.document = {key: list(value) if key in LIST_OF.values() else value for key, value in document.items()}
         self.origins = {kind: list(range(len(self.list(kind)))) for kind in LIST_OF}
         self.changes: list[Change] = []
         self._used: set[int] = set()
         self._unclear: dict[str, set[int]] = defaultdict(set)
-        self._followers: dict[str, dict[int, int]] = defaultdict(dict)
+        self._followers: dict[str, dict[int | str, int]] = defaultdict(dict)
+        self._numbers: dict[str, dict[str, int]] = {}
+        self._of_image: dict[int, list[int]] = defaultdict(list)
+        self._images = images
+        self._file_names: FileNames | None = None
         self._firsts: dict[str, dict[Any, Entry]] = {}
 
     def list(self, kind: str) -> list[Any]:
@@ -73,14 +85,32 @@ class Draft:
             return None
         return image["width"], image["height"]
 
+    def annotations_of(self, image: int) -> Iterator[tuple[int, Entry]]:
+        """Place and entry of an image's annotations; by id, also where that is still 7.0 or "7"."""
+        if not self._of_image:
+            for place, entry in enumerate(self.list("annotation")):
+                if isinstance(entry, dict) and (id := whole(entry.get("image_id"))) is not None:
+                    self._of_image[id].append(place)
+        yield from ((place, self.list("annotation")[place]) for place in self._of_image.get(image, ()))
+
     def fresh_id(self) -> int:
         """An id that no annotation has."""
         if not self._used:
             self._used = known_ids(self.list("annotation"))
-        above = max(self._used, default=0) + 1
-        id = next(id for id in chain(range(above, MAX_ID + 1), count(1)) if id not in self._used)
-        self._used.add(id)
-        return id
+        return _add_fresh(self._used)
+
+    def number_of(self, kind: str, text: str) -> int:
+        """The whole number that stands for an id that is text, the same wherever it stands: the text's own where no other id is that."""
+        if kind not in self._numbers:
+            self._numbers[kind] = _numbers(self.list(kind))
+        return self._numbers[kind][text]
+
+    def meant_file(self, name: Any) -> str | None:
+        """The path below the image folder that an unsafe or missing file_name means, as `FileNames.meant`."""
+        if self._file_names is None:
+            names = [entry.get("file_name") for entry in self.list("image") if isinstance(entry, dict)]
+            self._file_names = FileNames(names, self._images)
+        return self._file_names.meant(name)
 
     def first(self, kind: str, key: str, entry: Entry) -> Entry | None:
         """The first entry with all keys that has the same id, name or file_name as `entry`."""
@@ -90,7 +120,7 @@ class Draft:
         """Several different entries have this id: all of them go, as nobody knows which one annotations mean."""
         self._unclear[kind].add(id)
 
-    def follow(self, kind: str, old: int, id: int) -> None:
+    def follow(self, kind: str, old: int | str, id: int) -> None:
         """Annotations of `old` are to be those of `id`."""
         self._followers[kind][old] = id
 
@@ -108,11 +138,12 @@ class Draft:
             self._let_follow(REFERENCE[kind], followers)
         self._unclear.pop(kind, None)
         self._firsts.clear()
+        self._of_image.clear()
 
-    def _let_follow(self, reference: str, followers: dict[int, int]) -> None:
+    def _let_follow(self, reference: str, followers: dict[int | str, int]) -> None:
         for place, entry in enumerate(self.list("annotation")):
             old = _get(entry, reference)
-            if is_id(old) and old in followers:
+            if (is_id(old) or isinstance(old, str)) and old in followers:
                 self.editable("annotation", place)[reference] = followers[old]
 
     def _first(self, kind: str, key: str) -> dict[Any, Entry]:
@@ -122,6 +153,24 @@ class Draft:
                 found.setdefault(_key(key, entry), entry)
             self._firsts[name] = found
         return self._firsts[name]
+
+
+def _add_fresh(used: set[int]) -> int:
+    above = max(used, default=0) + 1
+    id = next(id for id in chain(range(above, MAX_ID + 1), count(1)) if id not in used)
+    used.add(id)
+    return id
+
+
+def _numbers(entries: list[Any]) -> dict[str, int]:
+    """A number for each id that is text: its own where it has one that no other id has, else a fresh one."""
+    ids = [_get(entry, "id") for entry in entries]
+    texts = list(dict.fromkeys(id for id in ids if isinstance(id, str)))
+    used = known_ids(entries)
+    owns = Counter(own for text in texts if (own := whole(text)) is not None)
+    numbers = {text: own for text in texts if (own := whole(text)) is not None and owns[own] == 1 and own not in used}
+    used |= set(numbers.values())
+    return {text: numbers[text] if text in numbers else _add_fresh(used) for text in texts}
 
 
 def _whole_entries(kind: str, entries: list[Any]) -> Iterator[Entry]:

@@ -13,22 +13,38 @@ from pycocotools import mask as run_lengths
 from detkds.data.checking import masks
 from detkds.data.checking.entries import RULED, unfit_keys
 from detkds.data.checking.names import is_hidden
-from detkds.data.checking.rules import MAX_ID, OUTSIDE_PX
+from detkds.data.checking.rules import OUTSIDE_PX
 from detkds.data.checking.values import is_number
 from detkds.data.repair.clipping import clip_box, clip_polygon
 from detkds.data.repair.draft import Draft, Entry
+from detkds.data.repair.numbers import number, whole
+from detkds.data.repair.polygons import coco_polygons
 
 Remedy = Callable[[Draft, Entry], str | None]
 
 
 def _whole(*keys: str) -> Remedy:
-    """7.0 is 7, as other tools write it."""
+    """7.0 and "7" are 7, as other tools write it."""
 
     def remedy(draft: Draft, entry: Entry) -> str | None:
-        found = [key for key in keys if type(entry[key]) is float and entry[key].is_integer() and 0 <= entry[key] <= MAX_ID]
-        for key in found:
-            entry[key] = int(entry[key])
+        found = {key: known for key in keys if not isinstance(entry[key], bool) and (known := whole(entry[key])) is not None}
+        found = {key: known for key, known in found.items() if type(entry[key]) is not int}
+        entry.update(found)
         return "written as whole number" if found else None
+
+    return remedy
+
+
+def _numbered(kind: str) -> Remedy:
+    """Ids that are text get a number, and annotations follow."""
+
+    def remedy(draft: Draft, entry: Entry) -> str | None:
+        text = entry["id"]
+        if not isinstance(text, str):
+            return _whole("id")(draft, entry)
+        entry["id"] = id = draft.number_of(kind, text)
+        draft.follow(kind, text, id)
+        return "written as whole number" if id == whole(text) else "text given a number, annotations with it"
 
     return remedy
 
@@ -53,6 +69,14 @@ def _once(kind: str, *keys: str) -> Remedy:
         return None
 
     return remedy
+
+
+def _find_file(draft: Draft, entry: Entry) -> str | None:
+    meant = draft.meant_file(entry["file_name"])
+    if meant is None or meant == entry["file_name"]:
+        return None
+    entry["file_name"] = meant
+    return "written as the path below the image folder"
 
 
 def _join_images(draft: Draft, entry: Entry) -> str | None:
@@ -100,6 +124,15 @@ def _id(draft: Draft, entry: Entry) -> str | None:
     return _whole("id")(draft, entry) or _new_id(draft, entry)
 
 
+def _numbers_of_box(draft: Draft, entry: Entry) -> str | None:
+    box = entry["bbox"]
+    found = [number(value) for value in box] if isinstance(box, list) else []
+    if len(found) != 4 or None in found:
+        return None
+    entry["bbox"] = found
+    return "text written as numbers"
+
+
 def _clip(draft: Draft, entry: Entry) -> str | None:
     size, box = draft.size(entry), entry["bbox"]
     clipped = clip_box(box, size) if size else None
@@ -114,6 +147,9 @@ def _clip(draft: Draft, entry: Entry) -> str | None:
 
 
 def _measure(draft: Draft, entry: Entry) -> str | None:
+    if isinstance(entry["area"], str) and (known := number(entry["area"])) is not None and known >= 0:
+        entry["area"] = known
+        return "text written as number"
     entry["area"] = area = _area(draft, entry)
     return "taken from mask or box" if area is not None else None
 
@@ -133,15 +169,26 @@ def _area(draft: Draft, entry: Entry) -> float | int | None:
 
 
 def _flag(draft: Draft, entry: Entry) -> str | None:
-    if entry["iscrowd"] is not None and entry["iscrowd"] not in (0, 1):
+    known = number(entry["iscrowd"]) if isinstance(entry["iscrowd"], str) else entry["iscrowd"]
+    if known is not None and known not in (0, 1):
         return None
-    entry["iscrowd"] = int(entry["iscrowd"] or 0)
+    entry["iscrowd"] = int(known or 0)
     return "written as 0 or 1"
 
 
 def _without_mask(draft: Draft, entry: Entry) -> str | None:
     entry.pop("segmentation", None)
     return "mask dropped, box kept"
+
+
+def _mend_polygons(draft: Draft, entry: Entry) -> str | None:
+    """Good polygons stay; the mask goes only where none is good."""
+    before = entry["segmentation"]
+    polygons, dropped = coco_polygons(before) if isinstance(before, list) else ([], 0)
+    if not polygons:
+        return _without_mask(draft, entry)
+    entry["segmentation"] = polygons
+    return "parts that are no polygons left out of the mask" if dropped else "written as a list of polygons"
 
 
 def _clip_mask(draft: Draft, entry: Entry) -> str | None:
@@ -159,12 +206,14 @@ def _within(polygon: list[float], size: masks.Size) -> bool:
 
 REMEDIES: Mapping[str, Remedy] = MappingProxyType(
     {
-        "image.id": _whole("id"),
+        "image.id": _numbered("image"),
         "image.id-duplicate": _once("image", "file_name", "width", "height"),
         "image.size": _whole("width", "height"),
+        "image.file-name": _find_file,
+        "image.missing-file": _find_file,
         "image.file-name-duplicate": _join_images,
         "image.other-value": _without_unfit("image"),
-        "category.id": _whole("id"),
+        "category.id": _numbered("category"),
         "category.id-duplicate": _once("category", "name"),
         "category.name": _clean_name,
         "category.name-duplicate": _join_categories,
@@ -174,11 +223,12 @@ REMEDIES: Mapping[str, Remedy] = MappingProxyType(
         "annotation.id-duplicate": _new_id,
         "annotation.image-unknown": _whole("image_id"),
         "annotation.category-unknown": _whole("category_id"),
+        "annotation.box": _numbers_of_box,
         "annotation.box-outside": _clip,
         "annotation.area": _measure,
         "annotation.iscrowd": _flag,
         "annotation.segmentation": _without_mask,
-        "annotation.polygon": _without_mask,
+        "annotation.polygon": _mend_polygons,
         "annotation.polygon-outside": _clip_mask,
         "annotation.rle": _without_mask,
         "annotation.other-value": _without_unfit("annotation"),

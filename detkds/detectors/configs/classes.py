@@ -61,7 +61,8 @@ def label_order(what: str, stored: Sequence[str] | None, config: Config, data: S
     """The classes of trained weights in the order of their labels.
 
     Names are taken from the checkpoint, else from the config; names that only the kind of data set gives (COCO's 80) count where they are
-    those of the data. Weights that nobody names are taken to have the data's classes in the data's order.
+    those of the data. Another number of names than the data has tells nothing of the weights, which say themselves for how many classes
+    they are when they are applied. Weights that nobody names are taken to have the data's classes in the data's order.
 
     Args:
         what: names the weights in errors.
@@ -75,7 +76,7 @@ def label_order(what: str, stored: Sequence[str] | None, config: Config, data: S
     """
     names = stored or named_classes(config)
     certain = stored or _own_names(config)
-    if names is None or (not certain and sorted(names) != sorted(data)):
+    if names is None or len(names) != len(data) or (not certain and sorted(names) != sorted(data)):
         return tuple(data)
     require_same_classes(what, names, where, data)
     return tuple(names)

@@ -84,9 +84,8 @@ def adapt(config: Config, classes: tuple[str, ...], *, pretrained_backbone: bool
 
     Every head gets the class count, every data set the class names. Pretrained initialisations are taken out: nothing is fetched behind
     the user's back, and weights come in by `apply_weights` and `apply_backbone` only. A backbone that then starts from scratch cannot keep
-    frozen stages or frozen batch statistics; these are freed unless `pretrained_backbone` says that its weights will come. Batches keep the
-    size that the pipeline gives them: a size drawn every few steps (YOLOX) would make a step depend on those before it. What pipelines
-    do to pixel values is moved into the data preprocessor, see `fold_normalisation`.
+    frozen stages or frozen batch statistics; these are freed unless `pretrained_backbone` says that its weights will come.
+    What pipelines do to pixel values is moved into the data preprocessor, see `fold_normalisation`.
 
     Args:
         config: a full detector config; not changed.
@@ -100,7 +99,6 @@ def adapt(config: Config, classes: tuple[str, ...], *, pretrained_backbone: bool
         raise ConfigError("a detector needs at least one class, got none; look at the categories of the data set.")
     adapted = copy.deepcopy(config)
     changes = [*_set_class_count(adapted.model, len(classes)), *_drop_downloads(adapted), *fold_normalisation(adapted)]
-    changes += _keep_batch_size(adapted.model)
     if not pretrained_backbone:
         changes += _free_backbone(adapted.model)
     for node in _dicts(adapted._cfg_dict):
@@ -149,16 +147,6 @@ def _drop_downloads(config: Config) -> list[str]:
                 changes.append(f"{node.get('type', 'config')}: {key} {node[key]} left out, nothing is downloaded")
                 node[key] = None
     return changes
-
-
-def _keep_batch_size(model: Any) -> list[str]:
-    preprocessor = model.get("data_preprocessor") or {}
-    augments = preprocessor.get("batch_augments") or []
-    kept = [augment for augment in augments if augment.get("type") != "BatchSyncRandomResize"]
-    if len(kept) == len(augments):
-        return []
-    preprocessor["batch_augments"] = kept or None
-    return ["data_preprocessor: BatchSyncRandomResize left out, batches keep the pipeline's size"]
 
 
 def _free_backbone(model: Any) -> list[str]:

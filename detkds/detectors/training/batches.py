@@ -3,34 +3,35 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import torch
-from mmcv.transforms import LoadImageFromFile
-from mmdet.datasets import CocoDataset
 from mmdet.datasets.api_wrappers import COCO
-from mmdet.registry import DATASETS, TRANSFORMS
+from mmdet.registry import DATASETS
 from mmengine.config import Config
-from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from detkds.data.coco import load
 from detkds.detectors.configs.classes import require_same_classes
 from detkds.detectors.silence import silence
 from detkds.detectors.training import masks
 from detkds.detectors.training.kept import Kept
+from detkds.detectors.training.loading import loaded
+from detkds.detectors.training.mixing import MixingCocoDataset
+from detkds.detectors.training.order import Order
 from detkds.detectors.training.randomness import Purpose, derived_seed, preserved, seed_all
+from detkds.detectors.training.stored_images import storing
 from detkds.errors import ConfigError, DatasetError
 
 Batch = dict[str, Any]
 """{"inputs": list of (3, H, W) tensors, "data_samples": list of mmdet DetDataSample}, as mmdet's data preprocessors take it."""
 
-CACHE_BYTES = 512 * 2**20
+_READ_SO = {"color_type": "color", "imdecode_backend": "cv2"}  # as detkds.data.checking.reading does
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,34 +40,6 @@ class Source:
 
     annotations: Path
     images: Path
-
-
-@TRANSFORMS.register_module()
-class DecodedImages(LoadImageFromFile):  # type: ignore[misc]
-    """mmcv's image loader, which keeps decoded images while they fit into CACHE_BYTES.
-
-    A search reads the same few images hundreds of times.
-    """
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._images: dict[str, Any] = {}
-        self._bytes = 0
-
-    def transform(self, results: dict[str, Any]) -> Any:
-        """Add img (H, W, 3), img_shape and ori_shape for img_path. A file that is no image is a DatasetError."""
-        path = results["img_path"]
-        if path not in self._images:
-            try:
-                super().transform(results)
-            except (OSError, AssertionError) as error:  # mmcv asserts that the bytes decoded
-                raise DatasetError(f"image {path} cannot be read as an image: {error or type(error).__name__}") from error
-            if self._bytes + results["img"].nbytes > CACHE_BYTES:
-                return results
-            self._images[path] = results["img"]
-            self._bytes += results["img"].nbytes
-        image = self._images[path].copy()  # transforms may write into it
-        return {**results, "img": image, "img_shape": image.shape[:2], "ori_shape": image.shape[:2]}
 
 
 class _NamedCategories(COCO):  # type: ignore[misc]
@@ -79,8 +52,8 @@ class _NamedCategories(COCO):  # type: ignore[misc]
 
 
 @DATASETS.register_module()
-class CocoByName(CocoDataset):  # type: ignore[misc]
-    """mmdet's CocoDataset with labels in the order of its `metainfo.classes`, wherever the file lists them."""
+class CocoByName(MixingCocoDataset):
+    """mmdet's CocoDataset with labels in the order of its `metainfo.classes`, wherever the file lists them; it mixes images by place."""
 
     COCOAPI = _NamedCategories
 
@@ -110,7 +83,7 @@ class Samples(Dataset[Any]):
 
     def __init__(self, config: Config, source: Source, *, training: bool, seed: int = 0) -> None:
         self.truth = load(source.annotations, source.images)
-        self.seed = seed
+        self.seed, self._source = seed, source
         dataset = _dataset_config(config, source, self.truth, training)
         leaf = inner(dataset)
         ids = {str(category["name"]): int(category["id"]) for category in self.truth["categories"]}
@@ -121,32 +94,27 @@ class Samples(Dataset[Any]):
             raise DatasetError(f"{source.annotations} leaves no image to use: {self.kept}.")
         init_default_scope("mmdet")
         with silence():
-            self._dataset = DATASETS.build(dataset)
-        self._upright = [info["height"] > info["width"] for info in _infos(self._dataset)]
+            self.dataset: Any = _built(dataset)
+        self._order = Order.of(config) if training else Order()
+        self._upright = [info["height"] > info["width"] for info in map(self.dataset.get_data_info, range(len(self.dataset)))]
 
     def __len__(self) -> int:
-        return len(self._dataset)
+        return len(self.dataset)
 
     def __getitem__(self, key: tuple[int, int]) -> Any:
         epoch, index = key
         with preserved():
             seed_all(derived_seed(self.seed, Purpose.AUGMENTATION, epoch, index))
-            return self._dataset[index]
+            return self.dataset[index]
+
+    def prepared(self, pipeline: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """A pipeline that a hook of the config changes to during training, as this data set runs it."""
+        return _stored(masks.for_training(pipeline, self.truth, self._source.annotations), self.truth, self._source)
 
     def order(self, epoch: int, batch_size: int) -> list[list[tuple[int, int]]]:
-        """The keys of an epoch's batches: a permutation, with upright and lying images in batches of their own so that little is padded.
-
-        The last batches may be smaller.
-        """
-        generator = torch.Generator().manual_seed(derived_seed(self.seed, Purpose.ORDER, epoch))
-        batches: list[list[tuple[int, int]]] = []
-        open_batches: dict[bool, list[tuple[int, int]]] = {}
-        for index in torch.randperm(len(self), generator=generator).tolist():
-            batch = open_batches.setdefault(self._upright[index], [])
-            batch.append((epoch, index))
-            if len(batch) == batch_size:
-                batches.append(open_batches.pop(self._upright[index]))
-        return [*batches, *open_batches.values()]
+        """The keys of an epoch's batches, see `Order`."""
+        seed = derived_seed(self.seed, Purpose.ORDER, epoch)
+        return [[(epoch, index) for index in batch] for batch in self._order.batches(self._upright, batch_size, seed)]
 
     def training_batches(
         self,
@@ -155,19 +123,18 @@ class Samples(Dataset[Any]):
         *,
         first_step: int = 0,
         workers: int = 0,
+        pin: bool = False,
         share: Callable[[Sequence[tuple[int, int]]], Sequence[tuple[int, int]]] = lambda keys: keys,
     ) -> Iterator[Batch]:
-        """Batches of all epochs in order, without the first `first_step` of them; of each the part that `share` takes."""
+        """Batches of all epochs in order, without the first `first_step` of them; of each the part that `share` takes; see `loaded`."""
         keys = (list(share(batch)) for epoch in range(epochs) for batch in self.order(epoch, batch_size))
-        return self._batches(islice(keys, first_step, None), workers)
+        return loaded(self, islice(keys, first_step, None), workers=workers, pin=pin)
 
-    def test_batches(self, batch_size: int, *, workers: int = 0) -> Iterator[Batch]:
+    def test_batches(self, batch_size: int, *, workers: int = 0, pin: bool = False) -> Iterator[Batch]:
         """Every image once, in the order of the file."""
         keys = [(0, index) for index in range(len(self))]
-        return self._batches((keys[start : start + batch_size] for start in range(0, len(keys), batch_size)), workers)
-
-    def _batches(self, keys: Iterable[list[tuple[int, int]]], workers: int) -> Iterator[Batch]:
-        yield from DataLoader(self, batch_sampler=keys, num_workers=workers, collate_fn=pseudo_collate)
+        batches = (keys[start : start + batch_size] for start in range(0, len(keys), batch_size))
+        return loaded(self, batches, workers=workers, pin=pin)
 
 
 def class_names(truth: Mapping[str, Any]) -> tuple[str, ...]:
@@ -191,13 +158,13 @@ def _label_order(leaf: Mapping[str, Any], truth: Mapping[str, Any], file: Path) 
 
 
 def _dataset_config(config: Config, source: Source, truth: dict[str, Any], training: bool) -> dict[str, Any]:
-    """The config's own data set, read from `source` instead. Wrappers such as MultiImageMixDataset stay, repetition does not: an epoch is
-    one pass over the images."""
+    """The config's own data set, read from `source` instead. Wrappers such as MultiImageMixDataset stay, RepeatDataset does not: an epoch
+    is one pass over the images."""
     loader = "train_dataloader" if training else "test_dataloader"
     if not isinstance(config.get(loader), dict):
         raise ConfigError(f"the detector config must have a {loader} with a pipeline, but has none; add one as mmdet's configs do.")
     dataset: dict[str, Any] = copy.deepcopy(config[loader].dataset.to_dict())
-    while dataset["type"] in ("RepeatDataset", "ClassBalancedDataset"):
+    while dataset["type"] == "RepeatDataset":
         dataset = dataset["dataset"]
     leaf = dataset
     while "dataset" in leaf:
@@ -215,28 +182,38 @@ def _dataset_config(config: Config, source: Source, truth: dict[str, Any], train
         metainfo={"classes": classes},
         filter_cfg=filters if training else None,
         test_mode=not training,
-        pipeline=[_cached(step) for step in pipeline],
+        pipeline=_stored(pipeline, truth, source),
         serialize_data=False,
     )
     return dataset
 
 
-def _infos(dataset: Any) -> Iterator[dict[str, Any]]:
-    """What the annotations say about each image; a wrapper keeps its inner data set's indices."""
-    while hasattr(dataset, "dataset"):
-        dataset = dataset.dataset
-    return (dataset.get_data_info(index) for index in range(len(dataset)))
+def _built(dataset: Mapping[str, Any]) -> Any:
+    try:
+        return DATASETS.build(dataset)
+    except Exception as error:  # constructors of many libraries: anything may come out of them
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        raise ConfigError(f"the data set of the detector config cannot be built: {reason}") from error
 
 
-def _cached(step: dict[str, Any]) -> dict[str, Any]:
-    """The same step, or the image loader that keeps what it decoded.
+def _stored(pipeline: Sequence[dict[str, Any]], truth: Mapping[str, Any], source: Source) -> list[dict[str, Any]]:
+    """The pipeline of a data set's images, which keeps what it decoded.
 
     Raises:
-        ConfigError: the step mixes in images from a store of those it saw before.
+        ConfigError: a step reads images otherwise than `detkds data check` does.
     """
-    if "CachedM" in step["type"]:
-        raise ConfigError(
-            f"{step['type']} mixes in images that came earlier, so what a step sees would depend on its history; leave it out of the "
-            "train pipeline, or use Mosaic and MixUp inside a MultiImageMixDataset."
-        )
-    return {**step, "type": "DecodedImages"} if step["type"] in ("LoadImageFromFile", "mmdet.LoadImageFromFile") else step
+    for step in pipeline:
+        _require_readable(step)
+    folder = str(source.images.resolve())
+    return storing(pipeline, {os.path.join(folder, image["file_name"]): (image["height"], image["width"]) for image in truth["images"]})
+
+
+def _require_readable(step: Mapping[str, Any]) -> None:
+    if step["type"] not in ("LoadImageFromFile", "mmdet.LoadImageFromFile"):
+        return
+    for option, read in _READ_SO.items():
+        if step.get(option, read) not in (read, None):
+            raise ConfigError(
+                f"LoadImageFromFile has {option} {step[option]!r}, but annotations are checked for images read with {read!r}: another "
+                f"reader turns pictures with an EXIF orientation otherwise; leave {option} out."
+            )

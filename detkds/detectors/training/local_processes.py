@@ -127,6 +127,7 @@ def _member(sender: Connection, rank: int, size: int, port: int, device: str, ta
             "RANK": str(rank),
             "WORLD_SIZE": str(size),
             "LOCAL_RANK": "0",
+            "LOCAL_WORLD_SIZE": str(size),
             "MASTER_ADDR": "127.0.0.1",
             "MASTER_PORT": str(port),
             "TORCHELASTIC_USE_AGENT_STORE": "True",

@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 import io
-import math
-import pickle
-import signal
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
 from mmengine.config import Config
+from torch import nn
 
 from detkds.detectors.device import resolve
 from detkds.detectors.distiller import DistilledDetector
+from detkds.detectors.training.asked import require
 from detkds.detectors.training.batches import Samples
+from detkds.detectors.training.hooks import Hooks, Loading, View
+from detkds.detectors.training.loading import default_workers
 from detkds.detectors.training.parallel import Group
 from detkds.detectors.training.randomness import Purpose, derived_seed, preserved, seed_all
-from detkds.detectors.training.runtime import announced, runtime
+from detkds.detectors.training.reading import Reading
+from detkds.detectors.training.runtime import announced, epoch_of, runtime
 from detkds.detectors.training.schedule import build_optimizer, build_schedulers
-from detkds.errors import ArtifactError, ConfigError, Interrupted, Rejected
-from detkds.storage.artifacts import writing
-
-SCHEMA = "detkds.training/1"
+from detkds.detectors.training.signals import terminated
+from detkds.detectors.training.sizes import ITERATION, place_sizes
+from detkds.detectors.training.state import restore, store
+from detkds.errors import ConfigError, Interrupted, Rejected
 
 Progress = Callable[[int, int, Mapping[str, float]], None]
 """Called after each step with steps done, steps in all, and the step's losses by name (`loss` is their sum)."""
@@ -44,7 +46,11 @@ class TrainSettings:
         learning_rate: replaces that of the config.
         amp: mixed precision where the device is a GPU; on the CPU training stays in float32.
         device: "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:N".
-        workers: processes that load images; 0 loads in the training process.
+        workers: processes that load images; 0 loads in the training process, None is as `loading.default_workers` says. The student is
+            the same whatever their number.
+        channels_last: a layout of tensors that is faster on some GPUs; results differ by rounding.
+        compiled: compile the student's backbone and neck (torch.compile), as the config's own `compile` does; the first steps take
+            minutes longer, results differ by rounding.
         checkpoint_every: steps between checkpoints; the last step always writes one.
 
     Raises:
@@ -57,14 +63,16 @@ class TrainSettings:
     learning_rate: float | None = None
     amp: bool = False
     device: str = "auto"
-    workers: int = 0
+    workers: int | None = None
+    channels_last: bool = False
+    compiled: bool = False
     checkpoint_every: int = 500
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}.")
-        if self.seed < 0 or self.workers < 0:
+        if self.seed < 0 or (self.workers or 0) < 0:
             raise ConfigError(f"seed and workers must not be negative, got seed={self.seed}, workers={self.workers}.")
 
     @property
@@ -80,37 +88,66 @@ class TrainSettings:
 class Training:
     """One training of a distiller, which can be left and taken up at any step.
 
-    The same arguments give the same student bit for bit on the CPU, however often the training was interrupted: every draw of a step
-    comes from (seed, step) and every draw for an image from (seed, epoch, image), so a checkpoint needs no generator states.
+    The same arguments give the same student bit for bit on the CPU, however often the training was interrupted and however many processes
+    load its images: every draw of a step comes from (seed, step) and every draw for an image from (seed, epoch, image), so a checkpoint
+    needs no generator states.
 
-    Hooks of the config (`custom_hooks`, for example a moving average of the weights) do not run.
+    Hooks of the config run as in mmengine's Runner, see `hooks`; after the last step the student is the one they would save, such as the
+    moving average of an EMAHook.
 
     Args:
         distiller: the student, trained in place, with its teacher and recipe.
-        config: the student's config: optimizer and schedule.
+        config: the student's config: optimizer, schedule and hooks.
         samples: the training images.
         settings: see TrainSettings.
         group: the processes that train this student together; all of them make the same Training and call `run`.
+
+    Raises:
+        ConfigError: the config asks for something that this training does not do, see `asked.refusals`.
     """
 
     def __init__(
         self, distiller: DistilledDetector, config: Config, samples: Samples, settings: TrainSettings, group: Group | None = None
     ) -> None:
+        require(config)
         device = resolve(settings.device)
         self.group = group or Group()
         self._device, self._config = device, config
         self.settings = settings if device.type == "cuda" else replace(settings, amp=False)
         self.samples = samples
         self.distiller: Any = distiller.to(device)
-        own = {id(parameter) for parameter in distiller.student.parameters()}
-        connectors = [parameter for parameter in distiller.parameters() if id(parameter) not in own]
-        self.optimizer = build_optimizer(config, distiller.student, connectors, learning_rate=settings.learning_rate, amp=self.settings.amp)
+        place_sizes(self.student, settings.seed)
+        own = {id(parameter) for parameter in self.student.parameters()}
+        self.optimizer = build_optimizer(
+            config,
+            self.student,
+            [parameter for parameter in distiller.parameters() if id(parameter) not in own],
+            learning_rate=settings.learning_rate,
+            amp=self.settings.amp,
+            gpu=device.type == "cuda",
+            batch_size=settings.batch_size,
+        )
         self.total_steps = settings.steps(samples)
         self._schedulers = build_schedulers(config, self.optimizer, steps=self.total_steps)
+        self._loading = Loading(samples.dataset, settings.batch_size)
+        view = View(self.student, self.optimizer, self._schedulers, self._loading, config, self.group.rank, self.group.size)
+        self._hooks = Hooks(config, view, samples.prepared)
+        self._gpu = device.type == "cuda"
+        self._late = int(self._gpu)
+        self._speed_up()
         self.step = 0
+        self._begun = False
+
+    @property
+    def student(self) -> Any:
+        """The detector that is trained."""
+        return self.distiller.student
 
     def run(self, *, checkpoint: Path | None = None, progress: Progress | None = None) -> int:
         """Train to the end; returns the number of steps done by this call.
+
+        On a GPU the losses of a step are read after the next has begun, so that the GPU never waits; a loss that is no number is found
+        then, and always before a checkpoint is written.
 
         Args:
             checkpoint: written every `checkpoint_every` steps and at the end, atomically; if it is there already, training goes on from
@@ -122,48 +159,102 @@ class Training:
             Interrupted: SIGTERM came; the checkpoint is written.
             ArtifactError: the checkpoint is damaged or belongs to another training.
         """
+        self._hooks.at(self._moment())
+        self._hooks.call("before_run")
         self._resume(checkpoint)
         first = self.step
         model = self.group.wrap(self.distiller.train())
-        with preserved(), _terminated(checkpoint is not None or self.group.size > 1) as stop, memory_limit():
-            for batch in self._batches():
-                losses, agreed = self._advance(model, batch, stop)
-                self.step += 1
+        with preserved(), terminated(checkpoint is not None or self.group.size > 1) as stop, memory_limit():
+            self._hooks.call("before_train")
+            self._train(model, checkpoint, progress, stop)
+            self._hooks.call("after_train")
+        self._hooks.call("after_run")
+        self.student.load_state_dict(self._hooks.saved(self.student)["state_dict"])
+        return self.step - first
+
+    def _train(self, model: Any, checkpoint: Path | None, progress: Progress | None, stop: threading.Event) -> None:
+        batches, unread, agreed = self._batches(), deque[Reading](), False
+        alone = self.group.size == 1
+        while self.step < self.total_steps:
+            place = self._begin()
+            if self._loading.changed():
+                self._loading.settled()
+                batches = self._batches()
+            unread.append(self._advance(model, next(batches), place, stop))
+            due = self._checkpoint_due()
+            while unread and (len(unread) > self._late or due or agreed or (alone and stop.is_set())):
+                reading = unread.popleft()
+                losses, asked = reading.read(self.total_steps)
+                agreed |= asked
                 if progress is not None:
-                    progress(self.step, self.total_steps, losses)
-                stopped = agreed or (self.group.size == 1 and stop.is_set())
-                if checkpoint is not None and (stopped or self._checkpoint_due()):
-                    self._store(checkpoint)
-                if stopped and self.step < self.total_steps:
-                    at = f"step {self.step} of {self.total_steps}"
-                    raise Interrupted(f"training stopped by SIGTERM after {at}; its checkpoint {checkpoint} is written, run again.")
+                    progress(reading.step + 1, self.total_steps, losses)
+            stopped = agreed or (alone and stop.is_set())
+            if checkpoint is not None and (stopped or due):
+                self._store(checkpoint)
+            if stopped and self.step < self.total_steps:
+                at = f"step {self.step} of {self.total_steps}"
+                raise Interrupted(f"training stopped by SIGTERM after {at}; its checkpoint {checkpoint} is written, run again.")
+
+    def _speed_up(self) -> None:
+        """What makes steps faster: TF32 where the card has it, copies that wait for nothing, and what the settings ask for."""
+        teacher = self.distiller.teacher
+        if self._gpu:
+            torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+            self.distiller.data_preprocessor._non_blocking = True
+        for detector in (self.student, *([teacher] if teacher is not None else [])):
+            if self.settings.channels_last:
+                detector.to(memory_format=torch.channels_last)
+            if self.settings.compiled or self._config.get("compile"):
+                detector.backbone.compile()
+                if detector.with_neck:
+                    detector.neck.compile()
+
+    def _moment(self) -> dict[str, int]:
+        return runtime(self._config, self.step, self.total_steps)
+
+    def _begin(self) -> int:
+        """Say to the hooks where the training is and when an epoch begins; returns the step's place in its epoch."""
+        first, after = epoch_of(self._config, self.step, self.total_steps)
+        self._hooks.at(self._moment())
+        self._loading.length = after - first
+        if self.step == first or not self._begun:
+            self._begun = True
+            self._hooks.call("before_train_epoch")
+            self.distiller.train()
         return self.step - first
 
     def _batches(self) -> Iterator[Any]:
         settings = self.settings
         return self.samples.training_batches(
-            settings.batch_size, settings.epochs, first_step=self.step, workers=settings.workers, share=self.group.share
+            settings.batch_size,
+            settings.epochs,
+            first_step=self.step,
+            workers=default_workers(self._device) if settings.workers is None else settings.workers,
+            pin=self._gpu,
+            share=self.group.share,
         )
 
-    def _advance(self, model: Any, batch: Any, stop: threading.Event) -> tuple[dict[str, float], bool]:
-        """One step; its losses, and whether SIGTERM has come to any process of the group."""
+    def _advance(self, model: Any, batch: Any, place: int, stop: threading.Event) -> Reading:
+        """One step."""
         seed_all(derived_seed(self.settings.seed, Purpose.STEP, self.step))
-        with announced(runtime(self._config, self.step, self.total_steps)), self.optimizer.optim_context(model):
+        self._hooks.call("before_train_iter", batch_idx=place, data_batch=batch)
+        moment = {**self._moment(), ITERATION: self.step}
+        with announced(moment), self.optimizer.optim_context(model):
             data = self.distiller.data_preprocessor(batch, True)
+            if self.settings.channels_last:
+                data["inputs"] = data["inputs"].contiguous(memory_format=torch.channels_last)
             losses = model(**data, mode="loss")
         total, named = self.distiller.parse_losses(losses)
-        values, stopped = self.group.mean({name: float(value.detach()) for name, value in named.items()}, stop.is_set(), self._device)
-        self._check_finite(values)
+        reading = Reading(self.step, named, stop.is_set(), self.group)
         self.optimizer.update_params(total)
+        outputs = {name: value.detach() for name, value in named.items()}
+        self._hooks.call("after_train_iter", batch_idx=place, data_batch=batch, outputs=outputs)
         for scheduler in self._schedulers:
             scheduler.step()
-        return values, stopped
-
-    def _check_finite(self, losses: Mapping[str, float]) -> None:
-        for name, value in sorted(losses.items(), key=lambda item: item[0] == "loss"):  # the sum last: its parts tell more
-            if not math.isfinite(value):
-                kind = "nan" if math.isnan(value) else "infinite"
-                raise Rejected(kind, f"{name} is {value} at training step {self.step} of {self.total_steps}", self.step)
+        self.step += 1
+        if self.step == epoch_of(self._config, self.step - 1, self.total_steps)[1]:
+            self._hooks.call("after_train_epoch")
+        return reading
 
     def _checkpoint_due(self) -> bool:
         return self.step % self.settings.checkpoint_every == 0 or self.step == self.total_steps
@@ -173,66 +264,44 @@ class Training:
         return {**self.settings.identity, "recipe": self.distiller.recipe.digest, "images": len(self.samples), "steps": self.total_steps}
 
     def _store(self, path: Path) -> None:
+        distillation = {name: value for name, value in self.distiller.state_dict().items() if not name.startswith("student.")}
         state = {
-            "schema": SCHEMA,
-            "identity": self._identity,
             "step": self.step,
-            "distiller": self.distiller.state_dict(),
+            "student": self._hooks.saved(self.student),
+            "distillation": distillation,
             "optimizer": self.optimizer.state_dict(),
+            "gradients": self._accumulated(),
             "schedulers": [scheduler.state_dict() for scheduler in self._schedulers],
         }
-        with writing(path) as handle:
-            torch.save(state, handle)
+        store(path, self._identity, state)
+
+    def _accumulated(self) -> list[torch.Tensor | None]:
+        """Gradients of the steps since the last update, where the config's optimizer accumulates them; else none."""
+        if self.optimizer.should_update():
+            return []
+        return [parameter.grad for group in self.optimizer.param_groups for parameter in group["params"]]
 
     def _resume(self, checkpoint: Path | None) -> None:
         """Go on from the checkpoint, if there is one; in a group from that of the first process."""
         found = checkpoint if checkpoint is not None and checkpoint.exists() else None
-        if self.group.size == 1:
-            if found is not None:
-                self._restore(found, found)
-            return
-        content = self.group.broadcast(found.read_bytes() if found else None, self._device)
-        if content is not None:
-            self._restore(found or Path("of the first process"), io.BytesIO(content))
+        source: Path | io.BytesIO | None = found
+        if self.group.size > 1:
+            content = self.group.broadcast(found.read_bytes() if found else None, self._device)
+            source = None if content is None else io.BytesIO(content)
+        if source is not None:
+            self._restore(restore(found or Path("of the first process"), source, self._identity))
+        self.optimizer.initialize_count_status(nn.Identity(), self.step, self.total_steps)
 
-    def _restore(self, path: Path, source: Path | io.BytesIO) -> None:
-        try:
-            state = torch.load(source, map_location="cpu", weights_only=True)
-        except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise ArtifactError(f"the training checkpoint {path} cannot be read: {reason}; remove it to start again.") from error
-        if not isinstance(state, dict) or state.get("schema") != SCHEMA:
-            raise ArtifactError(f"{path} must be a training checkpoint with schema {SCHEMA!r}, but is not; remove it to start again.")
-        for key, value in self._identity.items():
-            stored = state["identity"].get(key)
-            if stored != value:
-                raise ArtifactError(
-                    f"the training checkpoint {path} belongs to another training: {key} was {stored!r} and is {value!r}; "
-                    "remove it to start again."
-                )
-        self.distiller.load_state_dict(state["distiller"])
+    def _restore(self, state: dict[str, Any]) -> None:
+        weights = self._hooks.restored(state["student"])
+        self.distiller.load_state_dict({f"student.{name}": value for name, value in weights.items()} | state["distillation"])
         self.optimizer.load_state_dict(state["optimizer"])
+        parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
+        for parameter, gradient in zip(parameters, state["gradients"], strict=False):
+            parameter.grad = None if gradient is None else gradient.to(parameter.device)
         for scheduler, schedule in zip(self._schedulers, state["schedulers"], strict=True):
             scheduler.load_state_dict(schedule)
         self.step = state["step"]
-
-
-@contextmanager
-def _terminated(listen: bool) -> Iterator[threading.Event]:
-    """An event that SIGTERM sets inside; without `listen`, or outside the main thread, SIGTERM keeps its meaning."""
-    stop = threading.Event()
-    if not listen or threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-
-    def on_term(number: int, frame: FrameType | None) -> None:
-        stop.set()
-
-    previous = signal.signal(signal.SIGTERM, on_term)
-    try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGTERM, previous)
 
 
 @contextmanager

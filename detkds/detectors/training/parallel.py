@@ -8,13 +8,14 @@ See docs/adr/0010 for what differs from one process, and what was tried on which
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
+from mmengine.model import revert_sync_batchnorm
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -46,20 +47,20 @@ class Group:
         """The model whose gradients are averaged over the group. On GPUs its batch statistics are those of the whole batch."""
         if self.size == 1:
             return model
-        gpu = next(model.parameters()).is_cuda
-        if gpu:
-            nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]  # in place: a detector is no batch norm itself
+        # Both change the model in place: a detector is no batch norm itself.
+        if next(model.parameters()).is_cuda:
+            nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
+        else:
+            revert_sync_batchnorm(model)
         # A head may leave parameters out of a step, such as those for boxes where no image has one.
         return DistributedDataParallel(model, find_unused_parameters=True, forward_sync_buffers=False)
 
-    def mean(self, values: Mapping[str, float], flag: bool, device: torch.device) -> tuple[dict[str, float], bool]:
-        """The group's mean of each value, and whether any process raised the flag; the same in all processes."""
-        if self.size == 1:
-            return dict(values), flag
-        mine = torch.tensor([*values.values(), float(flag)], dtype=torch.float64, device=device)
-        distributed.all_reduce(mine)
-        *sums, raised = mine.tolist()
-        return {name: total / self.size for name, total in zip(values, sums, strict=True)}, raised > 0
+    def mean(self, values: torch.Tensor) -> torch.Tensor:
+        """The group's mean of each value, the same in all processes. On a GPU this waits for nothing."""
+        if self.size > 1:
+            distributed.all_reduce(values)
+            values /= self.size
+        return values
 
     def broadcast(self, content: bytes | None, device: torch.device) -> bytes | None:
         """What the first process has, in all."""
@@ -89,7 +90,7 @@ def joined() -> Iterator[Group]:
         yield Group()
         return
     local, here = int(os.environ["LOCAL_RANK"]), gpus()
-    begin(here[local] if here else "")
+    begin(here[local] if here else "", int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     distributed.init_process_group("nccl" if here else "gloo", timeout=PATIENCE)
     try:
         yield Group(int(os.environ["RANK"]), size)

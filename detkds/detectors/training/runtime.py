@@ -30,6 +30,15 @@ def runtime(config: Config, step: int, steps: int) -> dict[str, int]:
     return {"epoch": 0, "iter": at, "max_epochs": 1, "max_iters": whole}
 
 
+def epoch_of(config: Config, step: int, steps: int) -> tuple[int, int]:
+    """The first step of the config's epoch that a step lies in, and the first after it."""
+    whole, by_epoch = length(config)
+    if not by_epoch:
+        return 0, steps
+    epoch = step * whole // steps
+    return -(-epoch * steps // whole), min(-(-(epoch + 1) * steps // whole), steps)
+
+
 @contextmanager
 def announced(moment: Mapping[str, int]) -> Iterator[None]:
     """Inside, mmengine's message hub says this; afterwards, what it said before."""

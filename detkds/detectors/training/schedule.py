@@ -20,7 +20,14 @@ WARM_UP_SHARE = 0.1
 
 
 def build_optimizer(
-    config: Config, student: nn.Module, connectors: Iterable[nn.Parameter] = (), *, learning_rate: float | None = None, amp: bool = False
+    config: Config,
+    student: nn.Module,
+    connectors: Iterable[nn.Parameter] = (),
+    *,
+    learning_rate: float | None = None,
+    amp: bool = False,
+    gpu: bool = False,
+    batch_size: int = 0,
 ) -> OptimWrapper:
     """The config's optimizer over the student, exactly as stock mmdet would build it, with the connectors as one more group.
 
@@ -28,26 +35,41 @@ def build_optimizer(
         config: a full detector config with `optim_wrapper`; clipping, per-parameter settings and accumulation are its own.
         student: its parameters keep their own names, so per-parameter settings of the config apply.
         connectors: what aligns student to teacher; trained with the config's plain settings.
-        learning_rate: replaces the config's.
-        amp: mixed precision with dynamic loss scaling; needs a GPU.
+        learning_rate: replaces the config's, and `auto_scale_lr` then changes nothing.
+        amp: mixed precision even where the config's optim_wrapper is none of mixed precision; its `dtype` and `loss_scale` hold.
+        gpu: without one, mixed precision is left out.
+        batch_size: images a step over all processes, for a config whose `auto_scale_lr` is enabled.
 
     Raises:
         ConfigError: the config has no usable `optim_wrapper`.
     """
     if not isinstance(config.get("optim_wrapper"), dict) or "optimizer" not in config.optim_wrapper:
         raise ConfigError("the student's config must have an optim_wrapper with an optimizer, but has none; add one as mmdet's configs do.")
-    options = copy.deepcopy(config.optim_wrapper)
+    options = _precision(copy.deepcopy(config.optim_wrapper), amp=amp, gpu=gpu)
     if learning_rate is not None:
         options.optimizer.lr = learning_rate
-    if amp:
-        options.update(type="AmpOptimWrapper", loss_scale="dynamic")
     init_default_scope("mmdet")
     with silence():
         wrapper = build_optim_wrapper(student, options)
     extra = list(connectors)
     if extra:
         wrapper.optimizer.add_param_group({"params": extra})
+    scaling = config.get("auto_scale_lr") or {}
+    if learning_rate is None and scaling.get("enable"):
+        for group in wrapper.optimizer.param_groups:
+            group["lr"] *= batch_size / scaling["base_batch_size"]
     return wrapper
+
+
+def _precision(options: Any, *, amp: bool, gpu: bool) -> Any:
+    """The options of an optim_wrapper with mixed precision where it is wanted and there is a GPU."""
+    mixed = amp or options.get("type") == "AmpOptimWrapper"
+    if mixed and gpu:
+        return Config({"loss_scale": "dynamic", **options, "type": "AmpOptimWrapper"})._cfg_dict
+    if mixed:
+        options = {key: value for key, value in options.items() if key not in ("loss_scale", "dtype", "use_fsdp")}
+        return Config({**options, "type": "OptimWrapper"})._cfg_dict
+    return options
 
 
 def build_schedulers(config: Config, optimizer: OptimWrapper, *, steps: int) -> list[Any]:

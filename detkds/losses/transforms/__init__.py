@@ -1,8 +1,5 @@
-"""What the transform words mean: one table a slot, semantics to word to function."""
+"""What the transform words mean, a file for each slot. Importing it attaches the functions to their words."""
 
-from detkds.losses.transforms.attention import ATTENTIONS, FOCUS, no_attention
-from detkds.losses.transforms.normalise import NORMS
-from detkds.losses.transforms.response import LOCALIZATION_TRANSFORMS, LOGITS_TRANSFORMS
-from detkds.losses.transforms.scale import REDUCTION, SCALES
+from detkds.losses.transforms import attention, normalise, response, scale
 
-__all__ = ["ATTENTIONS", "FOCUS", "LOCALIZATION_TRANSFORMS", "LOGITS_TRANSFORMS", "NORMS", "REDUCTION", "SCALES", "no_attention"]
+__all__ = ["attention", "normalise", "response", "scale"]

@@ -9,10 +9,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
+from detkds.genome.words import NONE, operation
+
 Scale = Callable[[Tensor, Tensor, Tensor | None], tuple[Tensor, Tensor, Tensor | None]]
 """(student, teacher, weight of each position (N, 1, H, W) or None for 1 everywhere) -> the same at another scale."""
 
 
+@operation(NONE, "scale")
+@operation("scale_1", "scale")
+@operation("local_1", "scale")
 def no_scale(student: Tensor, teacher: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
     """The empty slot."""
     return student, teacher, weight
@@ -77,18 +82,11 @@ def pad_zero(f_NCHW: Tensor, n: int) -> Tensor:
     return F.pad(f_NCHW, (0, -width % n, 0, -height % n))
 
 
-SCALES: dict[str, dict[str, Scale]] = {
-    "paper": {
-        "none": no_scale, "scale_1": no_scale, "local_1": no_scale,
-        "scale_2": partial(pool, 2), "scale_4": partial(pool, 4), "local_2": partial(local, 2), "local_4": partial(local, 4),
-    },
-    "released": {
-        "none": no_scale, "scale_1": no_scale, "local_1": no_scale,
-        "scale_2": partial(pool_zero_padded, 2), "scale_4": partial(pool_zero_padded, 4),
-        "local_2": partial(local_to_channels, 2), "local_4": partial(local_to_channels, 4),
-    },
-}  # fmt: skip
-"""Semantics to word to operation."""
+for _n in (2, 4):
+    operation(f"scale_{_n}", "scale", semantics=("paper",))(partial(pool, _n))
+    operation(f"scale_{_n}", "scale", semantics=("released",))(partial(pool_zero_padded, _n))
+    operation(f"local_{_n}", "scale", semantics=("paper",))(partial(local, _n))
+    operation(f"local_{_n}", "scale", semantics=("released",))(partial(local_to_channels, _n))
 
-REDUCTION = {"none": 1, "scale_1": 1, "local_1": 1, "scale_2": 2, "scale_4": 4}
-"""How many times coarser the grid of a whole map becomes; local_n has no such grid."""
+REDUCTION = {NONE: 1, "scale_1": 1, "local_1": 1, "scale_2": 2, "scale_4": 4}
+"""How many times coarser the grid of a whole map becomes; local_n has no such grid, and plugins do not say."""

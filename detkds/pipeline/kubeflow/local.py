@@ -11,7 +11,7 @@ from typing import Any
 
 from detkds import errors
 from detkds.pipeline.kubeflow.package import compiled, without_retries
-from detkds.pipeline.transcript import Transcript
+from detkds.pipeline.transcript import Transcript, plain
 
 
 def run_local(
@@ -29,8 +29,12 @@ def run_local(
 
     Raises:
         DetKDSError: a task failed; the task's own error where it was one of ours.
+        RunFailed: a task ended with another error; the message has its last line.
     """
-    from kfp import components, local  # takes a second: only where it is needed
+    try:
+        from kfp import components, local  # takes a second: only where it is needed
+    except ImportError:
+        raise errors.ConfigError("the package kfp is not installed, and a run needs it; install it: pip install kfp.") from None
 
     root = home / "pipeline"
     output = Transcript(transcript, show)
@@ -48,7 +52,8 @@ def run_local(
         except RuntimeError as error:
             if output.fault:
                 raise output.fault from None
-            raise errors.DetKDSError(f"the pipeline {pipeline} failed: {error}; the whole output is in {transcript}") from error
+            reason = output.last_error or plain(str(error))
+            raise errors.RunFailed(f"a task of the pipeline {pipeline} failed: {reason}; the whole output is in {transcript}.") from error
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import kfp_server_api
 import urllib3
@@ -18,21 +18,25 @@ import yaml
 from kfp_server_api.exceptions import ApiException
 from urllib3.exceptions import HTTPError, SSLError
 
-from detkds.errors import ClusterError, ConfigError
+from detkds.errors import ClusterError, ConfigError, ExitCode
+from detkds.pipeline.kubeflow.run_pods import RunPods
+from detkds.pipeline.kubeflow.run_progress import Progress
 
 PARAMETER_BYTES = 10_000
 """What the API server takes of parameters by default."""
 PATIENCE_S = 300
 """How long a run is followed while the API does not answer."""
+REACH_S = (2.0, 2.0)
+"""How long a connection to the API and its first answer may take."""
 
 
 class Outcome(IntEnum):
     """How a run ended; the values are the exit codes of `detkds submit`."""
 
-    SUCCEEDED = 0
-    FAILED = 1
-    CANCELED = 2
-    TIMED_OUT = 3
+    SUCCEEDED = ExitCode.OK
+    FAILED = ExitCode.RUN_FAILED
+    CANCELED = ExitCode.CANCELLED
+    TIMED_OUT = ExitCode.STILL_RUNNING
 
 
 ENDED = {"SUCCEEDED": Outcome.SUCCEEDED, "SKIPPED": Outcome.SUCCEEDED, "FAILED": Outcome.FAILED, "CANCELED": Outcome.CANCELED}
@@ -63,16 +67,11 @@ class Pace:
     every_s: float = 10.0
 
 
-class Task(Protocol):
-    """What is read of the API's account of a task."""
-
-    display_name: str
-    state: str | None
-    error: Any
-
-
 class Cluster:
     """The API at an endpoint.
+
+    Attributes:
+        namespace: of the runs; empty in an installation for one user.
 
     Raises:
         ClusterError: nothing answers there, or what answers refuses.
@@ -80,6 +79,7 @@ class Cluster:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
+        self.namespace = endpoint.namespace
         client = _client(endpoint)
         self._runs = kfp_server_api.RunServiceApi(client)
         self._experiments = kfp_server_api.ExperimentServiceApi(client)
@@ -119,62 +119,83 @@ class Cluster:
         """The address of a run in the UI."""
         return f"{self._endpoint.url.rstrip('/')}/#/runs/details/{run}"
 
-    def follow(self, run: str, *, show: Callable[[str], None], pace: Pace) -> Outcome:
+    def reach(self) -> None:
+        """Ask whether Kubeflow Pipelines is there, within five seconds.
+
+        Raises:
+            ClusterError: nothing answers there, or what answers refuses or is something else.
+        """
+        with _plain_errors(self._endpoint.url):
+            answer = self._health("v2beta1")
+        if not isinstance(answer, dict):
+            raise ClusterError(f"{self._endpoint.url} answers, but not as Kubeflow Pipelines does; correct the address.", final=True)
+
+    def version(self) -> str:
+        """The version of the API server, such as 2.17.0; empty where it does not say."""
+        try:
+            answer = self._health("v1beta1")
+        except (ApiException, HTTPError, OSError):
+            return ""
+        return str(answer.get("tag_name") or answer.get("apiServerTagName") or "") if isinstance(answer, dict) else ""
+
+    def _health(self, api: str) -> Any:
+        client = _client(self._endpoint, retries=False)
+        options = {"auth_settings": ["Bearer"], "response_type": "object", "_request_timeout": REACH_S, "_return_http_data_only": True}
+        return client.call_api(f"/apis/{api}/healthz", "GET", **options)
+
+    def follow(
+        self, run: str, *, show: Callable[[str], None], pace: Pace, names: Mapping[str, str] | None = None, pods: RunPods | None = None
+    ) -> Outcome:
         """Show each task's changes until the run ends.
 
         Args:
             run: its id.
-            show: called with lines such as "[evolve-global] running".
+            show: called with lines such as "[evolve-global] succeeded in 7 min 42 s, 2 tries".
             pace: how often, and for how long.
+            names: display names of the run's tasks; None: those of the pipeline that the API has with the run.
+            pods: asked why a task waits and what a failed one said last; None: the line names the command to look.
 
         Raises:
             ClusterError: the API was away for longer than PATIENCE_S, or knows no such run.
         """
         began = answered = time.monotonic()
-        known: dict[str, str] = {}
+        progress = Progress(run, show, names, pods)
         while True:
             now = time.monotonic()
             try:
-                state = self._look(run, known, show)
+                outcome = self._look(run, progress)
                 answered = now
             except ClusterError as error:
                 if error.final or now - answered > PATIENCE_S:
                     raise
-                state = ""
-            if state in ENDED:
-                return ENDED[state]
+                outcome = None
+            if outcome is not None:
+                return outcome
             if now - began >= pace.timeout_s:
                 return Outcome.TIMED_OUT
             time.sleep(min(pace.every_s, max(0.0, pace.timeout_s - (now - began))))
 
-    def _look(self, run: str, known: dict[str, str], show: Callable[[str], None]) -> str:
+    def _look(self, run: str, progress: Progress) -> Outcome | None:
         with _plain_errors(self._endpoint.url):
             answer = self._runs.run_service_get_run(run_id=run)
-        for task in sorted(answer.run_details.task_details or [] if answer.run_details else [], key=lambda task: str(task.start_time)):
-            _tell(task, known, show)
-        if answer.state == "FAILED" and answer.error and answer.error.message:
-            show(f"[run] failed: {_line(answer.error.message)}")
-        return str(answer.state)
+        progress.tell(answer)
+        return outcome_of(answer)
 
 
-def _tell(task: Task, known: dict[str, str], show: Callable[[str], None]) -> None:
-    """One line where a task has changed; the pods that only prepare tasks (drivers) are of no interest while they work."""
-    name, state = task.display_name or "", task.state or "PENDING"
-    if (not name or name.endswith("-driver") or name == "root") and state != "FAILED":
-        return
-    if known.get(name) != state:
-        known[name] = state
-        reason = f": {_line(task.error.message)}" if task.error and task.error.message else ""
-        show(f"[{name}] {state.lower()}{reason}")
+def outcome_of(run: Any) -> Outcome | None:
+    """How a run ended, None while it has not. One that was cancelled while a task waited for its next try ends as FAILED at the API."""
+    ended = ENDED.get(str(run.state))
+    cancelled = any(entry.state == "CANCELING" for entry in run.state_history or [])
+    return Outcome.CANCELED if ended is Outcome.FAILED and cancelled else ended
 
 
 def _line(text: str) -> str:
     return " ".join(text.split())[:500]
 
 
-def _client(endpoint: Endpoint) -> Any:
+def _client(endpoint: Endpoint, *, retries: bool = True) -> Any:
     settings = kfp_server_api.Configuration(host=endpoint.url.rstrip("/"))
-    settings.retries = urllib3.Retry(2, backoff_factor=0.5)
+    settings.retries = urllib3.Retry(2 if retries else 0, backoff_factor=0.5)
     if endpoint.ca_certificate:
         settings.ssl_ca_cert = str(endpoint.ca_certificate)
     if endpoint.token:

@@ -22,7 +22,8 @@ def run(told: Values, recipe: Recipe, *, subset: Path, out: Path, image: str) ->
     Raises:
         DetKDSError: as `pipeline.train.run` and `pipeline.kubeflow.nodes.run`.
     """
-    given = {"subset": subset, "out": out, "work": told.work}
     if told.train_nodes > 1:
-        return several.run(told.pair, told.training, recipe, nodes=told.train_nodes, gpus=told.gpus, image=image, **given)
-    return train.run(told.pair, told.training, recipe, **given)
+        return several.run(
+            told.pair, told.training, recipe, subset=subset, out=out, work=told.work, image=image, nodes=told.train_nodes, gpus=told.gpus
+        )
+    return train.run(told.pair, told.training, recipe, subset=subset, out=out, work=told.work)

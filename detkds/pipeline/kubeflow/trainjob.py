@@ -86,7 +86,8 @@ class TrainJob:
             "resourcesPerNode": self._resources(),
             "env": self._environment(),
         }
-        job = {"name": NODE, "template": {"spec": {"template": {"spec": self._pod()}}}}
+        pod = {"metadata": {"labels": {"sidecar.istio.io/inject": "false"}}, "spec": self._pod()}
+        job = {"name": NODE, "template": {"spec": {"template": pod}}}
         return {
             "apiVersion": f"{GROUP}/{VERSION}",
             "kind": "TrainJob",

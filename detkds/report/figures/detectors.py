@@ -1,4 +1,4 @@
-"""What the detectors reach: bars of the average precisions, intervals, and differences with theirs."""
+"""AP of the detectors: bars of the average precisions, intervals, and differences with theirs."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def differences(evaluation: Evaluation, kind: str) -> Figure | None:
         plot.write((100 * test.difference, place), points(test.difference), dy=-8)
     caption = (
         f"{_pairs(tests)}, on the same images, {100 * tests[0].level:.0f} % intervals, {tests[0].samples:,} bootstrap samples. "
-        "An interval that holds 0 tells no difference. It covers the draw of the test images, not what another training would give."
+        "An interval that contains 0 shows no difference. It covers the choice of the test images, not training variance."
     )
     said = in_words(tests[0])
     end = f" than the {title(tests[0].b if tests[0].difference > 0 else tests[0].a)}" if tests[0].classes_distinguished else ""

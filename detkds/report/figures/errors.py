@@ -70,7 +70,7 @@ def _finding(costs: Mapping[str, Mapping[str, float]]) -> str:
 
 
 def error_stacks(evaluation: Evaluation, kind: str) -> list[Figure]:
-    """One figure a detector: precision over recall, and what it becomes when errors are forgiven kind by kind."""
+    """One figure per detector: precision over recall, and what it becomes when errors are forgiven kind by kind."""
     scores = {name: result for name, result in evaluation.all_scores(kind).items() if any(map(drawn, result.error_curves.values()))}
     return [_stack(name, result) for name, result in scores.items()]
 

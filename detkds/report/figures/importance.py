@@ -14,7 +14,7 @@ ROW = 17
 
 
 def importance(searches: Sequence[Study]) -> Figure | None:
-    """A bar a slot of each study: eta², beside what chance alone would give; None where no study has enough scores."""
+    """One bar per slot of each study: eta², beside the value that chance alone would give; None where no study has enough scores."""
     found = [one for study in searches for one in importances(study)]
     if not found:
         return None

@@ -39,7 +39,7 @@ def run_figures(runs: Sequence[Run]) -> Figure | None:
 
 
 def searches(runs: Sequence[Run]) -> list[Figure]:
-    """One chart a study that several runs have: the best score so far of each."""
+    """One chart per study that several runs share: the best score so far of each."""
     names = list(dict.fromkeys(study.name for run in runs for study in run.data.searches))
     return [chart for name in names if (chart := _race(name, runs)) is not None]
 

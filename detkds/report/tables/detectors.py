@@ -1,4 +1,4 @@
-"""What the detectors reach: the COCO figures, classes, intervals and paired tests."""
+"""AP of the detectors: the COCO figures, classes, intervals and paired tests."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def in_words(test: Comparison) -> str:
     if not test.known:
         return "not measured"
     if not test.classes_distinguished:
-        return "no difference can be told"
+        return "no difference is shown"
     return f"the {title(test.a if test.difference > 0 else test.b)} is better"
 
 

@@ -21,7 +21,7 @@ def ops(searches: Sequence[Study]) -> list[Table]:
 
 
 def _words(members: Sequence[Study]) -> Table:
-    """Words by slot, two columns a study."""
+    """Words by slot, two columns per study."""
     rows: list[tuple[str, ...]] = []
     groups: dict[int, str] = {}
     for place, (slot, vocabulary) in enumerate(SLOTS[Knowledge(members[0].name)].items()):

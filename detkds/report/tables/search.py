@@ -27,7 +27,7 @@ UNDONE = ("rejected", "failed")
 
 
 def studies(searches: Sequence[Study]) -> Table:
-    """One line a search: what the best candidate gains over no distillation, and how many candidates ended how."""
+    """One row per search: what the best candidate gains over no distillation, and how many candidates ended how."""
     counted = ("candidates", "scored", "rejected", "failed")
     columns = (Column("no distillation", "number"), Column("best", "number"), Column("gain", "change"))
     return Table((Column("search"), *columns, *(Column(title, "number") for title in counted)), tuple(map(_study_row, searches)))

@@ -8,14 +8,16 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from detkds.losses.transforms.attention import ATTENTIONS, LAMBDA
+from detkds.genome import Knowledge
+from detkds.genome.words import SEMANTICS, find
+from detkds.losses.transforms.attention import LAMBDA
 
 # Two channels, one row of two positions: |f| averages (0.5, 1.5) over channels and (2, 0) over positions.
 FEATURES = torch.tensor([[[[1.0, -3.0]], [[0.0, 0.0]]]])
 
 
 def attend(semantics: str, word: str, student: torch.Tensor = FEATURES, teacher: torch.Tensor = FEATURES, seed: int = 0):
-    return ATTENTIONS[semantics][word](student, teacher, torch.Generator().manual_seed(seed))
+    return find(Knowledge.GLOBAL, "attention", word).function(semantics)(student, teacher, torch.Generator().manual_seed(seed))
 
 
 def test_satt_weighs_positions_and_keeps_their_mean():
@@ -67,7 +69,7 @@ def test_the_released_mask_draws_for_each_side():
 
 
 def test_none_is_the_identity():
-    for semantics in ATTENTIONS:
+    for semantics in SEMANTICS:
         student, teacher = attend(semantics, "none", FEATURES, 2 * FEATURES)
         assert torch.equal(student, FEATURES)
         assert torch.equal(teacher, 2 * FEATURES)

@@ -6,13 +6,15 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from detkds.losses.transforms.scale import SCALES
+import detkds.losses  # noqa: F401 - attaches the functions
+from detkds.genome import Knowledge
+from detkds.genome.words import find
 
 NINE = torch.arange(1.0, 10).view(1, 1, 3, 3)
 
 
 def scale(semantics: str, word: str, features: torch.Tensor, weight: torch.Tensor | None = None):
-    student, teacher, scaled = SCALES[semantics][word](features, -features, weight)
+    student, teacher, scaled = find(Knowledge.GLOBAL, "scale", word).function(semantics)(features, -features, weight)
     return student, teacher, scaled
 
 

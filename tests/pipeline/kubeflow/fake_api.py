@@ -1,4 +1,8 @@
-"""The part of Kubeflow Pipelines' REST API (v2beta1) that creating and following a run asks for, on a free port of this machine."""
+"""The part of Kubeflow Pipelines' REST API (v2beta1) that creating and following a run asks for, on a free port of this machine.
+
+A run's nodes are those of the engine, with the ids of their children, as in the answers that were captured on a live KFP 2.17.0
+(test_run_tasks.py holds the reading of both against each other).
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-CREATED = "2026-11-22T20:00:00Z"
+CREATED, ENDED = "2026-11-22T20:00:00Z", "2026-11-22T20:01:00Z"
 
 
 @dataclass
@@ -21,7 +25,8 @@ class FakeApi:
     """What the API is told and tells.
 
     Args:
-        answers: states of the run, one a question; the last one stays. Each is (state, {task: (state, error)}).
+        answers: states of the run, one a question; the last one stays. Each is (state, {task: (state, error)}), the task by its display
+            name; CACHED is one that KFP's cache answered, and CANCELED of the run ends as FAILED with CANCELING in its history.
         token: the bearer token that it asks for; empty: none.
         broken: answer the first so many questions about a run with 503.
     """
@@ -30,13 +35,14 @@ class FakeApi:
     token: str = ""
     broken: int = 0
     url: str = ""
+    version: str = "2.17.0"
     runs: list[dict[str, Any]] = field(default_factory=list)
     experiments: list[dict[str, Any]] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
 
     def get(self, path: str, query: dict[str, list[str]]) -> dict[str, Any] | int:
         if path.endswith("/healthz"):
-            return {"multi_user": False}
+            return {"multi_user": False} | ({"tag_name": self.version} if "v1beta1" in path else {})
         if path.endswith("/experiments"):
             wanted = [p["stringValue"] for p in json.loads(query["filter"][0])["predicates"]] if "filter" in query else None
             found = [e for e in self.experiments if wanted is None or e["display_name"] in wanted]
@@ -46,17 +52,23 @@ class FakeApi:
         return 404
 
     def _run(self, identity: str) -> dict[str, Any] | int:
-        if identity != "run-1":
+        if identity not in ("run-1", *(f"run-{number}" for number in range(1, len(self.runs) + 1))):
             return 404
         if self.broken:
             self.broken -= 1
             return 503
         state, tasks = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        details = [
-            {"display_name": name, "state": of_task, "start_time": CREATED} | ({"error": {"code": 13, "message": error}} if error else {})
-            for name, (of_task, error) in tasks.items()
-        ]
-        return {"run_id": "run-1", "display_name": "blood", "state": state, "created_at": CREATED, "run_details": {"task_details": details}}
+        history = [{"update_time": CREATED, "state": "CANCELING"}] if state == "CANCELED" else []
+        answer = {
+            "run_id": identity, "display_name": "blood", "state": state if not history else "FAILED", "created_at": CREATED,
+            "state_history": [*history, {"update_time": CREATED, "state": state}],
+        }  # fmt: skip
+        keys: dict[str, str] = {}
+        if self.runs:
+            answer["pipeline_spec"] = self.runs[-1]["pipeline_spec"]
+            graph = self.runs[-1]["pipeline_spec"]["pipeline_spec"]["root"]["dag"]["tasks"]
+            keys = {task["taskInfo"]["name"]: key for key, task in graph.items()}
+        return answer | {"run_details": {"task_details": engine({keys.get(name, name): told for name, told in tasks.items()})}}
 
     def post(self, path: str, body: dict[str, Any]) -> dict[str, Any] | int | tuple[int, str]:
         if path.endswith("/experiments"):
@@ -67,8 +79,42 @@ class FakeApi:
             if fault := refused(body):
                 return 400, fault
             self.runs.append(body)
-            return {**body, "run_id": "run-1", "state": "PENDING", "created_at": CREATED}
+            return {**body, "run_id": f"run-{len(self.runs)}", "state": "PENDING", "created_at": CREATED}
         return 404
+
+
+def engine(tasks: dict[str, tuple[str, str]]) -> list[dict[str, Any]]:
+    """The engine's nodes of a run with these tasks, by its names for them, each of a minute."""
+    workflow = "detkds-search-x9z2k"
+    root = f"{workflow}(0).root(0)"
+    graph: dict[str, list[str]] = {workflow: [f"{workflow}(0)"], f"{workflow}(0)": [f"{workflow}(0).root"], f"{workflow}(0).root": [root]}
+    graph[root] = [f"{root}.{name}-driver" for name in tasks]
+    states: dict[str, tuple[str, str]] = {}
+    for name, (state, error) in tasks.items():
+        task, real = f"{root}.{name}", "SUCCEEDED" if state == "CACHED" else state
+        graph |= {f"{task}-driver": [task], task: [f"{task}(0)"], f"{task}(0)": [f"{task}(0).executor"]}
+        graph[f"{task}(0).executor"] = [] if state == "CACHED" else [f"{task}(0).executor(0)"]
+        states |= {task: (real, error), f"{task}(0)": (real, ""), f"{task}(0).executor": ("SKIPPED" if state == "CACHED" else real, "")}
+        if state != "CACHED":
+            graph[f"{task}(0).executor(0)"] = []
+            states[f"{task}(0).executor(0)"] = (real, "")
+    return [_node(workflow, path, children, *states.get(path, ("RUNNING", ""))) for path, children in graph.items()]
+
+
+def _node(workflow: str, path: str, children: list[str], state: str, error: str) -> dict[str, Any]:
+    node: dict[str, Any] = {"task_id": path, "display_name": path.rpartition(".")[2], "start_time": CREATED, "state": state}
+    if state not in ("RUNNING", "PENDING"):
+        node["end_time"] = ENDED
+    if error:
+        node["error"] = {"code": 13, "message": error}
+    return node | ({"child_tasks": [{"pod_name": f"{workflow}-{_fnv(child)}"} for child in children]} if children else {})
+
+
+def _fnv(text: str) -> int:
+    value = 0x811C9DC5
+    for byte in text.encode():
+        value = (value ^ byte) * 0x01000193 % 2**32
+    return value
 
 
 KINDS: dict[str, tuple[type | tuple[type, ...], str]] = {

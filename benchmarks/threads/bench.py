@@ -1,0 +1,50 @@
+"""Five tasks on one machine: with a thread for every CPU each, and with the threads that they asked for.
+
+usage: python benchmarks/threads/bench.py
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+
+from detkds.processes import CPUS, use_cpus
+
+TASKS, STEPS = 5, 4
+
+
+def steps_per_s(asked: str) -> float:
+    """Training steps a second of a small detector's size, in this process."""
+    import torch
+    from torch import nn
+
+    torch.set_num_threads(os.cpu_count() or 1)
+    if asked:
+        os.environ[CPUS] = asked
+        use_cpus()
+    layers = [nn.Conv2d(3 if not i else 32, 32, 3, padding=1) for i in range(5)]
+    model = nn.Sequential(*[layer for conv in layers for layer in (conv, nn.BatchNorm2d(32), nn.ReLU())])
+    optimizer = torch.optim.SGD(model.parameters(), 0.01)
+    images = torch.rand(2, 3, 64, 64)
+    began = time.monotonic()
+    for _ in range(STEPS):
+        optimizer.zero_grad()
+        model(images).square().mean().backward()
+        optimizer.step()
+    return STEPS / (time.monotonic() - began)
+
+
+def main() -> None:
+    """Print the rates and their ratio."""
+    share = f"{(os.cpu_count() or 1) / TASKS:g}"
+    rates = {}
+    for label, asked in (("every CPU", ""), ("its share", share)):
+        with multiprocessing.get_context("spawn").Pool(TASKS) as pool:
+            rates[label] = sum(pool.map(steps_per_s, [asked] * TASKS, chunksize=1))
+        print(f"{TASKS} tasks on {os.cpu_count()} CPUs, threads for {label}: {rates[label]:.1f} steps a second together")
+    print(f"ratio: {rates['its share'] / rates['every CPU']:.2f}")
+
+
+if __name__ == "__main__":
+    main()

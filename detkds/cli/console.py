@@ -1,0 +1,59 @@
+"""What the command line prints on: colours and frames on a terminal, plain text elsewhere, JSON lines where logs are read by a program."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable
+from io import StringIO
+from typing import Any
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.table import Table
+
+LOG = "DETKDS_LOG"
+"""The environment variable that asks for JSON lines, with the value `json`."""
+WIDE = 200
+"""Columns where there is no terminal, so that tables are not cut for one."""
+
+
+def logs_json() -> bool:
+    """Whether every line is to be an object of JSON."""
+    return os.environ.get(LOG, "") == "json"
+
+
+class PlainConsole(Console):
+    """A console that draws frames on a terminal only."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(highlight=False, **options)
+
+    @property
+    def options(self) -> ConsoleOptions:
+        """Of rendering: wide and in ASCII where there is no terminal."""
+        found = super().options
+        if not self.is_terminal:
+            found.encoding = "ascii"
+            if "COLUMNS" not in os.environ:
+                found = found.update(width=WIDE)
+        return found
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """As rich does, without the frames of tables where there is no terminal."""
+        if isinstance(renderable, Table) and not self.is_terminal:
+            renderable.box = None
+        return super().render(renderable, options)
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """As rich does; with DETKDS_LOG=json every line becomes an object with `time` and `text`."""
+        if not logs_json() or self.quiet:
+            super().print(*objects, **options)
+            return
+        page = PlainConsole(file=StringIO(), width=WIDE)
+        Console.print(page, *objects, **options)
+        for line in page.file.getvalue().splitlines():  # type: ignore[attr-defined]
+            if line.strip():
+                self.file.write(json.dumps({"time": round(time.time(), 3), "text": line.rstrip()}) + "\n")
+        self.file.flush()

@@ -1,0 +1,191 @@
+"""The final race of a search, and its leaderboard. The rules are in `detkds.search.race`; each of its trainings is a trial of a journal."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from detkds.genome import Recipe
+from detkds.genome.presets import preset
+from detkds.pipeline.progress import say
+from detkds.pipeline.settings import RacePlan, Schedule
+from detkds.pipeline.studies import Conducted, conduct
+from detkds.pipeline.task import KNOWN, RACE, Task
+from detkds.pipeline.workers import hired
+from detkds.search.listed import Listed
+from detkds.search.race import BASELINE, LEVEL, Standing, entrants, remaining, standings
+from detkds.search.settings import KNOWN_RUNNERS
+from detkds.search.trial import Trial
+
+if TYPE_CHECKING:
+    from detkds.pipeline.proxy import Proxy  # it needs torch, a race does not
+
+SCHEMA = "detkds.leaderboard/1"
+
+
+@dataclass(frozen=True)
+class Raced:
+    """A finished race.
+
+    Args:
+        table: the leaderboard, the chosen first.
+        studies: the known distillers, and one for each seed.
+    """
+
+    table: tuple[Standing, ...]
+    studies: tuple[Conducted, ...]
+
+    @property
+    def recipe(self) -> Recipe:
+        """What the student is trained with; no distillation where nothing beats it."""
+        return self.table[0].entrant.recipe
+
+    def dumps(self, plan: RacePlan, epochs: int) -> str:
+        """leaderboard.json, an object: `schema`; `level` of the intervals; `epochs` of a training; `seeds`, how many trainings the best
+        have; and `rows`, the chosen one first, the others by their means, those that could not be trained last. A row has
+
+        * `name`, `recipe` (genome text, a loss a line, or "no distillation"), `chosen`;
+        * `seeds`, how many of its own; `scores`, search-val AP of each; `AP`, their mean, adjusted for the seeds that it lacks;
+        * `low`, `high`: interval of that mean over seeds; `gain`, `gain_low`, `gain_high`: over no distillation;
+        * `short`, `short_error`: what the search estimated for the short training;
+        * `rejected`: why it could not be trained, or "".
+
+        AP and gains are in [0, 1]; what is not known is null.
+        """
+        rows = [_row(standing) for standing in self.table]
+        return json.dumps({"schema": SCHEMA, "level": LEVEL, "epochs": epochs, "seeds": plan.seeds, "rows": rows}, indent=1) + "\n"
+
+
+def race(
+    plan: RacePlan,
+    schedule: Schedule,
+    trials: Sequence[Trial],
+    known: Mapping[str, Trial],
+    build: Callable[[], Proxy],
+    longer: Callable[[Schedule], Proxy],
+    *,
+    repeats: int = 1,
+    work: str = "",
+    workers: int = 0,
+) -> Raced:
+    """Run the race from wherever its journals stand.
+
+    Args:
+        plan: with one candidate or more.
+        schedule: of a candidate's short training.
+        trials: of all studies of the search, at least one.
+        known: the same by id; they answer for known distillers that the search has tried.
+        build: makes the proxy of the search.
+        longer: makes the proxy of a schedule; both pickle.
+        repeats: trainings of a candidate in the search; the seeds of the race come after theirs.
+        work, workers: as of a stage.
+    """
+    short = build()
+    semantics = trials[0].recipe.semantics
+    distillers = {name: recipe for name, recipe in _presets(plan).items() if recipe.semantics == semantics}
+    studies = [_study(KNOWN, list(distillers.values()), short, build, {}, known, work, workers)]
+    scored = [*trials, *(trial for trial in studies[0].study.trials[1:])]
+    entered = entrants(scored, distillers, plan.candidates, short.identify)
+    rounds: list[Mapping[str, Trial]] = []
+    for place in range(plan.seeds):
+        seeded = replace(schedule, epochs=epochs(plan, schedule), seed=schedule.seed + repeats + place)
+        recipes = [runner.recipe for runner in remaining(entered, rounds) if runner.name != BASELINE]
+        again = partial(longer, seeded)
+        studies.append(_study(f"{RACE} {place + 1}", recipes, again(), again, {"plan": plan}, {}, work, workers))
+        rounds.append({trial.recipe.digest: trial for trial in studies[-1].study.trials})
+    table = tuple(standings(entered, rounds))
+    _tell(table)
+    return Raced(table, tuple(studies))
+
+
+def following(plan: RacePlan | None) -> tuple[str, ...]:
+    """Names of the studies that come after the search over weights."""
+    return (KNOWN, *(f"{RACE} {place + 1}" for place in range(plan.seeds))) if plan and plan.candidates else ()
+
+
+def runners(plan: RacePlan) -> int:
+    """How many enter the race at most, no distillation included."""
+    return 1 + KNOWN_RUNNERS + plan.candidates
+
+
+def epochs(plan: RacePlan, schedule: Schedule) -> int:
+    """Of a training in the race."""
+    return plan.epochs or 2 * schedule.epochs
+
+
+def _presets(plan: RacePlan) -> dict[str, Recipe]:
+    return {name.strip(): preset(name.strip()) for name in plan.known.split(",") if name.strip()}
+
+
+def _study(
+    name: str,
+    recipes: Sequence[Recipe],
+    proxy: Proxy,
+    build: Callable[[], Proxy],
+    how: Mapping[str, Any],
+    known: Mapping[str, Trial],
+    work: str,
+    workers: int,
+) -> Conducted:
+    """Train recipes, each a trial; candidate 0 is no distillation."""
+    settings = {"study": name, "recipes": [str(recipe) for recipe in recipes], **how, **proxy.identity}
+    with hired(workers, build) as crew:
+        task = Task(name, 1 + len(recipes))
+        return conduct(name, task, Listed(recipes, name), proxy, settings, known=known, work=work, workers=crew)
+
+
+def _tell(table: Sequence[Standing]) -> None:
+    """A line for each entrant, and what follows."""
+    for one in table:
+        outcome = f"rejected: {one.rejected}" if one.rejected else f"{_points(one.mean)}  {_gain(one)}"
+        say(RACE, f"{one.entrant.name}: {outcome}, {len(one.scores)} seed(s)" + ("  chosen" if one.chosen else ""))
+    if not table[0].entrant.recipe.active:
+        say(RACE, "no recipe is above no distillation for certain: the student trains without distillation")
+
+
+def markdown(table: Sequence[Standing]) -> str:
+    """The leaderboard as the UI's Markdown view shows it."""
+    head = ["**final race**", "", "| name | recipe | search-val AP | gain over no distillation | seeds |", "|---|---|---:|---:|---:|"]
+    return "\n".join([*head, *map(_line, table), ""])
+
+
+def _line(one: Standing) -> str:
+    recipe = str(one.entrant.recipe).replace("\n", "; ").replace("|", "\\|")
+    name = f"**{one.entrant.name}**, chosen" if one.chosen else one.entrant.name
+    return f"| {name} | `{recipe}` | {_points(one.mean)} | {one.rejected or _gain(one)} | {len(one.scores)} |"
+
+
+def _points(value: float) -> str:
+    return "" if math.isnan(value) else f"{100 * value:.1f}"
+
+
+def _gain(one: Standing) -> str:
+    if one.entrant.name == BASELINE or math.isnan(one.gain):
+        return ""
+    bounds = "" if math.isnan(one.gain_low) else f" ({100 * one.gain_low:+.1f} to {100 * one.gain_high:+.1f})"
+    return f"{100 * one.gain:+.1f}{bounds}"
+
+
+def _row(one: Standing) -> dict[str, Any]:
+    figures = {name: getattr(one, name) for name in ("low", "high", "gain", "gain_low", "gain_high")}
+    short = one.entrant.estimate
+    return {
+        "name": one.entrant.name,
+        "recipe": str(one.entrant.recipe),
+        "seeds": len(one.scores),
+        "scores": [one.scores[seed] for seed in sorted(one.scores)],
+        "AP": _null(one.mean),
+        **{name: _null(value) for name, value in figures.items()},
+        "short": short and short.mean,
+        "short_error": short and short.error,
+        "rejected": one.rejected,
+        "chosen": one.chosen,
+    }
+
+
+def _null(value: float) -> float | None:
+    return None if math.isnan(value) else value

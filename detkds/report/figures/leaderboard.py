@@ -1,0 +1,51 @@
+"""The gain of each recipe over no distillation, with its interval."""
+
+from __future__ import annotations
+
+from detkds.report import tables
+from detkds.report.figures.figure import Figure, Key
+from detkds.report.figures.plot import Plot, categories, linear
+from detkds.report.leaderboard import Leaderboard, Ranked
+from detkds.report.text import percent, points, short
+
+ROW = 30
+CHOSEN, OTHER = "distilled", "muted"
+
+
+def leaderboard(board: Leaderboard) -> Figure | None:
+    """A row per recipe, in the order of the board; None where no gain is known."""
+    rows = list(reversed(board.gaining))
+    if not rows:
+        return None
+    ends = [100 * value for row in rows for value in (row.gain, row.gain_low, row.gain_high) if value is not None] + [0.0]
+    room = 0.08 * (max(ends) - min(ends) or 1)
+    x = linear(min(ends) - room, max(ends) + room, "gain in AP over no distillation, points")
+    plot = Plot(
+        "Gain of each recipe with its interval", x, categories([short(row.name) for row in rows]), height=46 + ROW * len(rows), left=128
+    )
+    plot.mark("line zero", f"M{plot.px(0):g} {plot.top:g}V{plot.bottom:g}")
+    for place, row in enumerate(rows):
+        look = CHOSEN if row.chosen else OTHER
+        if row.gain_low is not None and row.gain_high is not None:
+            plot.line([(100 * row.gain_low, place), (100 * row.gain_high, place)], f"whisker {look}")
+        plot.dots([(100 * (row.gain or 0.0), place)], look, labels=[_label(row)])
+        plot.write((100 * (row.gain or 0.0), place), points(row.gain or 0.0), dy=-7)
+    caption = f"{100 * board.level:.0f} % intervals over seeds. An interval that contains 0 does not show a gain. AP on {board.images}."
+    legend = tuple(
+        Key(look, "dot", name) for look, name in ((CHOSEN, "chosen"), (OTHER, "other recipe")) if any(row.chosen for row in rows)
+    )
+    return Figure(_finding(board), plot, caption, tables.leaderboard(board), legend)
+
+
+def _label(row: Ranked) -> str:
+    return f"{row.name}: AP {percent(row.ap)}, {row.seeds} seeds\n{row.recipe}"
+
+
+def _finding(board: Leaderboard) -> str:
+    chosen = board.chosen
+    if chosen is None:
+        best = max(board.gaining, key=lambda row: row.gain or 0.0)
+        return f"{short(best.name, 40)} has the highest mean: {points(best.gain or 0.0)} points"
+    if chosen.gain is None or not chosen.gain:
+        return "No recipe is certainly better than no distillation"
+    return f"Chosen: {short(chosen.name, 40)}, {points(chosen.gain)} points over no distillation"

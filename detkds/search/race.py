@@ -1,0 +1,192 @@
+"""The final race: the search's best candidates, the best known distillers and no distillation, trained longer and with several seeds.
+
+One search on one small search-val ends with a winner that was lucky. So before the full training its best few are trained again, with
+fresh seeds, beside known distillers. With one seed all share first weights, order of images and augmentations, so the comparison is paired:
+
+    AP of entrant e with seed s = α_e + β_s + noise
+
+fitted by least squares over all trainings, with one variance of the noise for all entrants (a randomised block design). An entrant's gain
+is α_e - α_0, where 0 is no distillation, and its interval takes Student's t with the degrees of freedom that are left. The images of
+search-val are the same for all: the interval holds other seeds, not other images.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import t as student_t
+
+from detkds.genome import Recipe
+from detkds.search.estimate import Estimate, estimates
+from detkds.search.settings import KNOWN_RUNNERS
+from detkds.search.trial import Trial
+
+LEVEL = 0.9
+"""Of the two-sided intervals; so the lower bound is missed once in 20 times."""
+BASELINE = "no distillation"
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """One recipe of the race.
+
+    Args:
+        name: of a known distiller, `search N` of the N-th best candidate, or "no distillation".
+        recipe: its losses.
+        estimate: what the search thinks it is worth with the short training; None for what it did not measure.
+    """
+
+    name: str
+    recipe: Recipe
+    estimate: Estimate | None = None
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where an entrant stands.
+
+    Args:
+        entrant: see Entrant.
+        scores: search-val AP in [0, 1] by seed; an entrant that could not keep up has fewer.
+        mean: AP in [0, 1], adjusted for the seeds that it lacks; nan where it has none.
+        low, high: interval of the mean.
+        gain, gain_low, gain_high: over no distillation, with its interval; nan where it cannot be known.
+        rejected: why it left, where it could not be trained.
+        chosen: the student is trained with it.
+    """
+
+    entrant: Entrant
+    scores: Mapping[int, float]
+    mean: float
+    low: float
+    high: float
+    gain: float
+    gain_low: float
+    gain_high: float
+    rejected: str = ""
+    chosen: bool = False
+
+
+def entrants(
+    trials: Sequence[Trial], known: Mapping[str, Recipe], candidates: int, same: Callable[[Recipe], str] = lambda recipe: recipe.digest
+) -> list[Entrant]:
+    """Who runs: no distillation, the best known distillers and the search's best, in this order, by their estimates.
+
+    Args:
+        trials: of all studies, those of the known distillers included.
+        known: known distillers by name.
+        candidates: how many of the search's; fewer where it has fewer.
+        same: equal for recipes that train alike; of these one runs.
+    """
+    found = estimates(trials)
+    distillers = {same(recipe): name for name, recipe in reversed(list(known.items()))}
+    semantics = next((trial.recipe.semantics for trial in trials), "paper")
+    without = Recipe(semantics=semantics)
+    ranked = sorted((trial.recipe for trial in trials if trial.score is not None), key=lambda recipe: -round(found[recipe.digest].mean, 6))
+    effects = {same(recipe): recipe for recipe in reversed(ranked) if recipe.active}
+    best = [effect for effect in dict.fromkeys(same(recipe) for recipe in ranked) if effect in effects]
+    first = [effect for effect in best if effect in distillers][:KNOWN_RUNNERS]
+    rest = [effect for effect in best if effect not in first][:candidates]
+    names = {effect: f"search {place}" for place, effect in enumerate(rest, 1)} | distillers
+    chosen = [Entrant(names[effect], _active(effects[effect]), found[effects[effect].digest]) for effect in (*first, *rest)]
+    return [Entrant(BASELINE, without, found.get(without.digest)), *chosen]
+
+
+def _active(recipe: Recipe) -> Recipe:
+    return Recipe(recipe.active, recipe.semantics)
+
+
+def standings(runners: Sequence[Entrant], rounds: Sequence[Mapping[str, Trial]]) -> list[Standing]:
+    """The leaderboard, the chosen first, the rest by their means; those that could not be trained last.
+
+    The chosen one has the highest lower bound of its gain; no distillation has gained 0 for certain, so it is chosen where no lower bound
+    is above 0.
+
+    Args:
+        runners: as `entrants` gives them.
+        rounds: one a seed, each entrant's trial by the digest of its recipe.
+    """
+    scores = {
+        runner.name: {place: trials[runner.recipe.digest] for place, trials in enumerate(rounds) if runner.recipe.digest in trials}
+        for runner in runners
+    }
+    reasons = {name: next((str(trial.reason) for trial in each.values() if trial.score is None), "") for name, each in scores.items()}
+    measured = {
+        name: {place: trial.score for place, trial in each.items() if trial.score is not None}
+        for name, each in scores.items()
+        if not reasons[name] and each
+    }
+    fit = _Fit(measured)
+    found = [
+        Standing(runner, measured.get(runner.name, {}), *fit.mean(runner.name), *fit.gain(runner.name, BASELINE), reasons[runner.name])
+        for runner in runners
+    ]
+    best = max(found, key=lambda one: -math.inf if math.isnan(one.gain_low) or one.rejected else round(one.gain_low, 9))
+    marked = [replace(one, chosen=one is best) for one in found]
+    return sorted(marked, key=lambda one: (not one.chosen, bool(one.rejected), -one.mean if not math.isnan(one.mean) else math.inf))
+
+
+def remaining(runners: Sequence[Entrant], rounds: Sequence[Mapping[str, Trial]]) -> list[Entrant]:
+    """Who is trained with the next seed: no distillation, and all that could be trained and are not below the leader for certain."""
+    if not rounds:
+        return list(runners)
+    table = {one.entrant.name: one for one in standings(runners, rounds)}
+    fit = _Fit({name: dict(one.scores) for name, one in table.items() if one.scores})
+    leader = max((one for one in table.values() if one.scores), key=lambda one: one.mean).entrant.name
+    left = []
+    for runner in runners:
+        one = table[runner.name]
+        behind = len(rounds) > 1 and fit.gain(runner.name, leader)[2] < 0
+        if runner.name == BASELINE or (len(one.scores) == len(rounds) and not behind):
+            left.append(runner)
+    return left
+
+
+class _Fit:
+    """Least squares of α_e + β_s, Σ β_s = 0."""
+
+    def __init__(self, scores: Mapping[str, Mapping[int, float]]) -> None:
+        self._names = list(scores)
+        seeds = sorted({seed for each in scores.values() for seed in each})
+        rows, values = [], []
+        for place, each in enumerate(scores.values()):
+            for seed, score in each.items():
+                row = np.zeros(len(scores) + len(seeds))
+                row[place] = row[len(scores) + seeds.index(seed)] = 1.0
+                rows.append(row)
+                values.append(score)
+        level = np.concatenate([np.zeros(len(scores)), np.ones(len(seeds))])
+        design, target = np.array([*rows, level]), np.array([*values, 0.0])
+        self._inverse = np.linalg.pinv(design.T @ design)
+        self._means = self._inverse @ design.T @ target
+        self._freedom = len(values) + 1 - int(np.linalg.matrix_rank(design))
+        rest = target - design @ self._means
+        self._variance = float(rest @ rest) / self._freedom if self._freedom > 0 else math.nan
+
+    def mean(self, name: str) -> tuple[float, float, float]:
+        """An entrant's mean with its interval."""
+        return self._interval(self._contrast(name)) if name in self._names else (math.nan,) * 3
+
+    def gain(self, name: str, base: str) -> tuple[float, float, float]:
+        """How far one entrant is above another, with the interval; exactly 0 over itself."""
+        if name not in self._names or base not in self._names:
+            return (math.nan,) * 3
+        return self._interval(self._contrast(name) - self._contrast(base)) if name != base else (0.0, 0.0, 0.0)
+
+    def _contrast(self, name: str) -> NDArray[np.float64]:
+        contrast = np.zeros(len(self._means))
+        contrast[self._names.index(name)] = 1.0
+        return contrast
+
+    def _interval(self, contrast: NDArray[np.float64]) -> tuple[float, float, float]:
+        value = float(contrast @ self._means)
+        if self._freedom < 1:
+            return value, math.nan, math.nan
+        reach = float(student_t.ppf((1 + LEVEL) / 2, self._freedom)) * math.sqrt(
+            self._variance * float(contrast @ self._inverse @ contrast)
+        )
+        return value, value - reach, value + reach

@@ -1,0 +1,209 @@
+"""What `run` refuses before its first training step, `check` refuses, and in the same words."""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from rich.console import Console
+
+from detkds.data.synthetic import generate
+from detkds.errors import ConfigError, DetKDSError
+from detkds.pipeline import run as launch
+from detkds.pipeline.check import check
+from detkds.pipeline.settings import Pair
+
+CONFIGS = Path(__file__).resolve().parents[2] / "examples" / "configs"
+QUIET = Console(quiet=True)
+Change = Callable[[dict[str, Any], Path], None]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("world")
+    generate(folder / "data", teacher_images=2, train=8, test=4, size=(64, 64))
+    for role in ("teacher", "student"):
+        shutil.copy(CONFIGS / f"demo_{role}.yaml", folder)
+    return folder
+
+
+def executed(path: Path, home: Path) -> None:
+    with launch.Run.open(path, home=home, console=QUIET) as run:
+        run.execute()
+
+
+def good(world: Path, pair: Pair) -> dict[str, Any]:
+    splits = {part: {"annotations": f"annotations/{part}.json", "images": part} for part in ("train", "test")}
+    return {
+        "name": "tiny",
+        "data": {"root": str(world / "data"), **splits},
+        "teacher": {"config": str(world / "demo_teacher.yaml"), "checkpoint": pair.teacher_checkpoint, "min_ap": 0},
+        "student": {"config": str(world / "demo_student.yaml")},
+        "search": {"knowledge": ["global"], "population": 1, "iterations": 0, "top_k": 1, "subset": 0.5, "search_val": 0.5},
+        "train": {"epochs": 1},
+    }
+
+
+def student(change: Callable[[dict[str, Any]], Any]) -> Change:
+    """Another student's config."""
+
+    def changed(content: dict[str, Any], folder: Path) -> None:
+        config = yaml.safe_load(Path(content["student"]["config"]).read_text())
+        change(config)
+        path = folder / "student.yaml"
+        path.write_text(yaml.safe_dump(config))
+        content["student"]["config"] = str(path)
+
+    return changed
+
+
+def setting(place: str, value: Any) -> Change:
+    def changed(content: dict[str, Any], folder: Path) -> None:
+        section, _, key = place.partition(".")
+        content.setdefault(section, {})[key] = value
+
+    return changed
+
+
+def train_set(change: Callable[[dict[str, Any]], Any]) -> Change:
+    """Other training annotations."""
+
+    def changed(content: dict[str, Any], folder: Path) -> None:
+        root = Path(content["data"]["root"])
+        data = json.loads((root / "annotations/train.json").read_text())
+        change(data)
+        name = f"annotations/{folder.name}.json"
+        (root / name).write_text(json.dumps(data))
+        content["data"]["train"] = {"annotations": name, "images": "train"}
+
+    return changed
+
+
+def checkpoint_of_more_classes(content: dict[str, Any], folder: Path) -> None:
+    weights = torch.load(content["teacher"]["checkpoint"], map_location="cpu", weights_only=True)["state_dict"]
+    for name in ("bbox_head.retina_cls.weight", "bbox_head.retina_cls.bias"):
+        weights[name] = weights[name].repeat(2, *[1] * (weights[name].dim() - 1))
+    torch.save(weights, folder / "eight.pth")
+    content["student"] = {"config": content["teacher"]["config"], "checkpoint": str(folder / "eight.pth")}
+
+
+def same_test_set(content: dict[str, Any], folder: Path) -> None:
+    content["data"]["test"] = content["data"]["train"]
+
+
+def old_config(config: dict[str, Any]) -> None:
+    del config["train_dataloader"], config["optim_wrapper"]
+    config.update(data={"samples_per_gpu": 2}, optimizer={"type": "SGD"}, total_epochs=12)
+
+
+WRONG: dict[str, tuple[Change, str]] = {
+    "several nodes": (setting("train.nodes", 2), "train.nodes is 2"),
+    "a teacher of another class count": (checkpoint_of_more_classes, "tells 8 classes apart"),
+    "a config of mmdet 2": (student(old_config), "is one of mmdet 2"),
+    "no optimizer": (student(lambda config: config.pop("optim_wrapper")), "must have an optim_wrapper"),
+    "no length of the schedule": (student(lambda config: config.pop("train_cfg")), "must say how long its schedule is"),
+    "a step that does not exist": (
+        student(lambda config: config["train_dataloader"]["dataset"]["pipeline"].insert(3, {"type": "Rezise"})),
+        "Rezise",
+    ),
+    "a filter that leaves nothing": (
+        student(lambda config: config["train_dataloader"]["dataset"].update(filter_cfg={"min_size": 65})),
+        "leaves no image to use",
+    ),
+    "a part that does not exist": (student(lambda config: config["model"]["backbone"].update(type="ResNot")), "ResNot"),
+    "strides too far apart": (
+        lambda content, folder: content["teacher"].update(scale=0.25) or content["search"].update(knowledge=["logits"]),
+        "shown images 0.25 times as large",
+    ),
+    "train and test share images": (same_test_set, "must not share images"),
+    "other classes in the test set": (train_set(lambda data: data["categories"][0].update(name="other")), "must list the same classes"),
+    "too few images": (train_set(lambda data: data.update(annotations=data["annotations"][:1])), "a subset needs at least 2 images"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_check_refuses_what_run_refuses(world: Path, pair: Pair, tmp_path: Path, wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = copy.deepcopy(good(world, pair))
+    change, words = WRONG[wrong]
+    change(content, tmp_path)
+    path = tmp_path / "run.yaml"
+    path.write_text(yaml.safe_dump(content))
+    monkeypatch.setattr(launch, "ensure_bucket", lambda *_: pytest.fail("the run started"))
+    said = []
+    for refused in (
+        lambda: check(path, trust=False, console=QUIET, home=tmp_path / "home"),
+        lambda: executed(path, tmp_path / "home"),
+    ):
+        with pytest.raises(DetKDSError, match=words) as caught:
+            refused()
+        said.append((str(caught.value), caught.value.exit_code))
+    assert said[0] == said[1]
+    assert not (tmp_path / "home" / "teachers").exists()
+
+
+@pytest.mark.parametrize(
+    ("recipe", "words"), [("pdk", "pdk"), ("pkd x ten", "pkd x ten|ten"), ("global: none > none | l9 x 1", "l9|slots|none")]
+)
+def test_a_recipe_that_cannot_be_read(world: Path, pair: Pair, tmp_path: Path, recipe: str, words: str) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text(yaml.safe_dump(good(world, pair)))
+    with pytest.raises(ConfigError, match=words):
+        check(path, trust=False, console=QUIET, home=tmp_path / "home", recipe=recipe)
+
+
+@pytest.mark.parametrize(("package", "algorithm"), [("kfp", "evolution"), ("optuna", "tpe")])
+def test_a_missing_package(world: Path, pair: Pair, tmp_path: Path, package: str, algorithm: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = good(world, pair)
+    content["search"]["algorithm"] = algorithm
+    path = tmp_path / "run.yaml"
+    path.write_text(yaml.safe_dump(content))
+    find = importlib.util.find_spec
+    monkeypatch.setattr("detkds.pipeline.preflight.find_spec", lambda name: None if name == package else find(name))
+    with pytest.raises(ConfigError, match=f"the package {package} is not installed"):
+        check(path, trust=False, console=QUIET, home=tmp_path / "home")
+
+
+def test_a_home_that_cannot_be_written(world: Path, pair: Pair, tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text(yaml.safe_dump(good(world, pair)))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="cannot be written"):
+        check(path, trust=False, console=QUIET, home=tmp_path / "file" / "home")
+
+
+def test_a_good_run_tells_minutes_disk_and_what_is_trained_on(world: Path, pair: Pair, tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text(yaml.safe_dump(good(world, pair)))
+    found = check(path, trust=False, console=QUIET, home=tmp_path / "home")
+    assert found["trained_on"]["images"] == 8
+    assert found["studies"] == {"evolve global": 2, "weights": 51}
+    assert found["pace"]["student_s"] > 0
+    assert found["pace"]["disk_gb"] > 0.1
+    assert found["teacher"]["images"] == 4
+    assert json.loads(json.dumps(found)) == json.loads(json.dumps(found, default=str))
+
+
+def test_a_teacher_below_the_floor_is_refused(world: Path, pair: Pair, tmp_path: Path) -> None:
+    content = good(world, pair)
+    del content["teacher"]["min_ap"]
+    path = tmp_path / "run.yaml"
+    path.write_text(yaml.safe_dump(content))
+    with pytest.raises(ConfigError, match=r"the teacher must reach AP 1\.0 as it teaches .* teacher\.min_ap: 0 trains all the same"):
+        check(path, trust=False, console=QUIET, home=tmp_path / "home")
+
+
+def test_a_learning_rate_that_explodes_is_named(world: Path, pair: Pair, tmp_path: Path) -> None:
+    content = good(world, pair)
+    content["train"] = {"epochs": 6, "learning_rate": 1e12}
+    path = tmp_path / "run.yaml"
+    path.write_text(yaml.safe_dump(content))
+    with pytest.raises(ConfigError, match=r"lower train\.learning_rate, which is 1e\+12 \(0\.002 in the student's config\)"):
+        check(path, trust=False, console=QUIET, home=tmp_path / "home")
