@@ -18,7 +18,7 @@ PACKAGES := $(VENV)/.packages-$(shell ($(PYTHON) -VV; cat $(LOCKS)) 2>&1 | sha25
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench e2e crash golden lock images rehearsal manifests kind clean
+.PHONY: help install demo test check format bench docs gpu gpu-pack e2e crash golden lock images rehearsal manifests kind clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,11 +49,29 @@ format: $(INSTALLED) ## put every file in the one format
 bench: $(INSTALLED) ## the figures of benchmarks/RESULTS.md
 	@for suite in benchmarks/*/bench.py; do $(BIN)/python "$$suite"; done
 
+# Where `make gpu-pack` puts, and `make gpu` looks for, what a machine with a GPU and no network lacks; BCCD is the blood cells' folder.
+GPU_PACK := .gpu-pack
+BCCD ?=
+
+gpu-pack: $(INSTALLED) ## fill .gpu-pack with what make gpu needs on a machine without a network
+	@$(BIN)/python benchmarks/gpu/pack.py $(GPU_PACK) $(if $(BCCD),--data $(BCCD))
+
+# Needs that machine's own Python 3.12 with torch; results go to gpu.jsonl, line by line, in at most eight minutes.
+gpu: ## measure on this machine's GPU, with .gpu-pack
+	@site=$$(mktemp -d) && trap 'rm -rf "$$site"' EXIT && \
+	    python3 -m pip install -q --no-index --no-deps --no-compile --target "$$site" $(GPU_PACK)/wheels/*.whl && \
+	    tar xzf $(GPU_PACK)/python.tar.gz -C "$$site" && \
+	    PYTHONPATH=$(CURDIR):$$site timeout 480 python3 -W ignore benchmarks/gpu/bench.py --out gpu.jsonl \
+	        $(if $(wildcard $(GPU_PACK)/bccd),--data $(GPU_PACK)/bccd)
+
 e2e: $(INSTALLED) ## only the tests that run whole pipelines
 	@$(PYTEST) tests/e2e
 
 crash: $(INSTALLED) ## only the tests that kill, cut and restart
 	@$(PYTEST) tests/crash
+
+docs: $(INSTALLED) ## the documentation with its API pages, into build/site; every warning is an error
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 golden: $(INSTALLED) ## compile the pipelines into detkds/compiled
 	@$(BIN)/python -m pipelines.compile

@@ -10,12 +10,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from detkds.detectors.heads.register import head
     from detkds.detectors.student import Student
     from detkds.errors import ConfigError, DatasetError, DetKDSError, GenomeError, Rejected
     from detkds.evaluation.predictions import Prediction, draw
     from detkds.genome import Genome, Knowledge, Recipe
     from detkds.genome.presets import preset
     from detkds.losses.loss import loss
+    from detkds.losses.plugins import distance, region, transform
     from detkds.losses.views import Response
     from detkds.objective import Outcome
     from detkds.pipeline.run import Run
@@ -41,17 +43,23 @@ __all__ = [
     "Student",
     "Study",
     "Trial",
+    "distance",
     "draw",
+    "head",
     "loss",
     "preset",
+    "region",
     "study",
+    "transform",
 ]
 
 _HOMES = {
+    "detkds.detectors.heads.register": ("head",),
     "detkds.errors": ("ConfigError", "DatasetError", "DetKDSError", "GenomeError", "Rejected"),
     "detkds.genome": ("Genome", "Knowledge", "Recipe"),
     "detkds.genome.presets": ("preset",),
     "detkds.losses.loss": ("loss",),
+    "detkds.losses.plugins": ("distance", "region", "transform"),
     "detkds.losses.views": ("Response",),
     "detkds.objective": ("Outcome",),
     "detkds.search.function_study": ("study",),
@@ -69,6 +77,7 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 def __getattr__(name: str) -> Any:
     if name not in _HOME_OF:
         raise AttributeError(f"module 'detkds' has no attribute {name!r}; it has {', '.join(__all__)}")
+    import_module("detkds.plugins").discover()
     return getattr(import_module(_HOME_OF[name]), name)
 
 

@@ -73,7 +73,7 @@ class StudyHeldError(DetKDSError):
 
 
 class Interrupted(DetKDSError):
-    """SIGTERM stopped a training; its checkpoint is written and the same call goes on from there."""
+    """SIGTERM stopped a training; its checkpoint is written and the same call resumes from there."""
 
     exit_code = ExitCode.TRY_AGAIN
 
@@ -85,7 +85,7 @@ class RunFailed(DetKDSError):
 
 
 class Rejected(DetKDSError):
-    """A candidate cannot work; the search records the reason and goes on.
+    """A candidate cannot work; the search records the reason and continues.
 
     `kind` is one word of the journal: nan, infinite, too-large, zero-gradient, ascending, unsupported,
     out-of-memory, raised.

@@ -17,9 +17,7 @@ class Found(NamedTuple):
 
 
 @dsl.pipeline(name="search", description="Algorithm 1: the loss of each knowledge, then their weights")
-def search(subset: dsl.Input[dsl.Dataset], evolve_plan: dict, weights_plan: dict, gpus: str, image: str) -> NamedTuple(
-    "Found", [("recipe", dsl.Artifact), ("studies", dsl.Artifact)]
-):
+def search(subset: dsl.Input[dsl.Dataset], evolve_plan: dict, weights_plan: dict, gpus: str, image: str) -> Found:
     """The recipe that was found, and the six studies as one artifact.
 
     Args:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from detkds.storage import EmbeddedServer
+    from detkds.storage.server import EmbeddedServer
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -23,10 +23,20 @@ def shared_data() -> Path:
     return folder
 
 
+@pytest.fixture
+def own_words() -> Iterator[None]:
+    """Words, heads and plugins that the test registers are forgotten when it ends."""
+    from detkds import plugins
+    from detkds.genome import words
+
+    with words.restored(), plugins.forgotten():
+        yield
+
+
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
     """A real S3 server of this test session; `.environment()` names it and its keys."""
-    from detkds.storage import EmbeddedServer
+    from detkds.storage.server import EmbeddedServer
 
     with EmbeddedServer(tmp_path_factory.mktemp("s3")) as server:
         yield server

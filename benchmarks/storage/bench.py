@@ -15,9 +15,10 @@ from pathlib import Path
 
 from minio import Minio
 
-from detkds.storage import EmbeddedServer, open_store
+from detkds.storage import open_store
 from detkds.storage.image_cache import ImageCache, release
 from detkds.storage.push import push
+from detkds.storage.server import EmbeddedServer
 from detkds.storage.set_files import set_files
 from detkds.storage.stored_set import StoredSet
 

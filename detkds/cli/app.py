@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import sys
 import traceback
@@ -14,6 +13,7 @@ from detkds import __version__
 from detkds.cli.console import logs_json
 from detkds.cli.options import console
 from detkds.errors import DetKDSError, ExitCode
+from detkds.pipeline.progress import of_system
 
 app = typer.Typer(
     help="Find the knowledge distillation that works best for a pair of object detectors, and train with it.",
@@ -21,10 +21,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-FULL = (errno.ENOSPC, errno.EDQUOT)
-FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
-
 
 _USAGE: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 """What typer raises for options that it cannot read; it carries a click of its own, without a public name for this."""
@@ -52,7 +48,7 @@ def main() -> None:
     except DetKDSError as error:
         sys.exit(_told(str(error), error.exit_code))
     except (KeyboardInterrupt, typer.Abort):
-        sys.exit(_told("interrupted; what was finished is kept, and the same command goes on from there", ExitCode.INTERRUPTED))
+        sys.exit(_told("interrupted; what was finished is kept, and the same command resumes from there", ExitCode.INTERRUPTED))
     except BrokenPipeError:
         sys.stdout = None  # whoever read has gone, and so has the place for the rest
         sys.exit(ExitCode.OK)
@@ -69,13 +65,10 @@ def main() -> None:
 
 def _of_system(error: OSError) -> int:
     """One line for what the machine refused."""
-    where, reason = error.filename or "a file", error.strerror or str(error)
-    if error.errno in FULL:
-        return _told(f"no space is left on the disk of {where}; free some and start the same command again", ExitCode.TRY_AGAIN)
-    if error.errno in FORBIDDEN:
-        return _told(f"{where}: {reason}; give a place that can be written, or the right to", ExitCode.USAGE)
+    if (ours := of_system(error)) is not None:
+        return _told(str(ours), ours.exit_code)
     traceback.print_exc()
-    return _told(f"{where}: {reason}", ExitCode.OURS)
+    return _told(f"{error.filename or 'a file'}: {error.strerror or error}", ExitCode.OURS)
 
 
 def _told(text: str, code: int) -> int:

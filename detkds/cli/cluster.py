@@ -42,7 +42,7 @@ def submit(
     trust_config: Trust = False,
     as_json: Json = False,
 ) -> None:
-    """Run on a cluster. Exits 0 when the run succeeded, 1 failed, 3 when it still goes on, 4 cancelled."""
+    """Run on a cluster. Exits 0 when the run succeeded, 1 failed, 3 when it still runs, 4 cancelled."""
     from detkds.errors import ConfigError
     from detkds.pipeline import submit as verb
     from detkds.pipeline.kubeflow.remote import Cluster, Endpoint, Pace

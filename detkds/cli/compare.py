@@ -12,7 +12,7 @@ from detkds.cli.options import DEFAULT_HOME, EmbeddedS3, Home, Json, RunFile, Tr
 
 Seeds = Annotated[int, typer.Option(help="Trainings of each recipe: the run's seed and those after it.", min=1, max=100)]
 Epochs = Annotated[int, typer.Option(help="Of every training; default: train.epochs of the run.", min=0, show_default=False)]
-Jobs = Annotated[int, typer.Option(help="Trainings at a time; default: one a GPU, or one on the CPU.", min=0, show_default=False)]
+Jobs = Annotated[int, typer.Option(help="Trainings at a time; default: one per GPU, or one on the CPU.", min=0, show_default=False)]
 
 
 @app.command()
@@ -25,7 +25,7 @@ def compare(
             metavar="[NAME=]RECIPE",
         ),
     ] = None,
-    recipes_from: Annotated[Path | None, typer.Option(help="File with a recipe a line.")] = None,
+    recipes_from: Annotated[Path | None, typer.Option(help="File with one recipe per line.")] = None,
     seeds: Seeds = 3,
     epochs: Epochs = 0,
     jobs: Jobs = 0,
@@ -35,7 +35,7 @@ def compare(
     embedded_s3: EmbeddedS3 = False,
     as_json: Json = False,
 ) -> None:
-    """Train the same student under several recipes and seeds, and print means, spreads and paired differences. Killed, it goes on."""
+    """Train the same student under several recipes and seeds, and print means, spreads and paired differences. Can be resumed."""
     from detkds.experiments.compare import compare as hold
     from detkds.experiments.named_recipes import read_list
     from detkds.experiments.prepared_run import Effort

@@ -62,6 +62,25 @@ def check(
         raise typer.Exit(65)
 
 
+class Format(StrEnum):
+    """The format of a data set's labels."""
+
+    yolo = "yolo"
+    voc = "voc"
+
+
+@data.command()
+def convert(
+    folder: Annotated[Path, typer.Argument(help="Folder of a data set with labels of YOLO or XML of Pascal VOC.")],
+    to: Annotated[Path | None, typer.Option(help="Folder for the annotation files; default: FOLDER/annotations.")] = None,
+    format: Annotated[Format | None, typer.Option("--from", help="The format; default: recognised.")] = None,
+) -> None:
+    """Write COCO annotations of a data set in another format, one file a split, and check them. Images stay where they are."""
+    from detkds.pipeline.data_convert import data_convert
+
+    data_convert(folder, to, format.value if format else None, console)
+
+
 @data.command()
 def load(
     source: Annotated[str, typer.Argument(help="Address of the folder: s3://bucket/key.")],

@@ -18,7 +18,7 @@ PairName = Annotated[str, typer.Option("--pair", help="Teacher and student of th
 Home = Annotated[
     Path, typer.Option(help="Folder for caches, unfinished work and, where DETKDS_S3_ENDPOINT names none, the store.", envvar="DETKDS_HOME")
 ]
-Trust = Annotated[bool, typer.Option("--trust-config", help="Run the Python code of config files that are not mmdet's own.")]
+Trust = Annotated[bool, typer.Option("--trust-config", help="Run the Python code of plugins and of config files that are not mmdet's own.")]
 Subset = Annotated[Path, typer.Option(help="Artifact of the subset stage.")]
 Out = Annotated[Path, typer.Option(help="Where to publish the artifact.")]
 RecipeText = Annotated[str, typer.Option("--recipe", help="Train with this preset, `PRESET x 5` or genome text instead of searching.")]

@@ -6,9 +6,12 @@ import random
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from detkds.genome import Genome, Knowledge, Recipe, canonical
+from detkds.genome.mathematics import plain_prose
+from detkds.genome.words import all_words
 from detkds.search.space import SearchSpace, table_2_readings
 
 
@@ -28,10 +31,23 @@ def describe_space(preset: str, semantics: str, sample: int, seed: int, console:
     console.print(f"weights of five losses together: {space.count_weights():,}; with 0 allowed: {space.count_weights(zero=True):,}")
     for reading, total in table_2_readings().items():
         console.print(f"{reading}: {total:,}", style="dim", markup=False)
+    _describe_plugins(console)
     rng = random.Random(seed)
     for knowledge in Knowledge:
         for _ in range(sample):
             console.print(str(space.sample(rng, knowledge)), markup=False)
+
+
+def _describe_plugins(console: Console) -> None:
+    """The words of loaded plugins with their formulas; nothing without any."""
+    words = [word for word in all_words() if word.module]
+    if not words:
+        return
+    table = Table("word", "slot", "knowledge", "meaning", "from", title="words of plugins", title_style="bold")
+    for word in words:
+        meaning = plain_prose(word.formula_of("paper"))
+        table.add_row(*map(escape, (word.name, word.slot, ", ".join(word.knowledges), meaning, word.module)))
+    console.print(table)
 
 
 def plain_space(preset: str, semantics: str) -> dict[str, Any]:

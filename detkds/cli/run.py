@@ -80,9 +80,10 @@ def check(
 @app.command()
 def space(
     preset: Annotated[str, typer.Option(help="paper or extended.")] = "paper",
-    semantics: Annotated[str, typer.Option(help="paper or released.")] = "paper",
+    semantics: Annotated[str, typer.Option(help="paper, released or sound.")] = "paper",
     sample: Annotated[int, typer.Option(help="Print this many random genomes of each knowledge.", min=0)] = 0,
     seed: Annotated[int, typer.Option(help="Seed of the samples.", min=0)] = 0,
+    plugin: Annotated[list[str] | None, typer.Option(help="Module with words of your own; may be repeated.", metavar="MODULE")] = None,
     run_yaml: Annotated[
         Path | None, typer.Option("--run", help="Of this run: what the losses (genomes or presets) do to its student.", metavar="RUN.YAML")
     ] = None,
@@ -93,8 +94,10 @@ def space(
     as_json: Json = False,
 ) -> None:
     """Print the size of the search space, samples of it, or what is known about a genome; with --run what it does to a student."""
+    from detkds import plugins
     from detkds.cli.print_space import describe_genome, describe_space, plain_genome, plain_space
 
+    plugins.load([*plugins.installed(), *(plugin or [])])
     if run_yaml is not None:
         from detkds.errors import ConfigError
         from detkds.pipeline.diagnosis import show

@@ -34,13 +34,15 @@ def watch(
     work: Work = "",
     once: Annotated[bool, typer.Option("--once", help="Print the state and end.")] = False,
     every: Annotated[float, typer.Option(help="Seconds between two looks.")] = 2.0,
+    trials: Annotated[int, typer.Option(min=0, help="Also list so many of the last candidates of each study.")] = 0,
     home: Home = DEFAULT_HOME,
     as_json: Json = False,
 ) -> None:
-    """Follow a search: best candidate, trials, rejected ones, pace and time left of each study. Reads journals only, ends with it."""
+    """Follow a search: best candidate, trials, rejected ones, pace and time left of each study. It reads journals only, waits for a search
+    that has not begun, and ends when the search ends."""
     from detkds.pipeline.watch import watch as follow
 
-    found = follow(run, work, home, once=once, every_s=every, console=people(as_json))
+    found = follow(run, work, home, once=once, every_s=every, console=people(as_json), trials=trials)
     answer(as_json, {"studies": found})
 
 

@@ -22,13 +22,14 @@ def subset(
         list[float] | None, typer.Option(help="Also publish a smaller search-train of this share, within the others.")
     ] = None,
     home: Home = DEFAULT_HOME,
+    trust_config: Trust = False,
     embedded_s3: EmbeddedS3 = False,
 ) -> None:
     """Stage 1: validate the data set and draw search-train and search-val."""
     from detkds.pipeline import stage
     from detkds.pipeline.run import Run
 
-    with Run.open(run_yaml, home=home, embedded_s3=embedded_s3, console=console) as run:
+    with Run.open(run_yaml, home=home, trust=trust_config, embedded_s3=embedded_s3, console=console) as run:
         stage.subset(run.values, nested=nested or (), out=out)
 
 
@@ -114,11 +115,12 @@ def report(
     evaluation: Annotated[Path, typer.Option(help="Artifact of the evaluate stage.")],
     out: Out,
     home: Home = DEFAULT_HOME,
+    trust_config: Trust = False,
     embedded_s3: EmbeddedS3 = False,
 ) -> None:
     """Stage 6: the page about a run; student, recipe, page and figures go to OUT."""
     from detkds.pipeline import stage
     from detkds.pipeline.run import Run
 
-    with Run.open(run_yaml, home=home, embedded_s3=embedded_s3, console=console) as run:
+    with Run.open(run_yaml, home=home, trust=trust_config, embedded_s3=embedded_s3, console=console) as run:
         stage.report(run.values, studies=studies, subset=subset, model=model, evaluation=evaluation, out=out)

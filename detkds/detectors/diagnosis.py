@@ -13,6 +13,7 @@ from torch import Tensor
 
 from detkds.detectors.distiller import DistilledDetector
 from detkds.losses.distill import RecipeLoss
+from detkds.losses.padding import stride_of
 from detkds.losses.views import Views
 
 PROPOSALS = 0
@@ -82,17 +83,8 @@ def _offered(views: Views) -> Iterator[tuple[int, Tensor]]:
     yield from zip(views.strides, views.student_levels, strict=True) if views.student_levels else ()
     response = views.student_response
     for scores, boxes, bins in zip(response.scores, response.boxes, response.bins or response.boxes, strict=True) if response else ():
-        stride = _stride(scores, views)
+        stride = stride_of(scores, views)
         yield from ((stride, tensor) for tensor in (scores, boxes, *([bins] if bins is not boxes else [])))
-
-
-def _stride(scores_NKHW: Tensor, views: Views) -> int:
-    """The power of two nearest to pixels a cell; the coarsest levels have a part of a cell more than the batch."""
-    N, _, H, W = scores_NKHW.shape
-    if len(views.boxes) != N or H == W == 1:
-        return PROPOSALS
-    cells = max((views.batch_shape[0], H), (views.batch_shape[1], W))
-    return 1 << round(math.log2(cells[0] / cells[1]))
 
 
 def _padding(squares_NHW: Tensor, stride: int, samples: Sequence[Any]) -> Tensor:

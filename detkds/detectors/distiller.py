@@ -162,7 +162,10 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]
             responses = self._responses(tapped, levels, data_samples)
         boxes = tuple(get_box_tensor(sample.gt_instances.bboxes) for sample in data_samples)
         shape = (inputs.shape[-2], inputs.shape[-1])
-        return losses, Views(**features, boxes=boxes, batch_shape=shape, student_response=responses[0], teacher_response=responses[1])
+        images = tuple((int(sample.img_shape[0]), int(sample.img_shape[1])) for sample in data_samples)
+        ours, theirs = responses
+        views = Views(**features, boxes=boxes, batch_shape=shape, student_response=ours, teacher_response=theirs, image_shapes=images)
+        return losses, views
 
     def init_weights(self) -> None:
         """Nothing: the student comes with its weights, which a runner must not draw again."""

@@ -1,4 +1,4 @@
-"""Train the same student under several recipes, and tell what they are worth."""
+"""Train the same student under several recipes, and report what each brings."""
 
 from __future__ import annotations
 

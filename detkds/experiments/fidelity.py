@@ -29,7 +29,7 @@ Pairs = Sequence[tuple[float, float]]
 def fidelity(
     path: Path, genomes: int, effort: Effort, *, home: Path, trust: bool, console: Console, out: Path | None, embedded_s3: bool = False
 ) -> None:
-    """Score random genomes with the proxy, train the student with each in full, and tell how the two orders agree.
+    """Score random genomes with the proxy, train the student with each in full, and report how the two orders agree.
 
     The proxy's score is search-val AP after `search.proxy_epochs` on search-train; the other is AP on the test images after
     `train.epochs` on all training images.

@@ -9,6 +9,7 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.queues import SimpleQueue
 from typing import TypeVar
 
+from detkds import plugins
 from detkds.errors import Interrupted
 from detkds.experiments.training import Training, TrainingContext, train_and_evaluate
 from detkds.pipeline.progress import columns
@@ -39,7 +40,7 @@ def finished_trials(context: TrainingContext, trainings: Iterator[tuple[_Entry, 
                 yield from _next(running)
         except BrokenProcessPool:
             raise Interrupted(
-                "a training's process was killed, memory may have run out; the same command goes on, with fewer --jobs."
+                "a training's process was killed, memory may have run out; the same command resumes, with fewer --jobs if it recurs."
             ) from None
         finally:
             if running:  # nobody waits for the others: they write their checkpoints and end
@@ -58,6 +59,7 @@ def _begin(devices: SimpleQueue[str], jobs: int) -> None:
 
 
 def _train_and_evaluate(context: TrainingContext, training: Training) -> Trial:
+    plugins.inherit()
     return train_and_evaluate(context, training, _print)
 
 

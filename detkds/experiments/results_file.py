@@ -51,6 +51,12 @@ def _require_same_images(path: Path, detections: Sequence[Any], truth: Mapping[s
     images = {image["id"] for image in truth["images"]}
     named = [one.get("image_id") for one in detections if isinstance(one, dict)]
     strange = [image for image in named if type(image) is not int or image not in images]
+    quoted = [image for image in strange if isinstance(image, str) and image.isdecimal() and int(image) in images]
+    if quoted:
+        raise ArtifactError(
+            f"{path}: image_id must be a number as in {annotations}, but {len(quoted)} of {len(detections)} are text, first {quoted[0]!r}; "
+            "write them without quotes."
+        )
     if strange:
         raise ArtifactError(
             f"{path}: every detection must be of an image of {annotations}, but {len(strange)} of {len(detections)} are not, first one of "

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from detkds import plugins
 from detkds.experiments.pool import finished_trials
 from detkds.experiments.training import (
     DETECTIONS,
@@ -72,7 +73,7 @@ class Trainings:
         data = {name: file_sha256(part(subset, name).annotations) for name in ("train", "test")}
         pair_of = {name: content(value) for name, value in asdict(pair).items() if name != "inherit"}
         how = {name: value for name, value in asdict(schedule).items() if name != "seed"}
-        self.settings: dict[str, Any] = {"pair": pair_of, "schedule": how, "data": data}
+        self.settings: dict[str, Any] = {"pair": pair_of, "schedule": how, "data": data, **plugins.identity()}
         self.folder = Workplace("trainings", self.settings).folder
 
     def run(self, entries: Sequence[Entry], *, jobs: int = 1, show: Show = print) -> dict[str, Trial]:
@@ -89,7 +90,7 @@ class Trainings:
 
         Raises:
             StudyHeldError: another process is running these trainings.
-            Interrupted: SIGTERM came, or a process was killed; the same call goes on from there.
+            Interrupted: SIGTERM came, or a process was killed; the same call resumes from there.
         """
         wanted = {entry.id: entry for entry in entries}
         with Journal(self.folder / JOURNAL, self.settings) as journal:

@@ -16,7 +16,7 @@ def canonical(genome: Genome, semantics: str = "paper") -> Genome:
 
     Args:
         genome: any genome.
-        semantics: "paper" or "released"; under "released" only the empty scales fold.
+        semantics: "paper", "released" or "sound"; under the last two only the empty scales fold.
 
     Returns:
         A genome that is its own canonical form.

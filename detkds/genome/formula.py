@@ -27,6 +27,10 @@ _INPUTS = {
         Knowledge.LOCALIZATION: "$D(s, t)$ on box sides, weighted by the teacher's scores, sum over levels",
     },
 }
+_INPUTS["sound"] = _INPUTS["paper"] | {
+    Knowledge.LOGITS: "$D(s, t)$ on class scores of all levels together",
+    Knowledge.LOCALIZATION: "$D(s, t)$ on box sides of all levels together, weighted by the teacher's scores",
+}
 
 
 def formula(genome: Genome, semantics: str = "paper") -> str:
@@ -34,7 +38,7 @@ def formula(genome: Genome, semantics: str = "paper") -> str:
 
     Args:
         genome: any genome.
-        semantics: "paper" or "released", which gives the words meaning.
+        semantics: "paper", "released" or "sound", which gives the words meaning.
 
     Returns:
         Lines joined by newlines, without markup: escape it where it goes into HTML.

@@ -22,7 +22,7 @@ class Recipe:
     Args:
         genomes: at most one a knowledge, and beside it at most one for each map of its attention (smap, cmap), as FGD and FKD compare
             both; kept in the order of Knowledge whatever order they come in.
-        semantics: "paper" or "released".
+        semantics: "paper", "released" or "sound".
 
     Raises:
         GenomeError: two genomes that compare the same, an unknown semantics, or a word that the semantics does not offer.

@@ -22,8 +22,8 @@ BACKGROUNDS = (0.1, BACKGROUND, 1.0, 2.0, 4.0)
 _UNOFFERED: tuple[str, ...] = ()
 """Words of Table 2 that change nothing: accepted in a genome, never offered, since `none` says the same."""
 _EXTENDED = ("extended",)
-_PAPER = ("paper",)
-"""The one semantics of words that have no usable meaning under `released` (SEMANTICS: NaN, wrong sign, absent)."""
+_PAPER = ("paper", "sound")
+"""The semantics of words that have no usable meaning under `released` (SEMANTICS: NaN, wrong sign, absent)."""
 _LOGITS, _LOCALIZATION = (Knowledge.LOGITS,), (Knowledge.LOCALIZATION,)
 
 _OF_POSITIONS = r"HW \cdot \operatorname{softmax}_{HW}(\frac{%s}{\tau})"

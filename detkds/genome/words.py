@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from detkds.errors import DetKDSError, GenomeError
 from detkds.genome.knowledge import FEATURES, Knowledge
 
-SEMANTICS = ("paper", "released")
+SEMANTICS = ("paper", "released", "sound")
 SPACES = ("paper", "extended")
 NONE = "none"
 
@@ -99,6 +99,7 @@ class Word:
         reads_responses: whether feature knowledge with this word also reads the heads.
         is_map: whether it leaves a map of the attention itself, which a recipe may compare beside the features.
         module: where a plugin defines it; empty for the project's own words.
+        source: the name of the plugin's function there.
         functions: semantics to function, attached by `operation`.
     """
 
@@ -114,6 +115,7 @@ class Word:
     reads_responses: bool = False
     is_map: bool = False
     module: str = ""
+    source: str = ""
     functions: dict[str, Callable[..., Any]] = field(default_factory=dict)
 
     def function(self, semantics: str) -> Callable[..., Any]:
@@ -135,14 +137,15 @@ _words: dict[tuple[Knowledge, str, str], Word] = {}
 
 
 def register(word: Word) -> Word:
-    """Add a word behind those of its slot.
+    """Add a word behind those of its slot. A plugin's word replaces itself where its cell or module is run again.
 
     Raises:
         GenomeError: the slot is unknown to one of its knowledges, or has a word of this name already.
     """
     for knowledge in word.knowledges:
         check_word(f"slot of {knowledge}", word.slot, SLOTS_OF[knowledge])
-        if known := _words.get((knowledge, word.slot, word.name)):
+        known = _words.get((knowledge, word.slot, word.name))
+        if known and not (word.module and (known.module, known.source) == (word.module, word.source)):
             owner = f"the plugin {known.module}" if known.module else "DetKDS"
             raise GenomeError(f"the {knowledge} {word.slot} {word.name!r} is a word of {owner} already; choose another name.")
     _words.update({(knowledge, word.slot, word.name): word for knowledge in word.knowledges})
@@ -178,7 +181,7 @@ def vocabulary(knowledge: Knowledge, space: str = "", semantics: str = "") -> Ma
     """
     found: dict[str, list[str]] = {slot: [] for slot in SLOTS_OF[knowledge]}
     for (of, slot, name), word in _words.items():
-        if of is knowledge and (not space or space in word.spaces) and (not semantics or semantics in word.semantics):
+        if of == knowledge and (not space or space in word.spaces) and (not semantics or semantics in word.semantics):
             found[slot].append(name)
     return {slot: tuple(names) for slot, names in found.items()}
 

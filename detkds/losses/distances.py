@@ -15,13 +15,15 @@ from torch.nn import functional as F  # noqa: N812
 from detkds.genome import Knowledge
 from detkds.genome.vocabulary import FEATURES
 from detkds.genome.words import operation
+from detkds.losses.relative import positions, relative
 from detkds.losses.standardise import half_squared_chord, standardise, standardise_channels, standardise_positions, unit
 
 Distance = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 """(student, teacher (N, C, H, W) float32, weight (N, 1, H, W) >= 0 or None for 1 everywhere) -> scalar float32."""
 
 _MAPS, _SCORES, _BOTH = FEATURES, (Knowledge.LOGITS,), (*FEATURES, Knowledge.LOGITS)
-_PAPER = ("paper",)
+_PAPER, _SOUND = ("paper",), ("sound",)
+_BOTH_OURS = ("paper", "sound")
 
 TAU = 1.0
 """τ of kl, as CWD uses it on detectors."""
@@ -94,7 +96,7 @@ def cosine(student: Tensor, teacher: Tensor, weight: Tensor | None = None) -> Te
     return over_positions(half_squared_chord(unit(student, (1,)), unit(teacher, (1,)), (1,))[:, None], weight)
 
 
-@operation("kl", "distance", _MAPS, _PAPER)
+@operation("kl", "distance", _MAPS, _BOTH_OURS)
 def kl(student: Tensor, teacher: Tensor, weight: Tensor | None = None) -> Tensor:
     """τ² KL(T ‖ S) of softmax(f / τ) over HW, for each channel."""
     return over_samples(_divergence(student.flatten(2), teacher.flatten(2), 2), weight)
@@ -106,7 +108,29 @@ def pearson(student: Tensor, teacher: Tensor, weight: Tensor | None = None) -> T
     return over_samples(half_squared_chord(standardise_positions(student), standardise_positions(teacher), (2, 3)), weight)
 
 
-@operation("ssim", "distance", _MAPS, _PAPER)
+@operation("pearson", "distance", _MAPS, _SOUND)
+def pearson_sound(student: Tensor, teacher: Tensor, weight: Tensor | None = None) -> Tensor:
+    """1 - corr(s, t) over HW, for each channel, or over N, H, W where a map has too few cells; ε follows the teacher's variance."""
+    dims = positions(teacher)
+    s, t = (relative(f, teacher, dims) for f in (student, teacher))
+    return over_samples(half_squared_chord(s, t, (2, 3)), weight)
+
+
+@operation("cosine", "distance", _BOTH, _SOUND)
+def cosine_sound(student: Tensor, teacher: Tensor, weight: Tensor | None = None) -> Tensor:
+    """1 - cos(s, t) over C at each position; ε follows the teacher's mean square."""
+    s, t = (relative(f, teacher, (1,), centred=False) for f in (student, teacher))
+    return over_positions(half_squared_chord(s, t, (1,))[:, None], weight)
+
+
+@operation("pearson", "distance", _SCORES, _SOUND)
+def pearson_classes_sound(student: Tensor, teacher: Tensor, weight: Tensor | None = None) -> Tensor:
+    """1 - corr(s, t) over the classes at each position; ε follows the teacher's variance."""
+    s, t = (relative(f, teacher, (1,)) for f in (student, teacher))
+    return over_positions(half_squared_chord(s, t, (1,))[:, None], weight)
+
+
+@operation("ssim", "distance", _MAPS, _BOTH_OURS)
 def ssim(student: Tensor, teacher: Tensor, weight: Tensor | None = None) -> Tensor:
     """(1 - SSIM) / 2 of each channel's map: [0, 1].
 
@@ -126,7 +150,7 @@ def ssim(student: Tensor, teacher: Tensor, weight: Tensor | None = None) -> Tens
     return over_samples(0.5 * (1 - luminance * contrast).mean((2, 3)), weight)
 
 
-@operation("kl", "distance", _SCORES, _PAPER)
+@operation("kl", "distance", _SCORES, _BOTH_OURS)
 def kl_classes(student: Tensor, teacher: Tensor, weight: Tensor | None = None) -> Tensor:
     """τ² KL(T ‖ S) of softmax(p / τ) over the classes of each position. Scores in [0, 1] serve as the softmax's logits."""
     return over_positions(_divergence(student, teacher, 1)[:, None], weight)
@@ -163,7 +187,7 @@ def bce(student: Tensor, teacher: Tensor, weight: Tensor | None = None) -> Tenso
     return over_positions(divergence, weight)
 
 
-@operation("kl", "distance", (Knowledge.LOCALIZATION,), _PAPER)
+@operation("kl", "distance", (Knowledge.LOCALIZATION,), _BOTH_OURS)
 def bins_divergence(student_N4nHW: Tensor, teacher_N4nHW: Tensor) -> Tensor:
     """τ² KL(T ‖ S) of softmax(b / τ) over the n bins of each side, mean over the four sides: (N, H, W); τ = 10 (LD)."""
     student, teacher = (bins.view(len(bins), 4, -1, *bins.shape[2:]) for bins in (student_N4nHW, teacher_N4nHW))

@@ -9,6 +9,7 @@ from detkds.errors import ConfigError
 from detkds.genome import Genome, Knowledge, Recipe
 from detkds.losses.features import FEATURE_LOSSES, FeaturePass
 from detkds.losses.needs import missing
+from detkds.losses.padding import without_padding
 from detkds.losses.responses import response_levels
 from detkds.losses.views import Views
 
@@ -20,7 +21,7 @@ class DistillLoss:
 
     Args:
         genome: the words.
-        semantics: "paper" or "released", which gives them meaning.
+        semantics: "paper", "released" or "sound", which gives them meaning.
     """
 
     def __init__(self, genome: Genome, semantics: str = "paper") -> None:
@@ -43,6 +44,8 @@ class DistillLoss:
         """
         if reason := missing(self.genome, views):
             raise ConfigError(reason)
+        if self.semantics == "sound":
+            views = without_padding(views)
         return self.genome.weight * (self._response(views) if self._features is None else self._feature(self._features, views, step))
 
     def _feature(self, words: FeaturePass, views: Views, step: int) -> Tensor:

@@ -15,6 +15,7 @@ from detkds.losses.crops import crop
 from detkds.losses.needs import head_levels
 from detkds.losses.transforms.attention import no_attention
 from detkds.losses.transforms.scale import REDUCTION
+from detkds.losses.transforms.sound import normalised
 from detkds.losses.views import Views
 
 CROP_SIZE = 7
@@ -65,7 +66,7 @@ class FeaturePass:
         """The distance of two maps (N, C, H, W) whose positions count by `weight` (N, 1, H, W), or all alike."""
         student, teacher = self.attend(student, teacher, generator)
         student, teacher, weight = self.rescale(student, teacher, weight)
-        loss: Tensor = self.distance(self.normalise(student), self.normalise(teacher), weight)
+        loss: Tensor = self.distance(*normalised(self.normalise, student, teacher), weight)
         return loss
 
 
@@ -157,7 +158,7 @@ def nothing(tensors: Iterable[Tensor]) -> Tensor:
 def _instances(words: FeaturePass, views: Views) -> tuple[regions.BatchBoxes | None, Tensor | None]:
     """The boxes of the batch, None where there is none, and which of them count (B,), or None for all."""
     if words.role is Role.INSTANCES and words.acts:
-        found: tuple[regions.BatchBoxes, Tensor | None] = words.acts(views)
+        found: tuple[regions.BatchBoxes | None, Tensor | None] = words.acts(views)
         return found
     return (regions.gather(views.boxes, views.batch_shape), None) if regions.count(views.boxes) else (None, None)
 
@@ -192,5 +193,6 @@ def _sum(losses: list[Tensor]) -> Tensor:
 FEATURE_LOSSES: dict[str, dict[Knowledge, FeatureLoss]] = {
     "paper": {Knowledge.GLOBAL: global_paper, Knowledge.FGBG: fgbg_paper, Knowledge.INSTANCE: instance_paper},
     "released": {Knowledge.GLOBAL: global_released, Knowledge.FGBG: fgbg_released, Knowledge.INSTANCE: instance_released},
+    "sound": {Knowledge.GLOBAL: global_paper, Knowledge.FGBG: fgbg_paper, Knowledge.INSTANCE: instance_paper},
 }
 """Semantics to knowledge to loss."""

@@ -39,7 +39,8 @@ def loss(
             need them.
         image_size: height and width of the batch in pixels; with boxes, give it or `strides`.
         strides: pixels per cell, one for each level; left out, they follow from `image_size`.
-        student_response, teacher_response: what the heads predict, for the knowledges logits and localization.
+        student_response: what the student's head predicts, for the knowledges logits and localization.
+        teacher_response: the same of the teacher.
         semantics: paper or released; a Recipe has its own.
         step: 0 or more; seeds the random masks of genomes that draw some.
 

@@ -10,7 +10,7 @@ EPS = 1e-6
 """ε of SEMANTICS' (f - μ)/sqrt(σ² + ε). It bounds the gradient where a channel is dead: at most 1/sqrt(ε) = 1000."""
 
 
-def unit(f: Tensor, dims: tuple[int, ...], eps: float = EPS) -> Tensor:
+def unit(f: Tensor, dims: tuple[int, ...], eps: float | Tensor = EPS) -> Tensor:
     """f / sqrt(mean f² + ε) over `dims`: root mean square 1, or 0 where f is 0. Same shape."""
     return f * torch.rsqrt(f.square().mean(dims, keepdim=True) + eps)
 

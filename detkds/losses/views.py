@@ -52,6 +52,7 @@ class Views:
         student_response: the student's head, or None where no response knowledge is used.
         teacher_response: the teacher's head, or None.
         generated: what a trained adapter makes of the student's masked levels (losses.generator); empty where no genome asks for it.
+        image_shapes: height and width in pixels of each image of the padded batch; empty where they are not known.
 
     Raises:
         ConfigError: student and teacher differ in the number or the shape of levels.
@@ -65,6 +66,7 @@ class Views:
     student_response: Response | None = None
     teacher_response: Response | None = None
     generated: tuple[Tensor, ...] = ()
+    image_shapes: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self) -> None:
         _check_alike("neck", self.student_levels, self.teacher_levels)

@@ -37,6 +37,7 @@ def check(path: Path, *, trust: bool, console: Console, home: Path, pair: str = 
         DetKDSError: everything that is wrong, one line a fault.
     """
     config = run_config.load(path, pair)
+    run_config.load_plugins(config, path, trust=trust)
     facts = preflight(config, path, home=home, trust=trust, recipe=recipe)
     found = _found(facts)
     for name, text in found["lines"]:

@@ -31,7 +31,7 @@ def data_push(folder: Path, address: str, *, check: bool, home: Path, console: C
     Raises:
         DatasetError: the set has faults, or files that cannot be stored; nothing is sent then.
         ConfigError: the address is none of a place in a bucket.
-        StoreError: the store cannot be reached or refuses; the same call goes on from there.
+        StoreError: the store cannot be reached or refuses; the same call resumes from there.
     """
     if not is_s3(address) or not split(address)[1]:
         raise ConfigError(f"{address} must be a place in a bucket, as s3://detkds/data/coco; correct it.")

@@ -48,14 +48,19 @@ def show(texts: Sequence[str], run_yaml: Path, semantics: str, after: int, *, ho
                 console.print(f"{text}: {error}", markup=False, style="yellow")
     for number, text in enumerate(found, 1):
         console.print(f"{number}  {text}", markup=False, soft_wrap=True)
-    console.print(_table(list(found.values()), f"mean of the first batches, student after {after} epoch(s)"))
+    console.print(
+        _table(
+            list(found.values()),
+            f"Student after {after} epoch(s): value; gradient ÷ detection loss's own; its share by stride, and on padding",
+        )
+    )
 
 
 def _table(found: Sequence[Diagnosis], title: str) -> Table:
     """A row a recipe; columns of strides are shares of the energy of its gradient."""
     strides = sorted({stride for one in found for stride in one.levels})
     table = Table(title=title, title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for column in ("", "value", "gradient/own", *(f"stride {stride}" if stride else "no grid" for stride in strides), "padding"):
+    for column in ("", "value", "÷ own", *(str(stride) if stride else "no grid" for stride in strides), "padding"):
         table.add_column(column, justify="right", no_wrap=True)
     for number, one in enumerate(found, 1):
         shares = (_percent(one.levels.get(stride)) for stride in strides)

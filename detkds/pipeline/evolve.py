@@ -37,7 +37,7 @@ def run(
 ) -> Result:
     """Publish the journal of the search and the best genome of one knowledge at `out`.
 
-    A search that was killed goes on from its journal, which lies at `work` (see Workplace), with the same result. A knowledge that is not
+    A search that was killed resumes from its journal, which lies at `work` (see Workplace), with the same result. A knowledge that is not
     `searched` (comma-separated), or that this pair of detectors cannot share, gives an empty study with the reason. `workers` is how many
     candidates are measured at a time, see `hired`; the journal is the same for any number.
 
@@ -80,9 +80,18 @@ def designer(knowledge: Knowledge, plan: SearchPlan, seed: int) -> SingleSearch:
     return single_search(plan.algorithm, space, knowledge, settings, seed, warm_start(plan, knowledge)[: plan.population])
 
 
+def readable(semantics: str, searched: str) -> bool:
+    """Whether losses of one semantics can be read under that of a search: `sound` has all words of `paper`."""
+    return semantics == searched or (semantics, searched) == ("paper", "sound")
+
+
 def warm_start(plan: SearchPlan, knowledge: Knowledge) -> list[Genome]:
     """The genomes of one knowledge in the presets that the plan names; presets of another semantics have none."""
     recipes: list[Recipe] = [preset(name.strip()) for name in plan.warm_start.split(",") if name.strip()]
     return [
-        genome for recipe in recipes if recipe.semantics == plan.semantics for genome in recipe.genomes if genome.knowledge is knowledge
+        genome
+        for recipe in recipes
+        if readable(recipe.semantics, plan.semantics)
+        for genome in recipe.genomes
+        if genome.knowledge is knowledge
     ]

@@ -26,7 +26,7 @@ LOSS = "fitnets"
 
 
 def training_s(pair: Pair, schedule: Schedule, source: Source, train: float, val: float, home: Path, show: Callable[[str], None]) -> float:
-    """Seconds that a candidate's training and scoring take, measured once a machine and kept, so that a run that goes on has the same plan.
+    """Seconds that a candidate's training and scoring take, measured once per machine and kept, so that a resumed run has the same plan.
 
     Args:
         pair, schedule, source: of the run.

@@ -17,6 +17,7 @@ from detkds.detectors.normalization import show_scaled
 from detkds.detectors.training.loop import TrainSettings
 from detkds.detectors.training.train import Start, load_detector
 from detkds.errors import ConfigError, Rejected
+from detkds.pipeline.progress import say
 from detkds.pipeline.settings import Pair, Schedule
 from detkds.pipeline.workplace import local
 
@@ -88,7 +89,10 @@ def teacher(config: str, checkpoint: str, classes: Iterable[str]) -> nn.Module:
     """The teacher with its weights, in evaluation mode; `classes` in its own label order, see `classes_of_pair`."""
     if not checkpoint:
         raise ConfigError(f"the teacher {config} needs a checkpoint, got none; name a file or an s3:// address.")
-    loaded = load_detector(detector_config(config, classes, pretrained=True), local(checkpoint))
+    path = local(checkpoint)
+    loaded = load_detector(detector_config(config, classes, pretrained=True), path)
+    if copies := read_checkpoint(path).ignored:
+        say("teacher", f"{copies} tensors ema_… of {checkpoint} are ignored: copies that mmdet 2's EMAHook leaves beside the weights")
     show_scaled(loaded, float((as_teacher(config) or {}).get("scale", 1.0)))
     return loaded
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import json
 import os
@@ -12,7 +13,7 @@ from typing import ParamSpec, TypeVar
 
 from rich.console import Console
 
-from detkds import errors
+from detkds import errors, plugins
 
 FAULT = "detkds-fault "
 _P = ParamSpec("_P")
@@ -50,7 +51,8 @@ def shown(console: Console) -> Callable[[str], None]:
 
 
 def report_errors(run: Callable[_P, _T]) -> Callable[_P, _T]:
-    """Print an error of ours as one line of JSON before it is raised on, so that a local run can show it as it is.
+    """Load the plugins that the run names, and print an error of ours as one line of JSON before it is raised on, so that a local run can
+    show it as it is.
 
     In a task of a pipeline it is also the last of the log, in plain words, and the process ends with its exit code: what the person did
     wrong stands there, and not 30 lines of where this library found it.
@@ -59,15 +61,29 @@ def report_errors(run: Callable[_P, _T]) -> Callable[_P, _T]:
     @functools.wraps(run)
     def running(*args: _P.args, **kwargs: _P.kwargs) -> _T:
         try:
+            plugins.inherit()
             return run(*args, **kwargs)
-        except errors.DetKDSError as error:
+        except (errors.DetKDSError, OSError) as found:
+            error = found if isinstance(found, errors.DetKDSError) else of_system(found)
+            if error is None:
+                raise
             print(FAULT + json.dumps({"type": type(error).__name__, "message": str(error)}), flush=True)
             if not _is_task():
-                raise
+                raise error from None
             print(error, file=sys.stderr, flush=True)
             raise SystemExit(error.exit_code) from None
 
     return running
+
+
+def of_system(error: OSError) -> errors.DetKDSError | None:
+    """What the machine refused, as an error of ours: a full disk, or a place that may not be written; None for anything else."""
+    where = error.filename or "a file"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return errors.StoreError(f"no space is left on the disk of {where}; free some and start the same command again.")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return errors.ConfigError(f"{where}: {error.strerror}; give a place that can be written, or the right to.")
+    return None
 
 
 def _is_task() -> bool:

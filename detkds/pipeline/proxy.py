@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from detkds import plugins
 from detkds.detectors.diagnosis import Diagnosis
 from detkds.detectors.normalization import shown_scale
 from detkds.detectors.objective import ProxyObjective
@@ -66,6 +67,7 @@ class Proxy:
             }
             | ({} if (scale := shown_scale(teacher.data_preprocessor)) == 1 else {"scale": f"{scale:g}"})
             | ({"repeats": str(repeats)} if repeats > 1 else {})
+            | plugins.identity()
         )
         build = partial(ProxyObjective, config, teacher, source, Source(val.annotations, val.images), start=start, digests=digests)
         seeds = range(schedule.seed, schedule.seed + repeats)

@@ -146,8 +146,16 @@ def fetch(run: str, results: str, folder: Path) -> tuple[str, Path]:
     return found.name, folder / found.name
 
 
-def show(run: str, *, results: str, home: Path, console: Console) -> None:
-    """Print what a run found: the AP table, whether the gain is one, the recipe, the page and how to fetch the student."""
+def show(run: str, *, results: str, home: Path, console: Console, option: str = "") -> None:
+    """Print what a run found: the AP table, whether the gain is one, the recipe, the page and how to fetch the student.
+
+    Args:
+        run: its name, or as `find` takes it.
+        results: where runs are published.
+        home: the results are fetched to its folder `runs`.
+        console: gets it all.
+        option: what `detkds pull` needs to find the same store.
+    """
     name, place = fetch(run, results, home / "runs")
     content = json.loads((place / "results.json").read_text())
     console.print(ap_table(content))
@@ -156,7 +164,7 @@ def show(run: str, *, results: str, home: Path, console: Console) -> None:
     console.print((place / "recipe.txt").read_text().strip(), markup=False)
     console.print()
     console.print(f"report   {place / 'report.html'}", markup=False)
-    console.print(f"student  detkds pull {name} --to student    (from {results}/{name})", markup=False)
+    console.print(f"student  detkds pull {name} --to student{option}    (from {open_store(results).uri(name)})", markup=False)
 
 
 def ap_table(content: Mapping[str, Any]) -> Table:

@@ -17,6 +17,7 @@ from detkds.pipeline.local_store import local_store
 from detkds.pipeline.publish import Published
 from detkds.storage.artifacts import verify
 from detkds.storage.manifest import FileEntry, file_sha256
+from detkds.storage.uri import ENDPOINT, open_store
 
 
 def pull(
@@ -91,7 +92,11 @@ def list_runs(store: str, home: Path, console: Console, *, embedded_s3: bool = F
 @contextmanager
 def _runs(store: str, home: Path, console: Console, embedded_s3: bool) -> Iterator[str]:
     """The address where runs are published, with the store at hand."""
-    with local_store(home, console, embedded=embedded_s3):
+    with local_store(home, console, embedded=embedded_s3) as kind:
+        folder = Path(open_store(store).uri())
+        if kind == "folder" and not folder.is_dir():
+            other = "; the embedded server has data here: add --embedded-s3" if (home / "s3").is_dir() else ""
+            raise ArtifactError(f"no run was published yet in {folder}, which stands for {store} without {ENDPOINT}{other}.")
         yield f"{store}/runs"
 
 

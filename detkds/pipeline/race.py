@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from detkds.genome import Recipe
 from detkds.genome.presets import preset
+from detkds.pipeline.evolve import readable
 from detkds.pipeline.progress import say
 from detkds.pipeline.settings import RacePlan, Schedule
 from detkds.pipeline.studies import Conducted, conduct
@@ -86,7 +87,7 @@ def race(
     """
     short = build()
     semantics = trials[0].recipe.semantics
-    distillers = {name: recipe for name, recipe in _presets(plan).items() if recipe.semantics == semantics}
+    distillers = {name: recipe for name, recipe in _presets(plan).items() if readable(recipe.semantics, semantics)}
     studies = [_study(KNOWN, list(distillers.values()), short, build, {}, known, work, workers)]
     scored = [*trials, *(trial for trial in studies[0].study.trials[1:])]
     entered = entrants(scored, distillers, plan.candidates, short.identify)

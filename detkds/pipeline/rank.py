@@ -16,6 +16,7 @@ from detkds.pipeline import train
 from detkds.pipeline.progress import report_errors
 from detkds.pipeline.settings import Pair, Schedule
 from detkds.pipeline.workplace import home
+from detkds.plugins import load
 from detkds.storage.fetch import fetch_folder
 from detkds.storage.uri import open_store
 
@@ -31,11 +32,12 @@ class Job:
     schedule: Schedule
     recipe: Recipe
     work: str
+    plugins: str = ""
 
     def dumps(self) -> str:
         """As JSON."""
         content = {"pair": asdict(self.pair), "schedule": asdict(self.schedule), "recipe": self.recipe.to_json(), "work": self.work}
-        return json.dumps(content, indent=1)
+        return json.dumps({**content, "plugins": self.plugins}, indent=1)
 
     @classmethod
     def loads(cls, text: str | bytes, source: str) -> Job:
@@ -46,7 +48,9 @@ class Job:
         """
         try:
             found = json.loads(text)
-            return cls(Pair(**found["pair"]), Schedule(**found["schedule"]), Recipe.from_json(found["recipe"]), str(found["work"]))
+            load(named := str(found.get("plugins", "")))  # before the recipe, which may have their words
+            pair, schedule, recipe = Pair(**found["pair"]), Schedule(**found["schedule"]), Recipe.from_json(found["recipe"])
+            return cls(pair, schedule, recipe, str(found["work"]), named)
         except (ValueError, KeyError, TypeError) as error:
             raise ArtifactError(f"{source} is no job of a training ({error!r}); submit the run again.") from None
 

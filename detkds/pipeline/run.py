@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from detkds import plugins
 from detkds.errors import ConfigError
 from detkds.genome import Genome, Recipe
 from detkds.pipeline import run_config
@@ -81,7 +82,7 @@ class Run:
         Args:
             path: of the run.yaml.
             home: the folder for caches, unfinished work and results.
-            trust: run the Python code of config files that are not mmdet's own.
+            trust: run the Python code of plugins and of config files that are not mmdet's own.
             pair: name of a tested pair, whose configs teacher and student take.
             embedded_s3: start a SeaweedFS server as the store; otherwise it is a folder, or the S3 that DETKDS_S3_ENDPOINT names.
             console: gets progress; None prints to the terminal.
@@ -91,6 +92,7 @@ class Run:
         """
         console = console or Console(highlight=False)
         config, place = run_config.load(Path(path), pair), Path(home).resolve()
+        run_config.load_plugins(config, Path(path), trust=trust)
         with contextlib.ExitStack() as stack:
             store = stack.enter_context(local_store(place, console, embedded=embedded_s3))
             stack.enter_context(environment({VISIBLE: first_gpus(config.resources.gpus), RUN: config.name}))
@@ -165,7 +167,8 @@ class Run:
             transcript=self.home / "logs" / f"{self.name}.log",
             show=self.show,
         )
-        published.show(self.name, results=self.results, home=self.home, console=self.console)
+        option = " --embedded-s3" if self.store == "embedded" else ""
+        published.show(self.name, results=self.results, home=self.home, console=self.console, option=option)
 
     @cached_property
     def subset(self) -> Path:
@@ -364,10 +367,10 @@ def _as_data(config: Config, home: Path) -> str:
 
 
 def data_version(config: RunConfig, checkpoint: str) -> str:
-    """Digest of what the addresses hold, so that the cache sees when it changes under the same name."""
+    """Digest of what the addresses hold, and of the plugins, so that the cache sees when it changes under the same name."""
     root = config.data.root if is_remote(config.data.root) else None  # of a folder only what the run reads is of interest
     addresses = [root, *config.local_files(), checkpoint, config.student.checkpoint]
-    return digest([_fingerprint(address) for address in addresses if address])[:16]
+    return digest([*(_fingerprint(address) for address in addresses if address), *plugins.identity().values()])[:16]
 
 
 def _fingerprint(address: str) -> str:
@@ -384,4 +387,5 @@ def _fingerprint(address: str) -> str:
 
 def code_digest() -> str:
     """Digest of this library and of what it computes with: another version answers nothing from the cache."""
-    return digest([source_digest(), *(package_version(name) for name in ("torch", "onedl-mmdetection", "onedl-mmcv", "pycocotools"))])
+    own = plugins.identity().values()
+    return digest([source_digest(), *own, *(package_version(name) for name in ("torch", "onedl-mmdetection", "onedl-mmcv", "pycocotools"))])

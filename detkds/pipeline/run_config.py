@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
+from detkds import plugins
 from detkds.errors import ConfigError, GenomeError
 from detkds.genome import Knowledge
 from detkds.genome.presets import KNOWN_DISTILLERS, preset
@@ -24,7 +25,9 @@ Count = Annotated[int, Field(ge=1)]
 
 
 NAME, BUCKET = r"^[a-z0-9]([a-z0-9-]{0,60}[a-z0-9])?$", r"^[a-z0-9][a-z0-9.-]{2,62}$"
+MODULE = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$"
 PATTERNS = {
+    MODULE: "the name of a Python module, such as my_package.words, not of a file",
     NAME: "at most 62 small letters, digits and hyphens, a letter or digit first and last, such as blood-cells-1",
     BUCKET: "3 to 63 small letters, digits, hyphens and dots, a letter or digit first",
 }
@@ -96,7 +99,7 @@ class Teacher(Detector):
     @model_validator(mode="after")
     def _has_weights(self) -> Teacher:
         if (self.checkpoint is None) == (self.train is None):
-            raise ValueError("give either `checkpoint` (a file or s3:// address) or `train` (how to make one), not both and not neither")
+            raise ValueError("give exactly one of `checkpoint` (a file or s3:// address) and `train` (how to make one)")
         return self
 
 
@@ -128,7 +131,7 @@ class Search(Section):
     """Algorithm 1: what is searched and how long."""
 
     knowledge: tuple[Knowledge, ...] = tuple(Knowledge)
-    semantics: Literal["paper", "released"] = "paper"
+    semantics: Literal["paper", "released", "sound"] = "paper"
     space: Literal["paper", "extended"] = "paper"
     algorithm: Literal["evolution", "random", "mcts", "tpe"] = "evolution"
     population: Count = 20
@@ -209,7 +212,7 @@ class Train(Section):
 
 
 class StoreSection(Section):
-    """Where results go. Endpoint and keys come from DETKDS_S3_* in the environment; without them the embedded server is used.
+    """Where results go. Endpoint and keys come from DETKDS_S3_* in the environment; without them the bucket is a folder.
     `work` is where a cluster keeps unfinished work: s3://BUCKET/work where it is not given, on the pod only where it is empty."""
 
     bucket: Annotated[str, Field(pattern=BUCKET)] = "detkds"
@@ -247,6 +250,7 @@ class RunConfig(Section):
     store: StoreSection = StoreSection()
     resources: Resources = Resources()
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    plugins: tuple[Annotated[str, Field(pattern=MODULE)], ...] = ()
 
     @model_validator(mode="after")
     def _files_exist(self, info: ValidationInfo) -> RunConfig:
@@ -282,6 +286,18 @@ def known_presets(names: tuple[str, ...]) -> tuple[str, ...]:
         except GenomeError as error:
             raise ValueError(str(error)) from None
     return names
+
+
+def load_plugins(config: RunConfig, path: Path, *, trust: bool) -> None:
+    """Load the words and heads of installed packages and those of the modules that a run.yaml names.
+
+    Raises:
+        ConfigError: the file names modules without `trust`, or a plugin cannot be loaded.
+    """
+    if config.plugins and not trust:
+        names = ", ".join(config.plugins)
+        raise ConfigError(f"{path}: plugins: {names} is Python code that would run here; read it, and add --trust-config to run it.")
+    plugins.load([*plugins.installed(), *config.plugins])
 
 
 def is_remote(address: str) -> bool:

@@ -1,4 +1,4 @@
-"""Saved: what an unfinished training goes on from."""
+"""Saved: what an unfinished training resumes from."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ class StudyView:
 
     @property
     def pace_s(self) -> float | None:
-        """Seconds a candidate, over all that are finished; None before the first."""
+        """Seconds per candidate, over all that are finished; None before the first."""
         spent = self.study.total_seconds
         return spent / len(self.trials) if spent else None
 
@@ -71,6 +71,10 @@ class StudyView:
     def left_s(self) -> float | None:
         """Seconds until the study is finished, at the pace so far."""
         return None if self.pace_s is None else self.pace_s * (self.expected - len(self.trials))
+
+
+class NotBegun(ArtifactError):
+    """No search of that name has written anything yet."""
 
 
 class Searches:
@@ -91,7 +95,8 @@ class Searches:
             run: its name; empty takes the run that wrote something last.
 
         Raises:
-            ArtifactError: there is no such run, or a journal is damaged.
+            NotBegun: there is no such run.
+            ArtifactError: a journal is damaged.
             StoreError: the store cannot be reached or refuses.
         """
         places: dict[str, dict[str, StoredObject]] = {}
@@ -151,10 +156,10 @@ def _following(studies: Sequence[StudyView]) -> list[str]:
 
 def _of_run(views: Sequence[StudyView], run: str, place: str) -> list[StudyView]:
     if not views:
-        raise ArtifactError(f"no search has begun in {place}: start one, or name its run, its folder or its s3:// address.")
+        raise NotBegun(f"no search has begun in {place}: start one, or name its run, its folder or its s3:// address.")
     runs = {name: None for view in views for name in view.task.runs}
     if run and run not in runs:
-        raise ArtifactError(f"no run {run!r} searched in {place}; there are: {', '.join(runs) or 'none with a name'}.")
+        raise NotBegun(f"no run {run!r} searched in {place}; there are: {', '.join(runs) or 'none with a name'}.")
     newest = views[-1].task.runs
     wanted = run or (newest[-1] if newest else "")
     chosen = {view.task.name: view for view in views if (wanted in view.task.runs if wanted else not view.task.runs)}

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 from rich.console import Console
 
+from detkds import plugins
 from detkds.errors import ConfigError, DetKDSError
 from detkds.lint import Finding, ImagePolicy, Package, examine
 from detkds.pipeline import run_config
@@ -19,7 +20,7 @@ from detkds.pipeline.form import Form
 from detkds.pipeline.kubeflow import given
 from detkds.pipeline.kubeflow.package import VOLUMES, compiled, parameter_defaults
 from detkds.pipeline.kubeflow.remote import Cluster, Endpoint, Outcome, Pace
-from detkds.pipeline.kubeflow.resources import with_resources
+from detkds.pipeline.kubeflow.resources import with_plugins, with_resources
 from detkds.pipeline.kubeflow.run_pods import RunPods
 from detkds.pipeline.kubeflow.run_tasks import display_names
 from detkds.pipeline.progress import shown
@@ -47,6 +48,10 @@ class Images:
     tasks: str
     light: str = ""
     any_name: bool = False
+
+    def with_torch(self) -> Images:
+        """The same with one container for all tasks: plugins import torch, which the light one has not."""
+        return replace(self, light=self.tasks)
 
     def parameters(self) -> dict[str, str]:
         """Those that are named, by the parameter of the pipelines."""
@@ -98,7 +103,7 @@ def submit(
         package: file of a compiled pipeline to submit with the run.yaml's parameters and resources; None: the one of this version.
         recipe: train with it instead of searching.
         creation: of the run.
-        trust: run the Python code of config files.
+        trust: run the Python code of plugins and of config files.
         pace: how the run is followed.
         console: where it is shown.
         said: gets the run's id, its page and where results go.
@@ -110,6 +115,8 @@ def submit(
     cluster = Cluster(endpoint)
     cluster.reach()
     config = run_config.load(path)
+    run_config.load_plugins(config, path, trust=trust)
+    images = images.with_torch() if plugins.loaded() else images
     text, values = _prepared(path, config, home.resolve(), images, package, recipe, trust, console)
     pods = RunPods(endpoint.namespace or KUBEFLOW)
     names = display_names(next(iter(yaml.safe_load_all(text))))
@@ -147,7 +154,7 @@ def follow(
         Outcome.SUCCEEDED: f"succeeded; results at {results}" if results else "succeeded",
         Outcome.FAILED: f"failed; the tasks' logs are at {cluster.page(run)}",
         Outcome.CANCELED: "was cancelled",
-        Outcome.TIMED_OUT: f"still goes on after {pace.timeout_s / 3600:.1f} h; follow it again: detkds submit --follow {run}",
+        Outcome.TIMED_OUT: f"still runs after {pace.timeout_s / 3600:.1f} h; follow it again: detkds submit --follow {run}",
     }
     console.print(f"run {run} {said[outcome]}", markup=False, soft_wrap=True)
     return outcome
@@ -170,6 +177,7 @@ def _prepared(
     try:
         text = given.read(package, names) if package else ours
         text = with_resources(text, config.resources, config.claims(), run=config.name, train_nodes=config.train.nodes)
+        text = with_plugins(text, plugins.loaded())
     except ConfigError as error:
         faults += str(error).splitlines()
     else:
@@ -190,7 +198,9 @@ def _only_here(config: RunConfig, images: Images, package: Path | None) -> Itera
         yield f"data.root is the folder {config.data.root}, which no pod can read; put it into the store: detkds data push"
     if config.teacher.train:
         yield "teacher.train is for this machine; train it once with detkds run, and name its file as teacher.checkpoint"
-    if not images.tasks and package is None:
+    if not images.tasks and plugins.loaded():
+        yield "plugins need an image that has them; build one on top of the project's, and name it with --image or DETKDS_IMAGE"
+    elif not images.tasks and package is None:
         yield "no image is named: give --image or DETKDS_IMAGE; `make images` builds one and build/images.json names it"
 
 
@@ -257,7 +267,7 @@ def _parameters(config: RunConfig, addresses: Mapping[str, str], console: Consol
     if not asked:
         console.print(f"{ENDPOINT} is not set: the store was not asked whether the data changed under its address", style="dim")
     checkpoint = stored["teacher_checkpoint"]
-    version = data_version(config, checkpoint) if asked else ""
+    version = data_version(config, checkpoint) if asked else plugins.loaded()
     results = f"s3://{config.store.bucket}/runs"
     values = pipeline_parameters(config, stored["teacher_config"], checkpoint, stored["student_config"], results, version=version)
     values["student_checkpoint"] = stored["student_checkpoint"]

@@ -14,7 +14,7 @@ from detkds.data.sampling.counting import Counting
 from detkds.data.sampling.subset import Split, nested_name, split
 from detkds.data.writing import write_coco
 from detkds.errors import ArtifactError, DatasetError
-from detkds.pipeline.data_set import data_set
+from detkds.pipeline.data_set import DataSet, data_set
 from detkds.pipeline.leakage import shared_content
 from detkds.pipeline.progress import report_errors, say
 from detkds.pipeline.settings import Result, Source
@@ -89,8 +89,7 @@ def run(
         ConfigError: a share or the seed is out of range.
     """
     place = data_set(source.root)
-    train = load(place.annotations(source.train_annotations), place.in_place(source.train_images))
-    test = load(place.annotations(source.test_annotations), place.in_place(source.test_images))
+    train, test = _loaded(place, source)
     require_same_classes(source, train, test)
     content = shared_content(place, source, train, test)
     rules = counting or Counting()
@@ -110,6 +109,23 @@ def run(
         write_coco(folder / "summary.json", summary)
     say("subset", ", ".join(f"{name.replace('_', '-')} {count} images" for name, count in counts.items()))
     return Result({**counts, "classes": len(train["categories"])}, markdown=markdown(parts, summary, drawn.seconds, drawn.equal_time))
+
+
+def _loaded(place: DataSet, source: Source) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Both annotation files, validated.
+
+    Raises:
+        DatasetError: what is wrong with either, one line a fault: this is the first task that looks at the data, and the next ask for GPUs.
+    """
+    found, faults = [], []
+    for file, images in ((source.train_annotations, source.train_images), (source.test_annotations, source.test_images)):
+        try:
+            found.append(load(place.annotations(file), place.in_place(images)))
+        except (DatasetError, ArtifactError) as error:
+            faults.append(str(error))
+    if faults:
+        raise DatasetError("\n".join(faults))
+    return found[0], found[1]
 
 
 def part(subset: Path, name: str) -> Part:

@@ -42,8 +42,7 @@ def suggest(folder: Path, name: str = "") -> Suggestion:
     layout = look_at(folder)
     if layout.format != "coco":
         raise DatasetError(
-            f"{folder} holds {layout.format.upper()} annotations; convert them first: detkds data convert {folder} NEW_FOLDER, "
-            "then detkds init NEW_FOLDER."
+            f"{folder} holds {layout.format.upper()} annotations; convert them first: detkds data convert {folder}, then run this again."
         )
     train, test = _splits(folder, layout)
     _require_same_classes(train, test)

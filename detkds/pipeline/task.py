@@ -1,4 +1,4 @@
-"""Task: what a study tells those who watch it, beside its journal."""
+"""Task: the description of a study for those who watch it, beside its journal."""
 
 from __future__ import annotations
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PIL import Image, ImageOps
+from PIL import Image
 
+from detkds.data.checking import reading
 from detkds.data.checking.paths import safe_join
-from detkds.data.checking.pictures import FORMATS
 from detkds.errors import DatasetError
 
 SIDE = 480
@@ -16,7 +16,7 @@ QUALITY = 80
 
 
 def write_thumbnail(images: Path, file_name: str, out: Path) -> None:
-    """Write a JPEG of an image: upright as detectors see it, at most SIDE pixels, without its EXIF data, which may hold place and owner.
+    """Write a JPEG of an image: turned as detectors see it, at most SIDE pixels, without its EXIF data, which may hold place and owner.
 
     Args:
         images: the image folder.
@@ -28,10 +28,8 @@ def write_thumbnail(images: Path, file_name: str, out: Path) -> None:
     """
     path = safe_join(images, file_name)
     try:
-        with Image.open(path, formats=FORMATS) as opened:
-            opened.draft("RGB", (2 * SIDE, 2 * SIDE))  # a JPEG decodes at a fraction of its size
-            small = ImageOps.exif_transpose(opened).convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        small = Image.fromarray(reading.read(path)[:, :, ::-1])
+    except (OSError, reading.UnreadError) as error:
         raise DatasetError(f"image {path} cannot be read as an image: {error}") from error
     small.thumbnail((SIDE, SIDE))
     out.parent.mkdir(exist_ok=True)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from detkds import plugins
 from detkds.detectors.checkpoints import read_checkpoint
 from detkds.detectors.configs.data_config import freeze
 from detkds.detectors.tensors import save_tensors
@@ -25,8 +26,7 @@ from detkds.detectors.training.local_processes import run_in_processes
 from detkds.detectors.training.loop import TrainSettings
 from detkds.detectors.training.parallel import Group
 from detkds.errors import ArtifactError, GenomeError, Rejected
-from detkds.genome import Recipe
-from detkds.genome.presets import parse_recipe as parse_recipe
+from detkds.genome import Recipe, presets
 from detkds.pipeline import pair as pairs
 from detkds.pipeline.progress import report_errors, say
 from detkds.pipeline.saved import LOG, Saved
@@ -44,13 +44,15 @@ if TYPE_CHECKING:
 KIND = "model"
 CHECKPOINT, CONFIG, TENSORS = "student.pth", "student.json", "student.safetensors"
 """The checkpoint, its config as data, and the checkpoint's tensors alone; student.py beside them is the config for stock mmdet."""
+LOGGED = 200
+"""Lines that the log of a training has: the points of its loss curve."""
 
 
 @report_errors
 def run(pair: Pair, schedule: Schedule, recipe: Recipe, *, subset: Path, out: Path, work: str = "", processes: int = 0) -> Result:
     """Publish student.pth, its config student.py, student.safetensors, recipe.json and the training's log at `out`.
 
-    A training that was killed goes on from its last checkpoint, which lies at `work` (see Workplace), with the same result. Each batch is
+    A training that was killed resumes from its last checkpoint, which lies at `work` (see Workplace), with the same result. Each batch is
     shared by `processes` (0: one a GPU that this process may use), as many of them as divide it.
 
     Raises:
@@ -79,6 +81,7 @@ def share(pair: Pair, schedule: Schedule, recipe: Recipe, group: Group, *, subse
         require_teaching(_title(recipe), pair, schedule, subset, work)
     contents = {name: content(value) for name, value in asdict(pair).items()}
     inputs = {"pair": contents, "classes": classes, "schedule": schedule, "recipe": recipe.digest, "subset": verify(subset).digest}
+    inputs |= plugins.identity()
     with Workplace("train", inputs, work) as place:
         return fit(pair, classes, schedule, recipe, master, source, task=_title(recipe), out=out, place=place, group=group)
 
@@ -140,8 +143,9 @@ def fit(
     began = time.monotonic()
 
     def progress(step: int, steps: int, losses: Mapping[str, float]) -> None:
-        if step % max(1, steps // 10) == 0 or step == steps:
+        if step % max(1, steps // LOGGED) == 0 or step == steps:
             saved.note(step, losses)
+        if step % max(1, steps // 10) == 0 or step == steps:
             say(task, f"step {step}/{steps}  loss {losses['loss']:.3f}")
         saved.put_when_due()
 
@@ -200,8 +204,19 @@ def recipe_of(artifact: Path) -> Recipe:
     Raises:
         ArtifactError: the artifact is not whole, or holds no recipe.
     """
+    plugins.inherit()
     verify(artifact)
     try:
         return Recipe.from_json(json.loads((artifact / "recipe.json").read_text()))
     except (OSError, ValueError, GenomeError) as error:
         raise ArtifactError(f"artifact {artifact} holds no recipe that can be read: {error}") from None
+
+
+def parse_recipe(text: str, semantics: str) -> Recipe:
+    """A recipe from a preset, `NAME` or `NAME x FACTOR`, or from genome text with the words of plugins too; empty text is no distillation.
+
+    Raises:
+        GenomeError: the text is neither.
+    """
+    plugins.inherit()
+    return presets.parse_recipe(text, semantics)

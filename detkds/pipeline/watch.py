@@ -18,7 +18,8 @@ from rich.text import Text
 from detkds.errors import ArtifactError, ConfigError
 from detkds.genome import Recipe
 from detkds.pipeline.local_store import local_store
-from detkds.pipeline.searches import Searches, StudyView, awaited, is_finished
+from detkds.pipeline.searches import NotBegun, Searches, StudyView, awaited, is_finished
+from detkds.pipeline.trials_table import losses, trial_tables
 from detkds.search.trial import Trial
 from detkds.storage.uri import is_s3, open_store
 
@@ -26,16 +27,17 @@ IDLE_S = 120.0
 """From then on a study that writes nothing is reported as silent; longer where its candidates take longer."""
 
 
-def watch(run: str, work: str, home: Path, *, once: bool, every_s: float, console: Console) -> list[dict[str, Any]]:
-    """Show the studies of a run until its search is finished; Ctrl-C ends the looking on, not the search.
+def watch(run: str, work: str, home: Path, *, once: bool, every_s: float, console: Console, trials: int = 0) -> list[dict[str, Any]]:
+    """Show the studies of a run until its search is finished, from its beginning on; Ctrl-C ends the watching, not the search.
 
     Args:
         run: name of a run; or a folder, or an s3:// address, with journals below it; empty: the run that wrote something last.
         work: the place of work where runs are looked for by name; empty: `work` below `home`.
         home: as of `detkds run`.
-        once: print the state and end.
+        once: print the state and end; a search that has not begun is an error then, and waited for otherwise.
         every_s: seconds between two looks.
         console: a terminal shows a table that is drawn anew, anything else one line for every change.
+        trials: how many of the last candidates of each unfinished study the table lists (of every study with `once`).
 
     Returns:
         The studies as plain values, as they were last looked at.
@@ -49,13 +51,32 @@ def watch(run: str, work: str, home: Path, *, once: bool, every_s: float, consol
         raise ConfigError(f"--every must be a number of seconds above 0, got {every_s:g}.")
     with opened(run, work, home, console) as (searches, name):
         alone = not name and bool(run)
-        studies = searches.studies(name)
+        studies: list[StudyView] = []
         if once:
+            studies = searches.studies(name)
             console.print(shown(studies))
+            console.print(trial_tables(studies, trials))
         else:
             with contextlib.suppress(KeyboardInterrupt):
-                (_draw if console.is_terminal else _tell)(searches, name, studies, alone, every_s, console)
+                studies = _begun(searches, name, every_s, console)
+                if console.is_terminal:
+                    _draw(searches, name, studies, alone, every_s, console, trials)
+                else:
+                    _tell(searches, name, studies, alone, every_s, console)
         return [_plain(view) for view in studies]
+
+
+def _begun(searches: Searches, name: str, every_s: float, console: Console) -> list[StudyView]:
+    """The studies of a run, once its search has begun; says that it waits."""
+    waiting = False
+    while True:
+        try:
+            return searches.studies(name)
+        except NotBegun as error:
+            if not waiting:
+                console.print(f"waiting: {error} Ctrl-C ends the waiting.", markup=False, soft_wrap=True)
+            waiting = True
+            time.sleep(every_s)
 
 
 def _plain(view: StudyView) -> dict[str, Any]:
@@ -102,12 +123,15 @@ def _is_run(name: str, work: str) -> bool:
     return True
 
 
-def _draw(searches: Searches, run: str, studies: list[StudyView], alone: bool, every_s: float, console: Console) -> None:
-    with Live(shown(studies), console=console, auto_refresh=False) as live:
+def _draw(searches: Searches, run: str, studies: list[StudyView], alone: bool, every_s: float, console: Console, trials: int) -> None:
+    def screen() -> Group:
+        return Group(shown(studies), trial_tables([view for view in studies if not view.task.finished], trials))
+
+    with Live(screen(), console=console, auto_refresh=False) as live:
         while not is_finished(studies, alone=alone):
             time.sleep(every_s)
             studies = searches.studies(run)
-            live.update(shown(studies), refresh=True)
+            live.update(screen(), refresh=True)
 
 
 def _tell(searches: Searches, run: str, studies: list[StudyView], alone: bool, every_s: float, console: Console) -> None:
@@ -205,7 +229,7 @@ def _percent(trial: Trial | None) -> str:
 
 def _candidate(view: StudyView, recipe: Recipe) -> str:
     """Without the knowledge where the study is named after it."""
-    return "; ".join(str(genome).removeprefix(f"{view.task.name}: ") for genome in recipe.active) or "no distillation"
+    return losses(recipe, view.task.name)
 
 
 def _duration(seconds: float) -> str:

@@ -10,6 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.queues import SimpleQueue
 
+from detkds import plugins
 from detkds.errors import DetKDSError, Interrupted
 from detkds.genome import Recipe
 from detkds.objective import Goal, Objective, Outcome
@@ -100,9 +101,10 @@ def _measure(recipe: Recipe, goal: Goal) -> Outcome:
     global _objective
     if _objective is None:
         assert _build is not None
+        plugins.inherit()
         _objective = _build()  # here and not before, so that its errors arrive as they are
     return _objective(recipe, goal)
 
 
 def _lost() -> Interrupted:
-    return Interrupted("a worker's process was killed, memory may have run out; start again to go on, with fewer workers if it recurs.")
+    return Interrupted("a worker's process was killed, memory may have run out; start again to resume, with fewer workers if it recurs.")

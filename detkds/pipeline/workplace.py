@@ -1,4 +1,4 @@
-"""Where a stage works: its home folder, local copies of what lies in the store, and a place to go on from after a crash."""
+"""Where a stage works: its home folder, local copies of what lies in the store, and a place to resume from after a crash."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def local(address: str) -> Path:
 
 
 class Workplace:
-    """A folder that is the same for the same inputs, so that a stage that was killed goes on where it stopped.
+    """A folder that is the same for the same inputs, so that a stage that was killed resumes where it stopped.
 
     Where `work` is an s3:// address, the files that a stage names have a mirror there, under the same key. A pod that starts with an empty
     folder fetches them and goes on. `with` holds the place: of two pods one works, and the other waits, says how far it is, and then goes

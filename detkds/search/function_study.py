@@ -45,7 +45,10 @@ def study(
         objective: called with each candidate, a Recipe of one genome; returns a score, higher is better. The first call has the empty
             recipe: no distillation. Candidates that are equal up to their canonical form are asked once. It may raise `detkds.Rejected`
             for a candidate that cannot work; any other exception ends the study, and a journal keeps what was measured.
-        population, iterations, sample_ratio, top_k: P, T, r and k of Alg. 1; evolution asks 1 + P + 2T candidates.
+        population: P of Alg. 1; evolution asks 1 + P + 2T candidates.
+        iterations: T of Alg. 1.
+        sample_ratio: r of Alg. 1, the share of the population that forms an iteration's pool.
+        top_k: k of Alg. 1, how many of the pool's best may become the parent.
         algorithm: evolution, random, mcts or tpe.
         space: paper or extended.
         semantics: paper or released, see docs/genome.md.

@@ -23,7 +23,7 @@ class Started:
 
 @dataclass
 class History:
-    """A study as its journal tells it.
+    """A study as its journal records it.
 
     Args:
         settings: of the study, from the header.

@@ -88,7 +88,7 @@ class Journal:
             ArtifactError: it could not be written, for example because the disk is full; the journal ends with the record before it.
         """
         if self._fd == _CLOSED:
-            raise ArtifactError(f"the journal {self.path} is closed; open it again to go on.")
+            raise ArtifactError(f"the journal {self.path} is closed; open it again to continue.")
         try:
             with _writing(self.path):
                 self.records.append(self._write(len(self.records), kind, fields))

@@ -53,7 +53,7 @@ def _rank(trial: Trial) -> tuple[float, int]:
 
 
 class Breeding:
-    """What every designer with a population tells of it."""
+    """What every designer with a population says about it."""
 
     _population: Population
 

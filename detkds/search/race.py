@@ -26,7 +26,10 @@ from detkds.search.settings import KNOWN_RUNNERS
 from detkds.search.trial import Trial
 
 LEVEL = 0.9
-"""Of the two-sided intervals; so the lower bound is missed once in 20 times."""
+"""Of the two-sided intervals that are shown."""
+CHOICE = 0.5
+"""Of the two-sided interval whose lower bound chooses: three times in four the gain is above it. A stricter bound throws away gains that
+two or three seeds cannot prove, and no distillation loses more then (benchmarks/search/choice.py)."""
 BASELINE = "no distillation"
 
 
@@ -55,6 +58,7 @@ class Standing:
         mean: AP in [0, 1], adjusted for the seeds that it lacks; nan where it has none.
         low, high: interval of the mean.
         gain, gain_low, gain_high: over no distillation, with its interval; nan where it cannot be known.
+        bound: what it gains at least, three times in four; by this the race chooses.
         rejected: why it left, where it could not be trained.
         chosen: the student is trained with it.
     """
@@ -67,6 +71,7 @@ class Standing:
     gain: float
     gain_low: float
     gain_high: float
+    bound: float
     rejected: str = ""
     chosen: bool = False
 
@@ -103,8 +108,7 @@ def _active(recipe: Recipe) -> Recipe:
 def standings(runners: Sequence[Entrant], rounds: Sequence[Mapping[str, Trial]]) -> list[Standing]:
     """The leaderboard, the chosen first, the rest by their means; those that could not be trained last.
 
-    The chosen one has the highest lower bound of its gain; no distillation has gained 0 for certain, so it is chosen where no lower bound
-    is above 0.
+    The chosen one has the highest `bound`; no distillation has gained 0 for certain, so it is chosen where no bound is above 0.
 
     Args:
         runners: as `entrants` gives them.
@@ -122,10 +126,17 @@ def standings(runners: Sequence[Entrant], rounds: Sequence[Mapping[str, Trial]])
     }
     fit = _Fit(measured)
     found = [
-        Standing(runner, measured.get(runner.name, {}), *fit.mean(runner.name), *fit.gain(runner.name, BASELINE), reasons[runner.name])
+        Standing(
+            runner,
+            measured.get(runner.name, {}),
+            *fit.mean(runner.name),
+            *fit.gain(runner.name, BASELINE),
+            fit.gain(runner.name, BASELINE, CHOICE)[1],
+            reasons[runner.name],
+        )
         for runner in runners
     ]
-    best = max(found, key=lambda one: -math.inf if math.isnan(one.gain_low) or one.rejected else round(one.gain_low, 9))
+    best = max(found, key=lambda one: -math.inf if math.isnan(one.bound) or one.rejected else round(one.bound, 9))
     marked = [replace(one, chosen=one is best) for one in found]
     return sorted(marked, key=lambda one: (not one.chosen, bool(one.rejected), -one.mean if not math.isnan(one.mean) else math.inf))
 
@@ -171,22 +182,22 @@ class _Fit:
         """An entrant's mean with its interval."""
         return self._interval(self._contrast(name)) if name in self._names else (math.nan,) * 3
 
-    def gain(self, name: str, base: str) -> tuple[float, float, float]:
+    def gain(self, name: str, base: str, level: float = LEVEL) -> tuple[float, float, float]:
         """How far one entrant is above another, with the interval; exactly 0 over itself."""
         if name not in self._names or base not in self._names:
             return (math.nan,) * 3
-        return self._interval(self._contrast(name) - self._contrast(base)) if name != base else (0.0, 0.0, 0.0)
+        return self._interval(self._contrast(name) - self._contrast(base), level) if name != base else (0.0, 0.0, 0.0)
 
     def _contrast(self, name: str) -> NDArray[np.float64]:
         contrast = np.zeros(len(self._means))
         contrast[self._names.index(name)] = 1.0
         return contrast
 
-    def _interval(self, contrast: NDArray[np.float64]) -> tuple[float, float, float]:
+    def _interval(self, contrast: NDArray[np.float64], level: float = LEVEL) -> tuple[float, float, float]:
         value = float(contrast @ self._means)
         if self._freedom < 1:
             return value, math.nan, math.nan
-        reach = float(student_t.ppf((1 + LEVEL) / 2, self._freedom)) * math.sqrt(
+        reach = float(student_t.ppf((1 + level) / 2, self._freedom)) * math.sqrt(
             self._variance * float(contrast @ self._inverse @ contrast)
         )
         return value, value - reach, value + reach

@@ -41,7 +41,7 @@ class SearchSpace:
     Args:
         slots: for each knowledge, slot name to words, in the order of the vocabulary.
         weights: loss weights, at least two, all above 0.
-        semantics: "paper" or "released".
+        semantics: "paper", "released" or "sound".
         backgrounds: what background may count in fgbg genomes, at least one.
 
     Raises:

@@ -18,7 +18,7 @@ class TrialState(StrEnum):
     COMPLETE = auto()
     """It has a score."""
     REJECTED = auto()
-    """It cannot work; `reason` says why. The search goes on."""
+    """It cannot work; `reason` says why. The search continues."""
     FAILED = auto()
     """The objective broke for no fault of the candidate. Seen by `progress` only: the study ends, and tries it again when resumed."""
 

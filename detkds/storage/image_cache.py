@@ -33,7 +33,7 @@ class ImageCache:
     """A folder with a file for each content, and views: folders in which these files have the names of a data set's images (hard links).
 
     A view is held until the process ends. When room is needed, files that no held view has go, least recently used first. Tasks fill the
-    cache one after another (the line is busy with one already), and a killed one leaves whole files, from which the next goes on.
+    cache one after another (the line is busy with one already), and a killed one leaves whole files, from which the next resumes.
 
     Args:
         folder: of the cache.

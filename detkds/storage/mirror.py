@@ -1,4 +1,4 @@
-"""Mirror: a few files of a folder, kept in a store as well, from which another machine goes on."""
+"""Mirror: a few files of a folder, kept in a store as well, from which another machine resumes."""
 
 from __future__ import annotations
 

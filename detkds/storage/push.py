@@ -38,7 +38,7 @@ class Pushed:
 def push(folder: Path, files: SetFiles, store: Store, show: Callable[[Meter, bool], object]) -> Pushed:
     """Store the files of a folder below the store's address and write their index.
 
-    A file that is there with the same size and checksum is not sent again, so a push that was killed goes on when it is called again.
+    A file that is there with the same size and checksum is not sent again, so a push that was killed resumes when it is called again.
     From the first file that is sent, the index of before is out of force.
 
     Args:

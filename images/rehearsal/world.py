@@ -22,7 +22,8 @@ import yaml
 from detkds.data.synthetic import generate
 from detkds.pipeline.settings import Pair, Schedule
 from detkds.pipeline.teacher import run as train_teacher
-from detkds.storage import EmbeddedServer, open_store
+from detkds.storage import open_store
+from detkds.storage.server import EmbeddedServer
 
 # The smallest search that asks something of every stage: two knowledges, one candidate each, one epoch.
 BUDGET = {

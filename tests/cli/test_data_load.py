@@ -18,7 +18,7 @@ from detkds.storage.store import Store
 from detkds.storage.uri import open_store
 
 if TYPE_CHECKING:
-    from detkds.storage import EmbeddedServer
+    from detkds.storage.server import EmbeddedServer
 
 FILES = {"annotations/train.json": b"{}", "train/a.jpg": b"aaaa", "train/b.jpg": b"bb"}
 SOURCE = "s3://loaded/sets/tiny"

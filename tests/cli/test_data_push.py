@@ -16,7 +16,8 @@ from rich.console import Console
 from detkds.data.synthetic import generate
 from detkds.errors import ConfigError, DatasetError, StoreError
 from detkds.pipeline.data_push import data_push
-from detkds.storage import EmbeddedServer, open_store
+from detkds.storage import open_store
+from detkds.storage.server import EmbeddedServer
 from detkds.storage.stored_set import StoredSet
 
 

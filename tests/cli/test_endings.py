@@ -33,7 +33,7 @@ ENDINGS = [
     (ZeroDivisionError("division by zero"), 70, "a fault of ours: ZeroDivisionError: division by zero"),
     (errors.StoreError("away"), 75, "away"),
     (OSError(errno.ENOSPC, "No space left on device", "/out"), 75, "no space is left on the disk of /out"),
-    (KeyboardInterrupt(), 130, "interrupted; what was finished is kept, and the same command goes on from there"),
+    (KeyboardInterrupt(), 130, "interrupted; what was finished is kept, and the same command resumes from there"),
     (typer.Abort(), 130, "interrupted"),
 ]
 

@@ -16,7 +16,8 @@ from rich.console import Console
 from detkds.errors import ArtifactError, ConfigError
 from detkds.pipeline import publish as results
 from detkds.pipeline.pull import list_runs, pull
-from detkds.storage import EmbeddedServer, Store, open_store, publishing
+from detkds.storage import Store, open_store, publishing
+from detkds.storage.server import EmbeddedServer
 
 
 class Shelf:

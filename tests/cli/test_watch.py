@@ -21,7 +21,8 @@ from detkds.pipeline.watch import watch
 from detkds.pipeline.workplace import Workplace
 from detkds.search.lock import StudyLock
 from detkds.search.trial import TrialState
-from detkds.storage import EmbeddedServer, FolderStore, open_store
+from detkds.storage import FolderStore, open_store
+from detkds.storage.server import EmbeddedServer
 
 
 @pytest.fixture
@@ -196,7 +197,7 @@ def test_runs_are_told_apart_by_name_and_the_newest_is_the_default(work: Path) -
     assert read(work, "first")["global"].place != read(work, "second")["global"].place
     assert len(read(work)) == 4
     with pytest.raises(ArtifactError, match=r"no run 'third' searched in .+; there are: first, second\."):
-        seen("third", home=work.parent)
+        seen("third", home=work.parent, once=True)
 
 
 def test_runs_with_equal_inputs_share_their_studies(work: Path) -> None:
@@ -255,7 +256,7 @@ def test_what_is_not_there(work: Path, tmp_path: Path) -> None:
         seen(home=work.parent)
     work.mkdir(parents=True)
     with pytest.raises(ArtifactError, match="no search has begun in"):
-        seen(home=work.parent)
+        seen(home=work.parent, once=True)
     with pytest.raises(ConfigError, match="--every must be a number of seconds above 0, got 0"):
         watch("", "", tmp_path, once=True, every_s=0, console=Console(file=io.StringIO()))
 
@@ -263,3 +264,34 @@ def test_what_is_not_there(work: Path, tmp_path: Path) -> None:
 def test_every_knowledge_of_the_run_is_known_to_each_study(work: Path) -> None:
     play("demo", "", only=("global",))
     assert read(work)["global"].task.searched == SEARCHED
+
+
+def test_the_last_candidates_are_listed_on_80_columns(work: Path) -> None:
+    play("demo", "")
+    out = io.StringIO()
+    watch("demo", "", work.parent, once=True, every_s=1, console=Console(file=out, width=80, highlight=False), trials=3)
+    lines = out.getvalue().splitlines()
+    assert all(len(line.rstrip()) <= 80 for line in lines)
+    view = read(work)["global"]
+    for trial in view.trials[-3:]:
+        score = "" if trial.score is None else f"{100 * trial.score:.1f}"
+        assert any(line.split()[:1] == [str(trial.number)] and score in line for line in lines), trial
+
+
+def test_a_search_that_has_not_begun_is_waited_for(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    play("other", "")
+    naps: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        naps.append(seconds)
+        if len(naps) == 2:
+            play("demo", "", seed=1)
+
+    monkeypatch.setattr("detkds.pipeline.watch.time.sleep", sleep)
+    lines = seen("demo", home=work.parent).splitlines()
+    assert lines[0].startswith("waiting: no run 'demo' searched in ")
+    assert "there are: other" in lines[0]
+    assert sum(line.startswith("waiting") for line in lines) == 1
+    assert any("[weights] 8/8" in line for line in lines)
+    with pytest.raises(ArtifactError, match="no run 'absent' searched"):
+        seen("absent", home=work.parent, once=True)

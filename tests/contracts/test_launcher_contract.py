@@ -14,7 +14,8 @@ import pytest
 from launcher import Launcher, somebody
 
 from detkds.pipeline.searches import Searches
-from detkds.storage import EmbeddedServer, open_store
+from detkds.storage import open_store
+from detkds.storage.server import EmbeddedServer
 from images.rehearsal.world import furnish
 
 CONFIGS = Path(__file__).resolve().parents[2] / "examples" / "configs"

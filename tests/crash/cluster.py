@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from detkds.storage import EmbeddedServer, verify
+from detkds.storage import verify
+from detkds.storage.server import EmbeddedServer
 
 HERE = Path(__file__).resolve().parent
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from cluster import Cluster
 
-from detkds.storage import EmbeddedServer
+from detkds.storage.server import EmbeddedServer
 
 
 @pytest.fixture

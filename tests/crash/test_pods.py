@@ -9,8 +9,9 @@ import pytest
 from cluster import Cluster, content
 
 from detkds.pipeline.workplace import LEASE
-from detkds.storage import EmbeddedServer, open_store
+from detkds.storage import open_store
 from detkds.storage.lease import Lease
+from detkds.storage.server import EmbeddedServer
 
 KINDS = ("evolution", "weights", "random")
 

@@ -19,8 +19,8 @@ from detkds.genome import Recipe
 from detkds.pipeline import studies
 from detkds.pipeline.task import JOURNAL, Task
 from detkds.search import Goal, History, Outcome
-from detkds.storage import EmbeddedServer
 from detkds.storage.lease import LEASE_S
+from detkds.storage.server import EmbeddedServer
 
 
 class Eventful:

@@ -190,6 +190,25 @@ def test_all_numbers_in_quotes_become_numbers_everywhere(sound: Coco, written: W
     assert repaired(written(broken)).document == sound
 
 
+@pytest.mark.parametrize(
+    "sides", [{}, {"width": 20}, {"width": 0, "height": 0}, {"width": None, "height": "10"}, {"width": "20", "height": 0}]
+)
+def test_sizes_that_were_not_written_are_taken_from_the_file(sound: Coco, written: Write, tmp_path: Path, sides: Coco) -> None:
+    pictures(tmp_path / "images", "a.png", "more/b.png")
+    right = copy.deepcopy(sound)
+    sound["images"][0] = {"id": 1, "file_name": "a.png", **sides}
+    result = repaired(written(sound), tmp_path / "images")
+    assert result.document == right
+    assert [change.done for change in result.changes] == ["taken from the file"]
+    assert ids(repaired(written(sound)).document, "images") == [2]  # without the files there is nothing to take them from
+
+
+def test_a_box_that_was_not_written_is_its_masks(sound: Coco, written: Write) -> None:
+    right = copy.deepcopy(sound)
+    del sound["annotations"][0]["bbox"]
+    assert repaired(written(sound)).document == right
+
+
 GOOD = [2, 3, 6.5, 3, 6.5, 8]
 MASKS: list[tuple[Any, Any, str]] = [
     (GOOD, [GOOD], "written as a list of polygons"),

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from detkds.detectors.diagnosis import PROPOSALS, Diagnosis, _padding, _stride
+from detkds.detectors.diagnosis import PROPOSALS, Diagnosis, _padding
+from detkds.losses.padding import stride_of
 from detkds.losses.views import Views
 
 
@@ -24,8 +25,8 @@ def test_padding_is_what_lies_wholly_outside_its_image() -> None:
 def test_strides_of_heads_are_powers_of_two(cells: tuple[int, int], stride: int) -> None:
     """The coarsest grid of 256 x 320 pixels has 2 x 3 cells: 320 / 3 is 107, and its stride is 128."""
     views: Any = Views((), (), (), (torch.zeros(0, 4),), (256, 320))
-    assert _stride(torch.zeros(1, 3, *cells), views) == stride
-    assert _stride(torch.zeros(7, 3, 1, 1), views) == PROPOSALS
+    assert stride_of(torch.zeros(1, 3, *cells), views) == stride
+    assert stride_of(torch.zeros(7, 3, 1, 1), views) == PROPOSALS
 
 
 def test_the_mean_counts_a_stride_that_a_batch_lacks_as_0() -> None:

@@ -17,6 +17,7 @@ from detkds.detectors.heads.predictions import Matched
 from detkds.detectors.heads.roi import Proposals, run_stages
 from detkds.detectors.taps import Tapped, tap
 from detkds.losses.views import Response
+from detkds.testing import HeadContract
 
 
 @torch.no_grad()
@@ -55,25 +56,14 @@ def test_every_head_of_the_table_is_tried() -> None:
     assert set(HEADS) - tried == {"RetinaSepBNHead", "FreeAnchorRetinaHead", "PISARetinaHead", "NASFCOSHead", "LDHead", "RTMDetHead"}
 
 
-@pytest.mark.parametrize("name", DENSE)
-@torch.no_grad()
-def test_every_cell_is_among_what_mmdet_decodes(make_batch: Callable[..., Any], name: str) -> None:
-    detector = shaken(small(name))
-    data = detector.data_preprocessor(make_batch(count=1), False)
-    outputs = detector.bbox_head(detector.extract_feat(data["inputs"]))
-    metas = [sample.metainfo for sample in data["data_samples"]]
-    cfg = detector.test_cfg.copy()
-    cfg.update(nms_pre=100_000, score_thr=-1.0, min_bbox_size=-1)
-    (decoded,) = detector.bbox_head.predict_by_feat(*outputs, batch_img_metas=metas, cfg=cfg, with_nms=False)
-    rows = torch.cat([decoded.bboxes.clamp(0, 96), 100 * decoded.scores[:, None], 100 * decoded.labels[:, None]], 1)
-    sizes = [kind.shape[-1] for kind in outputs[0]]
-    for index in range(len(sizes)):
-        (scores, boxes, _, _), _ = read_level(detector.bbox_head, [kind[index] for kind in outputs], index)
-        best, label = scores.flatten(2)[0].max(0)
-        cells = torch.cat([boxes.flatten(2)[0].T.clamp(0, 96), 100 * best[:, None], 100 * label[:, None]], 1)
-        assert len(cells) == sizes[index] ** 2
-        assert torch.cdist(cells.double(), rows.double()).amin(1).max() < 1e-2
-    assert sizes[:3] == [12, 6, 3]
+class TestDenseHeads(HeadContract):
+    @pytest.fixture(params=list(DENSE))
+    def detector(self, request: pytest.FixtureRequest) -> Any:
+        return shaken(small(request.param))
+
+    @pytest.fixture
+    def data(self, detector: Any, make_batch: Callable[..., Any]) -> Any:
+        return detector.data_preprocessor(make_batch(count=1), False)
 
 
 @pytest.mark.parametrize("name", [*DENSE, "deformable-detr", "dino"])

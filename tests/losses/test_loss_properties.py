@@ -1,4 +1,4 @@
-"""What every word must fulfil: 0 at equality, above 0 elsewhere, finite value and gradient, on awkward shapes and half precision.
+"""What every word of the project keeps, by the contract of losses that plugins keep too.
 
 In float32 each word is tried in its slot beside every distance, so that no word is met only in one company; in half precision, which
 the losses leave at once, each word beside one distance and each distance alone.
@@ -6,32 +6,18 @@ the losses leave at once, each word beside one distance and each distance alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
-import torch
-from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensorMode
 
-from detkds.genome import SLOTS, Genome, Knowledge, Recipe
+from detkds.genome import SLOTS, Genome, Knowledge
 from detkds.genome.words import vocabulary
-from detkds.losses import RecipeLoss, Views
+from detkds.losses import Views
+from detkds.testing import DistanceContract, LossContract, RegionContract, TransformContract
+from detkds.testing.losses import Case
 
-MakeViews = Callable[..., Views]
 SEMANTICS = ("paper", "released")
-
-SHAPES = {
-    "usual": {},
-    "one sample": {"samples": 1},
-    "four samples": {"samples": 4},
-    "one channel and class": {"channels": 1, "classes": 1},
-    "one cell": {"sizes": ((1, 1),), "strides": (64,)},
-    "one row": {"sizes": ((1, 7), (1, 4)), "strides": (8, 16)},
-    "no boxes": {"boxes": (torch.zeros(0, 4), torch.zeros(0, 4))},
-    "boxes in one image": {"boxes": (torch.zeros(0, 4), torch.tensor([[3.0, 3.0, 20.0, 20.0]]))},
-    "one box over all": {"boxes": (torch.tensor([[0.0, 0.0, 500.0, 500.0]]),) * 2},
-    "a box without extent": {"boxes": (torch.tensor([[9.0, 9.0, 9.0, 9.0]]), torch.tensor([[80.0, 104.0, 80.0, 104.0]]))},
-}
+CASES = [pytest.param((knowledge, semantics), id=f"{semantics}-{knowledge}") for semantics in SEMANTICS for knowledge in Knowledge]
 
 
 def few_genomes(knowledge: Knowledge, semantics: str) -> list[Genome]:
@@ -59,179 +45,48 @@ def genomes(knowledge: Knowledge, semantics: str) -> list[Genome]:
     return list(dict.fromkeys(combinations()))
 
 
-CASES = [pytest.param(knowledge, semantics, id=f"{semantics}-{knowledge}") for semantics in SEMANTICS for knowledge in Knowledge]
+class TestEveryWord(LossContract):
+    @pytest.fixture(params=CASES)
+    def of(self, request: pytest.FixtureRequest) -> tuple[Knowledge, str]:
+        found: tuple[Knowledge, str] = request.param
+        return found
+
+    @pytest.fixture
+    def cases(self, of: tuple[Knowledge, str]) -> Sequence[Case]:
+        return [(genome, of[1]) for genome in genomes(*of)]
+
+    @pytest.fixture
+    def few_cases(self, of: tuple[Knowledge, str]) -> Sequence[Case]:
+        return [(genome, of[1]) for genome in few_genomes(*of)]
+
+    @pytest.fixture(autouse=True)
+    def _says_nothing(self, says_nothing: Callable[[Genome, str], bool]) -> None:
+        self._empty = says_nothing
+
+    def says_nothing(self, case: Case) -> bool:
+        return self._empty(*case)
+
+    def is_random(self, case: Case) -> bool:
+        """The published mask hides different places of student and teacher."""
+        return case[1] == "released" and case[0].slots.get("attention") == "mask"
+
+    def optimum(self, case: Case, views: Views) -> float:
+        """0, but for cor."""
+        genome, semantics = case
+        assert views.student_response is not None
+        levels = len(views.student_response.scores) if semantics == "released" else 1
+        return -10.0 * levels if genome.distance == "cor" else 0.0
 
 
-def evaluate(genome: Genome, semantics: str, views: Views) -> Tensor:
-    return RecipeLoss(Recipe((genome,), semantics))(views, 3)[genome.knowledge]
+class TestSmoothL1(DistanceContract):
+    """A plugin's author subclasses like this."""
+
+    word = "smooth_l1"
 
 
-def draws_apart(genome: Genome, semantics: str) -> bool:
-    """The published mask hides different places of student and teacher, so equality is not 0."""
-    return semantics == "released" and genome.slots.get("attention") == "mask"
+class TestNormMinmax(TransformContract):
+    word = "norm_minmax"
 
 
-def optimum(genome: Genome, views: Views, semantics: str) -> float:
-    """What equality gives: 0, but for cor."""
-    if genome.slots["distance"] != "cor":
-        return 0.0
-    assert views.student_response is not None
-    return -10.0 * (len(views.student_response.scores) if semantics == "released" else 1)
-
-
-@pytest.mark.parametrize(("knowledge", "semantics"), CASES)
-def test_zero_at_equality_and_above_elsewhere(
-    knowledge: Knowledge,
-    semantics: str,
-    make_views: MakeViews,
-    imitate: Callable[[Views], Views],
-    says_nothing: Callable[[Genome, str], bool],
-):
-    views = make_views()
-    same = imitate(views)
-    for genome in genomes(knowledge, semantics):
-        best = optimum(genome, views, semantics)
-        if not draws_apart(genome, semantics):
-            assert float(evaluate(genome, semantics, same)) == pytest.approx(best, abs=1e-6), genome
-        if not says_nothing(genome, semantics):
-            assert float(evaluate(genome, semantics, views)) > best + 1e-4, genome
-
-
-@pytest.mark.parametrize(("knowledge", "semantics"), CASES)
-@pytest.mark.parametrize("shape", list(SHAPES))
-def test_finite_on_awkward_shapes(
-    shape: str,
-    knowledge: Knowledge,
-    semantics: str,
-    make_views: MakeViews,
-    gradients: Callable[[Tensor, Views], list[Tensor]],
-    imitate: Callable[[Views], Views],
-):
-    views = make_views(requires_grad=True, **SHAPES[shape])
-    same = imitate(views)
-    for genome in genomes(knowledge, semantics):
-        loss = evaluate(genome, semantics, views)
-        assert bool(loss.isfinite()), genome
-        assert all(bool(gradient.isfinite().all()) for gradient in gradients(loss, views)), genome
-        if not draws_apart(genome, semantics):
-            assert float(evaluate(genome, semantics, same)) == pytest.approx(optimum(genome, views, semantics), abs=1e-6), genome
-
-
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
-@pytest.mark.parametrize(("knowledge", "semantics"), CASES)
-def test_finite_on_awkward_shapes_in_half_precision(
-    knowledge: Knowledge,
-    semantics: str,
-    dtype: torch.dtype,
-    make_views: MakeViews,
-    gradients: Callable[[Tensor, Views], list[Tensor]],
-    imitate: Callable[[Views], Views],
-):
-    for shape in SHAPES.values():
-        views = make_views(dtype=dtype, requires_grad=True, **shape)
-        same = imitate(views)
-        for genome in few_genomes(knowledge, semantics):
-            loss = evaluate(genome, semantics, views)
-            assert bool(loss.isfinite()), genome
-            # The gradient arrives in the student's own precision, where more than 65504 would be infinite.
-            assert all(bool(gradient.isfinite().all()) for gradient in gradients(loss, views)), genome
-            if not draws_apart(genome, semantics):
-                assert float(evaluate(genome, semantics, same)) == pytest.approx(optimum(genome, views, semantics), abs=1e-6), genome
-
-
-@pytest.mark.parametrize(("factor", "dtype"), [(1e-4, torch.float32), (1e3, torch.float32), (1e3, torch.float16)], ids=str)
-@pytest.mark.parametrize(("knowledge", "semantics"), CASES)
-def test_finite_for_very_small_and_very_large_features(
-    knowledge: Knowledge,
-    semantics: str,
-    factor: float,
-    dtype: torch.dtype,
-    make_views: MakeViews,
-    gradients: Callable[[Tensor, Views], list[Tensor]],
-    leaves_of: Callable[[Views], list[Tensor]],
-):
-    views = make_views(dtype=dtype)
-    response = views.student_response
-    assert response is not None
-    for level in (*views.student_levels, *views.teacher_levels, *views.generated):
-        level.mul_(factor)
-    for tensor in leaves_of(views):
-        tensor.requires_grad_()
-    for genome in genomes(knowledge, semantics) if dtype == torch.float32 else few_genomes(knowledge, semantics):
-        loss = evaluate(genome, semantics, views)
-        assert bool(loss.isfinite()), genome
-        assert all(bool(gradient.isfinite().all()) for gradient in gradients(loss, views)), genome
-
-
-@pytest.mark.parametrize(("knowledge", "semantics"), CASES)
-def test_dead_maps_are_finite(
-    knowledge: Knowledge,
-    semantics: str,
-    make_views: MakeViews,
-    gradients: Callable[[Tensor, Views], list[Tensor]],
-    leaves_of: Callable[[Views], list[Tensor]],
-):
-    views = make_views()
-    response = views.student_response
-    assert response is not None
-    for tensor in (*views.student_levels, *response.scores, *views.generated):
-        tensor.zero_()
-    for tensor in leaves_of(views):
-        tensor.requires_grad_()
-    for genome in genomes(knowledge, semantics):
-        loss = evaluate(genome, semantics, views)
-        assert bool(loss.isfinite()), genome
-        assert all(bool(gradient.isfinite().all()) for gradient in gradients(loss, views)), genome
-
-
-@pytest.mark.parametrize("semantics", SEMANTICS)
-def test_no_value_is_asked_of_the_device(semantics: str, make_views: MakeViews):
-    """Fake tensors have no values: an `.item()`, a boolean index or a branch on a tensor, which make a GPU wait, would raise."""
-    real = make_views(requires_grad=True)
-    with FakeTensorMode() as mode:
-        sides = (real.student_response, real.teacher_response)
-        student, teacher = (side.apply(mode.from_tensor) for side in sides if side is not None)
-        levels = fake(mode, real.student_levels), fake(mode, real.teacher_levels)
-        generated = fake(mode, real.generated)
-        views = Views(*levels, real.strides, fake(mode, real.boxes), real.batch_shape, student, teacher, generated)
-        for knowledge in Knowledge:
-            for genome in few_genomes(knowledge, semantics):
-                evaluate(genome, semantics, views).backward()
-
-
-def fake(mode: FakeTensorMode, tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    return tuple(mode.from_tensor(tensor) for tensor in tensors)
-
-
-@pytest.mark.parametrize(("knowledge", "semantics"), CASES)
-def test_descent_lowers_the_loss(
-    knowledge: Knowledge,
-    semantics: str,
-    make_views: MakeViews,
-    gradients: Callable[[Tensor, Views], list[Tensor]],
-    leaves_of: Callable[[Views], list[Tensor]],
-    says_nothing: Callable[[Genome, str], bool],
-):
-    """Also says that value and gradient belong together."""
-    views = make_views(requires_grad=True)
-    leaves = leaves_of(views)
-    for genome in genomes(knowledge, semantics):
-        if says_nothing(genome, semantics):
-            continue
-        loss = evaluate(genome, semantics, views)
-        slope = gradients(loss, views)
-        length = float(torch.stack([gradient.square().sum() for gradient in slope]).sum().sqrt())
-        after = [evaluate_after(genome, semantics, views, leaves, slope, step / length) for step in (1e-3, 1e-4)]
-        assert min(after) < float(loss.detach()), genome
-
-
-def evaluate_after(genome: Genome, semantics: str, views: Views, leaves: list[Tensor], slope: list[Tensor], step: float) -> float:
-    """The loss a step down the slope; the leaves are put back."""
-    before = [leaf.detach().clone() for leaf in leaves]
-    with torch.no_grad():
-        for leaf, gradient in zip(leaves, slope, strict=True):
-            leaf.sub_(step * gradient)
-        moved = float(evaluate(genome, semantics, views))
-        for leaf, value in zip(leaves, before, strict=True):
-            leaf.copy_(value)
-    return moved
+class TestEven(RegionContract):
+    word = "even"

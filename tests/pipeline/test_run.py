@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import runpy
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from PIL import Image
 from rich.console import Console
 
 import detkds
-from detkds.errors import ConfigError, DatasetError, GenomeError
+from detkds.errors import ArtifactError, ConfigError, DatasetError, GenomeError
 from detkds.pipeline.local_store import local_store
 from detkds.pipeline.pull import pull
 from detkds.pipeline.run import VISIBLE, Run, first_gpus
@@ -47,7 +49,7 @@ def run_yaml(pair: Pair, pictures: Path, tmp_path: Path) -> Path:
             "train": {"annotations": "annotations/train.json", "images": "train"},
             "test": {"annotations": "annotations/test.json", "images": "test"},
         },
-        "teacher": {"config": pair.teacher_config, "checkpoint": pair.teacher_checkpoint},
+        "teacher": {"config": pair.teacher_config, "checkpoint": pair.teacher_checkpoint, "min_ap": 0},
         "student": {"config": pair.student_config},
         "search": {"knowledge": ["global", "logits"], **BUDGET},
         "train": {"epochs": 1, "batch_size": 4},
@@ -123,8 +125,13 @@ def test_without_endpoint_and_folder_an_address_is_an_error_as_in_a_pod() -> Non
         open_store("s3://detkds")
 
 
-def test_pull_says_where_it_looked_where_nothing_was_published(tmp_path: Path) -> None:
-    with pytest.raises(detkds.DetKDSError, match=r"store/detkds|no run"):
+def test_pull_says_where_it_looked_and_how_to_look_in_the_embedded_server(tmp_path: Path) -> None:
+    with pytest.raises(
+        ArtifactError, match=r"no run was published yet in .*/store/detkds, which stands for s3://detkds without DETKDS_S3_E"
+    ):
+        pull("latest", "s3://detkds", tmp_path / "out", (), tmp_path / "home", quiet())
+    (tmp_path / "home" / "s3").mkdir(parents=True)
+    with pytest.raises(ArtifactError, match=r"the embedded server has data here: add --embedded-s3"):
         pull("latest", "s3://detkds", tmp_path / "out", (), tmp_path / "home", quiet())
 
 
@@ -148,6 +155,14 @@ def test_search_train_and_predict_from_a_notebook(run_yaml: Path, home: Path, pi
     assert {one.label for one in found} <= set(student.classes)
     drawn = detkds.draw(image, found[:3], min_score=0.0)
     assert drawn.size == (width, height)
+
+
+def test_the_documented_example_runs(run_yaml: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    example = Path(__file__).resolve().parents[2] / "examples" / "notebooks" / "search_train_predict.py"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [str(example), str(run_yaml), str(next((pictures / "test").iterdir()))])
+    runpy.run_path(str(example), run_name="__main__")["run"].close()
+    assert (tmp_path / "boxes.png").is_file()
 
 
 @pytest.mark.parametrize(

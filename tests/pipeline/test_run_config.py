@@ -80,7 +80,7 @@ def test_a_teacher_has_a_checkpoint_or_a_training(tmp_path: Path, teacher: dict[
     content = minimal()
     content["teacher"] = {"config": "x", **teacher}
     (line,) = faults(tmp_path, content)
-    assert "teacher: give either `checkpoint`" in line
+    assert "teacher: give exactly one of `checkpoint`" in line
 
 
 def test_missing_files_are_all_named(tmp_path: Path) -> None:

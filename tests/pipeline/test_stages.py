@@ -133,7 +133,7 @@ def test_train_evaluate_report(
         evaluation=out / "evaluation",
     )
     assert PRESET in result.page.replace("&gt;", ">")
-    assert "<script" not in result.page
+    assert "<script src" not in result.page  # the page needs nothing from elsewhere
     name, place = published.fetch("latest", str(tmp_path / "runs"), tmp_path / "pulled")
     assert name == "tiny"
     ours = torch.load(out / "distilled" / "student.pth", weights_only=True)["state_dict"]

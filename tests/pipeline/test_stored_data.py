@@ -16,9 +16,10 @@ from detkds.errors import ArtifactError, ConfigError, DatasetError
 from detkds.pipeline import subset as stage
 from detkds.pipeline.data_set import data_set
 from detkds.pipeline.settings import Source
-from detkds.storage import EmbeddedServer, Store, image_cache, open_store, verify
+from detkds.storage import Store, image_cache, open_store, verify
 from detkds.storage.push import push
 from detkds.storage.s3 import S3Store
+from detkds.storage.server import EmbeddedServer
 from detkds.storage.set_files import set_files
 
 

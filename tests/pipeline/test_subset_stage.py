@@ -160,3 +160,14 @@ def test_other_classes_in_the_test_set_are_refused(source: Source, pictures: Pat
         stage.run(
             replace(source, test_annotations="annotations/renamed.json"), fraction=0.5, val_fraction=0.5, seed=0, out=tmp_path / "out"
         )
+
+
+def test_what_is_wrong_with_both_files_is_told_at_once(source: Source, tmp_path: Path) -> None:
+    """This is the first task of a run that looks at the data; a person corrects both in one go."""
+    lost = replace(source, train_annotations="annotations/lost.json", test_annotations="annotations/gone.json")
+    with pytest.raises(DatasetError) as refused:
+        stage.run(lost, fraction=0.5, val_fraction=0.5, seed=0, out=tmp_path / "out")
+    lines = str(refused.value).splitlines()
+    assert len(lines) == 2
+    assert "lost.json" in lines[0]
+    assert "gone.json" in lines[1]

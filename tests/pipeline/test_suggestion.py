@@ -139,3 +139,19 @@ def test_the_blood_cells(shared_data: Path) -> None:
     assert "name: bccd" in text
     assert 'train: {annotations: "annotations/train.json", images: "train"}' in text
     assert "subset: 0.2 " in text
+
+
+def test_a_converted_yolo_folder_gets_its_run_yaml(tmp_path: Path) -> None:
+    for split, count in (("train", 6), ("val", 3)):
+        for number in range(count):
+            for kind in ("images", "labels"):
+                (tmp_path / kind / split).mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (32, 24), (number, 9, 9)).save(tmp_path / "images" / split / f"{number}.png")
+            (tmp_path / "labels" / split / f"{number}.txt").write_text("0 0.5 0.5 0.5 0.5\n")
+    (tmp_path / "data.yaml").write_text("train: images/train\nval: images/val\nnames: [cell]\n")
+    assert CliRunner().invoke(app, ["data", "convert", str(tmp_path)], catch_exceptions=False).exit_code == 0
+    text = suggest(tmp_path).text
+    assert 'train: {annotations: "annotations/train.json", images: "' in text
+    out = tmp_path / "run.yaml"
+    out.write_text(text)
+    assert run_config.load(out).data.test.annotations == "annotations/val.json"

@@ -53,7 +53,7 @@ def test_gains_and_intervals_by_hand() -> None:
 
 def test_where_no_lower_bound_is_above_0_the_student_trains_without() -> None:
     table = standings(RUNNERS, rounds((0.30, 0.36, 0.31), (0.31, 0.28, 0.30)))
-    assert by_name(table)["a"].gain > 0 > by_name(table)["a"].gain_low
+    assert by_name(table)["a"].gain > 0 > by_name(table)["a"].bound
     assert table[0].entrant.name == BASELINE
     assert table[0].chosen
 

@@ -10,7 +10,8 @@ from threading import Thread
 
 import pytest
 
-from detkds.storage import EmbeddedServer, Store, open_store
+from detkds.storage import Store, open_store
+from detkds.storage.server import EmbeddedServer
 
 
 @pytest.fixture

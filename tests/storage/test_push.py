@@ -291,3 +291,16 @@ def test_a_push_lists_once_and_prepares_few_files_ahead(folder: Path, store: Sto
 
     in_parallel(lambda name: None, names(), count)
     assert (taken, done) == (500, 500)
+
+
+def test_names_with_every_sign_go_there_and_back(store: Store, tmp_path: Path) -> None:
+    """As case 21 of ../shared/cases has them."""
+    names = ["it's (1).png", "a+b.png", "q?.png", "semi;colon&amp.png", "=x,y.png", "two words.png", "a#1.png", "é漢字.png", "tilde~.png"]
+    names += ["50%20off.png", "%2e%2e.png", "[a]{b}.png", "$x@y!.png"]
+    for name in names:
+        (tmp_path / "set" / "images" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "set" / "images" / name).write_bytes(name.encode())
+    push(tmp_path / "set", set_files(tmp_path / "set"), store, lambda meter, tenth: None)
+    stored = StoredSet(store.uri())
+    files = stored.files("images", names)
+    assert {name: stored.read(file) for name, file in files.items()} == {name: name.encode() for name in names}

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from detkds.errors import ArtifactError, ConfigError, StoreError
-from detkds.storage import EmbeddedServer, Store, open_store
+from detkds.storage import Store, open_store
 from detkds.storage.s3_settings import S3Settings
+from detkds.storage.server import EmbeddedServer
 
 Answering = Callable[..., AbstractContextManager[tuple[str, list[str]]]]
 CANARY = "canary-5f1d9e2b7a"

@@ -60,6 +60,10 @@ def _quiet() -> Iterator[None]:
 
 
 def _described(path: Path) -> str:
-    with Image.open(path) as image:
+    try:
+        image = Image.open(path)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return "this file; give an image"
+    with image:
         kind = {"F": "decimal numbers of 32 bits", "I": "whole numbers of 32 bits"}.get(image.mode, f"Pillow's mode {image.mode}")
         return f"this {image.format} file of {kind}; write it with 8 bits a sample"

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from detkds.data.checking.entries import KEYS, known_ids
+from detkds.data.checking.exif import UPRIGHT
 from detkds.data.checking.masks import Size
-from detkds.data.checking.paths import plain_parts
+from detkds.data.checking.paths import join_below, plain_parts
+from detkds.data.checking.pictures import examined
 from detkds.data.checking.rules import MAX_ID
 from detkds.data.checking.values import is_id
 from detkds.data.repair.file_names import FileNames
@@ -119,6 +121,15 @@ class Draft:
     def mark_unclear(self, kind: str, id: int) -> None:
         """Several different entries have this id: all of them go, as nobody knows which one annotations mean."""
         self._unclear[kind].add(id)
+
+    def size_of_file(self, name: Any) -> Size | None:
+        """(width, height) of an image's file as detectors read it; None if there is none, or its EXIF block turns it."""
+        try:
+            path = join_below(self._images.resolve(), name) if self._images is not None else None
+        except (DatasetError, OSError):
+            return None
+        picture = examined(path, None, "headers").picture if path is not None else None
+        return picture.size if picture is not None and picture.orientation == UPRIGHT else None
 
     def follow(self, kind: str, old: int | str, id: int) -> None:
         """Annotations of `old` are to be those of `id`."""

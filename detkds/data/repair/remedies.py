@@ -35,6 +35,26 @@ def _whole(*keys: str) -> Remedy:
     return remedy
 
 
+def _size(draft: Draft, entry: Entry) -> str | None:
+    """Numbers in quotes are numbers; else the size is the file's, unless EXIF leaves open what the annotations were drawn on."""
+    done = _whole("width", "height")(draft, entry)
+    if done and all(type(entry[side]) is int and entry[side] > 0 for side in ("width", "height")):
+        return done
+    size = draft.size_of_file(entry["file_name"])
+    if size is None:
+        return None
+    entry["width"], entry["height"] = size
+    return "taken from the file"
+
+
+def _fill_image(draft: Draft, entry: Entry) -> str | None:
+    if not entry.keys() >= {"id", "file_name"}:
+        return None
+    for side in ("width", "height"):
+        entry.setdefault(side, None)
+    return _size(draft, entry)
+
+
 def _numbered(kind: str) -> Remedy:
     """Ids that are text get a number, and annotations follow."""
 
@@ -103,7 +123,12 @@ def _clean_name(draft: Draft, entry: Entry) -> str | None:
     return "invisible characters taken out" if entry["name"] and entry["name"] != before else None
 
 
+_FILLED = "filled in (id, box from mask, area from mask or box, iscrowd 0)"
+
+
 def _fill(draft: Draft, entry: Entry) -> str | None:
+    if "bbox" not in entry and (box := _box_of_mask(draft, entry)):
+        entry["bbox"] = box
     if not entry.keys() >= {"image_id", "category_id", "bbox"}:
         return None
     if "id" not in entry:
@@ -111,8 +136,8 @@ def _fill(draft: Draft, entry: Entry) -> str | None:
     entry.setdefault("iscrowd", 0)
     if "area" not in entry:
         entry["area"] = area = _area(draft, entry)
-        return "filled in (id, area from mask or box, iscrowd 0)" if area is not None else None
-    return "filled in (id, area from mask or box, iscrowd 0)"
+        return _FILLED if area is not None else None
+    return _FILLED
 
 
 def _new_id(draft: Draft, entry: Entry) -> str | None:
@@ -168,6 +193,14 @@ def _area(draft: Draft, entry: Entry) -> float | int | None:
     return whole
 
 
+def _box_of_mask(draft: Draft, entry: Entry) -> list[float] | None:
+    size, mask = draft.size(entry), entry.get("segmentation")
+    if not size or not isinstance(mask, list) or not mask or list(masks.breaches(mask, size)):
+        return None
+    xs, ys = ([value for polygon in mask for value in polygon[axis::2]] for axis in (0, 1))
+    return [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
+
+
 def _flag(draft: Draft, entry: Entry) -> str | None:
     known = number(entry["iscrowd"]) if isinstance(entry["iscrowd"], str) else entry["iscrowd"]
     if known is not None and known not in (0, 1):
@@ -208,7 +241,8 @@ REMEDIES: Mapping[str, Remedy] = MappingProxyType(
     {
         "image.id": _numbered("image"),
         "image.id-duplicate": _once("image", "file_name", "width", "height"),
-        "image.size": _whole("width", "height"),
+        "image.missing-key": _fill_image,
+        "image.size": _size,
         "image.file-name": _find_file,
         "image.missing-file": _find_file,
         "image.file-name-duplicate": _join_images,

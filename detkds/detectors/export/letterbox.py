@@ -13,6 +13,7 @@ import numpy.typing as npt
 from mmengine.config import Config
 from torch import nn
 
+from detkds.data.checking import reading
 from detkds.detectors.normalization import Normalization
 from detkds.errors import ConfigError, DatasetError
 
@@ -83,15 +84,15 @@ class Letterbox:
 
 
 def read_image(path: Path) -> Pixels:
-    """The image of a file, (H, W, 3), uint8, RGB, upright as its EXIF data say.
+    """The image of a file, (H, W, 3), uint8, RGB, as training read it: turned where OpenCV turns it.
 
     Raises:
         DatasetError: it is no image.
     """
-    pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if pixels is None:
-        raise DatasetError(f"image {path} cannot be read as an image; leave it out.")
-    return pixels[:, :, ::-1]
+    try:
+        return reading.read(path)[:, :, ::-1]
+    except (OSError, reading.UnreadError):
+        raise DatasetError(f"image {path} cannot be read as an image; leave it out.") from None
 
 
 def _pipeline(config: Config) -> list[dict[str, Any]]:

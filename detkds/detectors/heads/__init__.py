@@ -1,7 +1,7 @@
 """The common view of scores and boxes that every head is read through (SEMANTICS, "Responses").
 
-A family is a file with one class: what it can read of a detector, what the student's head said, what the teacher's head says of it. A new
-family joins FAMILIES; a new dense head joins HEADS in `dense`. docs/detectors.md says how.
+A family is a file with one class: what it can read of a detector, what the student's head said, what the teacher's head says of it. The
+decorator of `register` adds a family, or a dense head, from outside of this package. docs/detectors.md says how.
 """
 
 from __future__ import annotations
@@ -13,12 +13,10 @@ from torch import Tensor, nn
 
 from detkds.detectors.heads.dense import Dense, Grids
 from detkds.detectors.heads.predictions import Family, Matched
-from detkds.detectors.heads.query import Query
+from detkds.detectors.heads.register import FAMILIES
 from detkds.detectors.heads.roi import Proposals, RoI, is_cascade
 from detkds.detectors.taps import Tapped
 from detkds.losses.views import Response
-
-FAMILIES: tuple[type[Family], ...] = (Dense, RoI, Query)
 
 
 class Reader(Protocol):
@@ -36,7 +34,7 @@ class Reader(Protocol):
 
 def family(detector: nn.Module) -> type[Family] | None:
     """The family that a detector's head belongs to, or None."""
-    return next((kind for kind in FAMILIES if kind.reads(detector)), None)
+    return next((kind for kind in FAMILIES.values() if kind.reads(detector)), None)
 
 
 def mismatch(student: nn.Module, teacher: nn.Module) -> str | None:

@@ -31,7 +31,7 @@ class Predictions(NamedTuple):
 
 
 class Family(ABC):
-    """Heads of one kind, read as predictions. A new family is one such class and its entry in FAMILIES.
+    """Heads of one kind, read as predictions. A new family is one such class under `@detkds.head`.
 
     Args:
         detector: one that `reads` accepts.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -12,19 +11,17 @@ from mmengine.dataset import pseudo_collate
 from torch.utils.data import DataLoader, Dataset
 
 from detkds.errors import DetKDSError
-from detkds.processes import gpus
+from detkds.processes import cpus
 
 MOST_WORKERS = 8
 
 
 def default_workers(device: torch.device) -> int:
-    """Processes that load images for a training on a device: on a GPU its share of the CPUs, at most MOST_WORKERS; on the CPU none, since
-    they would take from the training what they give."""
+    """Processes that load images for a training on a device: on a GPU as many as this process has CPUs, at most MOST_WORKERS; on the CPU
+    none, since they would take from the training what they give. A process of a group has its share of the CPUs (`processes.begin`)."""
     if device.type != "cuda":
         return 0
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    here = max(len(gpus()), int(os.environ.get("LOCAL_WORLD_SIZE", "1")))  # a process of a group sees its own GPU alone
-    return min(MOST_WORKERS, max(1, cpus // here))
+    return min(MOST_WORKERS, max(1, int(cpus())))
 
 
 class _Reported(Dataset[Any]):
@@ -68,7 +65,8 @@ def loaded(items: Any, keys: Iterable[list[Any]], *, workers: int, pin: bool) ->
         batches = DataLoader(
             _Reported(items), batch_sampler=keys, num_workers=workers, collate_fn=_collate, pin_memory=pin, worker_init_fn=begin
         )
-    for batch in batches:
+        ready = iter(batches)
+    for batch in ready:
         if isinstance(batch, DetKDSError):
             raise batch
         yield batch

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from torch import distributed
 
+from detkds import plugins
 from detkds.detectors.training.parallel import Group, joined
 from detkds.errors import DetKDSError, Interrupted
 from detkds.processes import VISIBLE, dealt
@@ -138,6 +139,7 @@ def _member(sender: Connection, rank: int, size: int, port: int, device: str, ta
         os.environ[VISIBLE] = device
     with joined() as group:
         try:
+            plugins.inherit()
             answer = task(group)
         except DetKDSError as error:
             answer = error

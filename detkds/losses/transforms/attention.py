@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 
 from detkds.genome.words import NONE, operation
 
-_PAPER, _RELEASED = ("paper",), ("released",)
+_PAPER, _RELEASED = ("paper", "sound"), ("released",)
 
 TAU = 0.5
 """τ, temperature of the attention softmax."""

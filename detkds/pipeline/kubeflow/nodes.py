@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from detkds import plugins
 from detkds.errors import ConfigError
 from detkds.genome import Recipe
 from detkds.pipeline.kubeflow.package import NODE, STORE_KEYS, VOLUMES, disk_size
@@ -62,7 +63,7 @@ def run(
     store.ensure_bucket()
     if store.manifest(MODEL) is None:
         store.put_folder(subset, SUBSET)
-        store.put_bytes(Job(pair, schedule, recipe, work).dumps().encode(), JOB)
+        store.put_bytes(Job(pair, schedule, recipe, work, plugins.loaded()).dumps().encode(), JOB)
         trainer().run(job(name, address, nodes=nodes, gpus=gpus, image=image), show=lambda line: say("train nodes", line))
     meta = store.get_folder(MODEL, out, KIND).meta
     steps = float(meta["student_steps"])

@@ -40,7 +40,7 @@ def disk_size(cache_gb: int) -> str:
 
 
 def without_retries(package: str) -> str:
-    """The package without retries, which wait minutes for a cluster to mend; here an error is shown at once, and the command goes on."""
+    """The package without retries, which wait minutes for a cluster to mend; here an error is shown at once, and the command resumes."""
     documents = _documents(package)
     for component in (documents[0]["root"], *documents[0]["components"].values()):
         for task in component.get("dag", {}).get("tasks", {}).values():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from detkds import plugins
 from detkds.genome.presets import parse_recipe
 from detkds.pipeline.form import Form
 from detkds.pipeline.progress import report_errors, say
@@ -30,6 +31,7 @@ def run(form: Form, *, recipe: str = "") -> Plans:
         GenomeError: the recipe is none.
         StoreError: the store cannot be reached or refuses.
     """
+    plugins.inherit()
     values = form.values()
     parse_recipe(recipe, values.semantics)
     say("check", f"{values.run_name}: the parameters can be used, and what they name is there")

@@ -61,7 +61,7 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Pace:
-    """How a run is followed: for at most `timeout_s` seconds, after which the run itself goes on, with a look `every_s` seconds."""
+    """How a run is followed: for at most `timeout_s` seconds, after which the run itself continues, with a look every `every_s` seconds."""
 
     timeout_s: float
     every_s: float = 10.0

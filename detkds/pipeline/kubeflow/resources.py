@@ -13,6 +13,7 @@ from detkds.lint.pods import CACHE_ANNOTATION, CPUS_ANNOTATION, HOME, NODE_ANNOT
 from detkds.pipeline.kubeflow.package import QUEUE_LABEL, RUN_LABEL, TRAIN, VOLUMES, disk_size
 from detkds.pipeline.run_config import Resources
 from detkds.pipeline.task import RUN
+from detkds.plugins import VARIABLE
 
 FOLLOWER_CPU, FOLLOWER_MEMORY = "500m", "2G"
 """What a task asks for that only follows a TrainJob."""
@@ -52,6 +53,23 @@ def with_resources(package: str, resources: Resources, claims: Iterable[str], *,
         annotations[CPUS_ANNOTATION] = str(asked["resourceCpuRequest"])
     if train_nodes > 1 and not resources.queue:
         _one_after_the_other(documents[0])
+    return yaml.safe_dump_all(documents, sort_keys=False)
+
+
+def with_plugins(package: str, plugins: str) -> str:
+    """The package whose tasks load plugins, which must be importable in their image.
+
+    Args:
+        package: a compiled pipeline.
+        plugins: as `plugins.loaded` gives them; without any the package stays as it is.
+    """
+    if not plugins:
+        return package
+    documents = list(yaml.safe_load_all(package))
+    for executor in documents[0]["deploymentSpec"]["executors"].values():
+        if "container" in executor:
+            others = [entry for entry in executor["container"].get("env", []) if entry["name"] != VARIABLE]
+            executor["container"]["env"] = [*others, {"name": VARIABLE, "value": plugins}]
     return yaml.safe_dump_all(documents, sort_keys=False)
 
 

@@ -48,7 +48,7 @@ class Trainer:
     def run(self, job: TrainJob, *, show: Callable[[str], None], interval_s: float = 10.0) -> None:
         """Create a job, or take up the one of this name, and follow it to its end. One that failed before is made anew.
 
-        SIGTERM deletes the job, whose processes then write their checkpoint; the same call goes on from there.
+        SIGTERM deletes the job, whose processes then write their checkpoint; the same call resumes from there.
 
         Raises:
             ClusterError: the API cannot be reached or refuses, or the job failed.

@@ -16,9 +16,9 @@ from detkds.pipeline.kubeflow import nodes
 from detkds.pipeline.kubeflow.trainjob import TrainJob
 from detkds.pipeline.settings import Pair, Result, Schedule
 from detkds.processes import CPUS
-from detkds.storage import EmbeddedServer
 from detkds.storage.artifacts import publishing, verify
 from detkds.storage.manifest import MANIFEST
+from detkds.storage.server import EmbeddedServer
 
 PAIR = Pair("retinanet_r101_fpn_1x_coco", "teacher.pth", "retinanet_r50_fpn_1x_coco")
 RECIPE = Recipe.parse("global: none > none > norm_batch | l2 x 2")

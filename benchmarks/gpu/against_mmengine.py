@@ -1,0 +1,180 @@
+# ruff: noqa: E402  # operators stand in before mmdet is imported
+"""AP of a student after mmengine's Runner, as tools/train.py runs it, and after ours, from one config: three seeds each.
+
+`python benchmarks/gpu/against_mmengine.py FOLDER --device cpu` for the blood cells in FOLDER. Nothing is shared but the config
+and the seed's first weights: the Runner draws its own order and augmentations.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import multiprocessing
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import operators
+
+operators.install()  # before mmdet is imported
+
+import torch
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from detkds.detectors.configs.config import adapt, build_detector, load_config
+from detkds.detectors.configs.data_config import read_config
+from detkds.detectors.distiller import DistilledDetector
+from detkds.detectors.predict import detections
+from detkds.detectors.silence import silence
+from detkds.detectors.training.batches import Samples, Source
+from detkds.detectors.training.loop import Training, TrainSettings
+from detkds.detectors.training.randomness import preserved
+from detkds.evaluation.coco import evaluate
+from detkds.genome import Recipe
+
+CLASSES = ("WBC", "RBC", "Platelets")
+ROOT = Path(__file__).resolve().parents[2]
+SEEDS = (0, 1, 2)
+
+
+def retinanet() -> tuple[Config, int]:
+    """The student of examples/bccd.yaml, six epochs."""
+    config = read_config(str(ROOT / "examples" / "configs" / "bccd_student.yaml"))
+    return config, 6
+
+
+def yolox() -> tuple[Config, int]:
+    """YOLOX-nano at 320 pixels with mosaic, mix of hooks and sizes by batch, twenty epochs of which the last three are without mosaic."""
+    config, epochs = load_config("yolox/yolox_nano_8xb8-300e_coco", trust=False), 20
+    for node in _dicts(config._cfg_dict):
+        for key in ("img_scale", "scale", "size"):
+            if isinstance(node.get(key), tuple):
+                node[key] = (320, 320)
+        if "border" in node:
+            node["border"] = (-160, -160)
+        if node.get("type") == "BatchSyncRandomResize":
+            node.update(random_size_range=(256, 416))
+        if node.get("type") == "YOLOXModeSwitchHook":
+            node.num_last_epochs = 3
+    config.train_dataloader.batch_size = 8
+    config.optim_wrapper.optimizer.lr = 0.005
+    config.train_cfg = {"type": "EpochBasedTrainLoop", "max_epochs": epochs}
+    config.param_scheduler = [
+        {"type": "LinearLR", "start_factor": 0.1, "by_epoch": False, "begin": 0, "end": 40},
+        {"type": "CosineAnnealingLR", "T_max": epochs, "begin": 0, "end": epochs, "by_epoch": True, "convert_to_iter_based": True},
+    ]
+    return config, epochs
+
+
+def _dicts(node: Any) -> Iterator[Any]:
+    if isinstance(node, dict):
+        yield node
+    for value in node.values() if isinstance(node, dict) else node if isinstance(node, list | tuple) else ():
+        yield from _dicts(value)
+
+
+def stock(config: Config, source: Source, epochs: int, seed: int, device: str) -> Any:
+    """The model that the Runner trains and saves."""
+    config = copy.deepcopy(config)
+    loader = config.train_dataloader
+    leaf = loader.dataset
+    while "dataset" in leaf:
+        leaf = leaf.dataset
+    leaf.update(
+        type="CocoDataset",
+        data_root="",
+        ann_file=str(source.annotations.resolve()),
+        data_prefix={"img": str(source.images.resolve())},
+        metainfo={"classes": CLASSES},
+    )
+    loader.update(num_workers=0 if device == "cpu" else 1, persistent_workers=device != "cpu")
+    loader.setdefault("sampler", {"type": "DefaultSampler", "shuffle": True})
+    first = build_detector(config, seed=seed)
+    first.init_weights = lambda: None
+    with tempfile.TemporaryDirectory() as work, preserved(), silence():
+        runner = Runner(
+            model=first,
+            work_dir=work,
+            train_dataloader=loader,
+            train_cfg={"type": "EpochBasedTrainLoop", "max_epochs": epochs},
+            optim_wrapper=config.optim_wrapper,
+            param_scheduler=config.param_scheduler,
+            custom_hooks=config.get("custom_hooks"),
+            default_hooks={"checkpoint": {"type": "CheckpointHook", "interval": epochs}},
+            randomness={"seed": seed},
+            default_scope="mmdet",
+            experiment_name=f"stock-{seed}-{time.time_ns()}",
+            log_level="ERROR",
+        )
+        runner.train()
+        saved = torch.load(Path(work) / f"epoch_{epochs}.pth", map_location="cpu", weights_only=False)
+    model = build_detector(config, seed=seed)
+    model.load_state_dict(saved["state_dict"])
+    return model
+
+
+def ours(config: Config, source: Source, epochs: int, seed: int, device: str) -> Any:
+    """The model that our loop trains."""
+    distiller = DistilledDetector(build_detector(config, seed=seed), None, Recipe())
+    settings = TrainSettings(
+        epochs=epochs, batch_size=config.train_dataloader.batch_size, device=device, seed=seed, workers=0 if device == "cpu" else 1
+    )
+    Training(distiller, config, Samples(config, source, training=True, seed=seed), settings).run()
+    return distiller.student
+
+
+FAMILIES = {"RetinaNet": retinanet, "YOLOX-nano": yolox}
+TRAINERS = {"mmengine": stock, "ours": ours}
+
+
+def one(job: tuple[str, str, int, Path, str, int | None]) -> dict[str, Any]:
+    """One training and its AP on the validation images."""
+    family, who, seed, data, device, epochs_of = job
+    torch.set_num_threads(1)
+    given, epochs = FAMILIES[family]()
+    config = adapt(given, CLASSES).config
+    began = time.perf_counter()
+    source = Source(data / "annotations" / "train.json", data / "train")
+    model = TRAINERS[who](config, source, epochs_of or epochs, seed, device)
+    seconds = round(time.perf_counter() - began, 1)
+    val = Samples(config, Source(data / "annotations" / "val.json", data / "val"), training=False)
+    ap = evaluate(val.truth, detections(model, val, batch_size=8, device=device, workers=0)).figures["AP"]
+    return {"family": family, "trained by": who, "seed": seed, "AP": round(100 * ap, 2), "seconds": seconds}
+
+
+def rows(data: Path, device: str, *, epochs: int | None = None, seeds: tuple[int, ...] = SEEDS) -> Iterator[dict[str, Any]]:
+    """One line a training, all at once on a GPU, then one a family."""
+    jobs = [(family, who, seed, data, device, epochs) for family in FAMILIES for seed in seeds for who in TRAINERS]
+    found: dict[tuple[str, str], list[float]] = {}
+    workers = 1 if device == "cpu" else len(jobs)
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        for row in map(Future.result, as_completed([pool.submit(one, job) for job in jobs])):
+            found.setdefault((row["family"], row["trained by"]), []).append(row["AP"])
+            yield row
+    for family in FAMILIES:
+        aps = {who: found[family, who] for who in TRAINERS}
+        yield {"family": family, **{who: f"{mean(of):.1f} ± {stdev(of) if len(of) > 1 else 0:.1f}" for who, of in aps.items()}}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--epochs", type=int, help="instead of the six and twenty of the table")
+    parser.add_argument("--seeds", type=int, default=len(SEEDS))
+    options = parser.parse_args()
+    for row in rows(options.data, options.device, epochs=options.epochs, seeds=tuple(range(options.seeds))):
+        print(json.dumps(row), flush=True)
+
+
+if __name__ == "__main__":
+    main()
