@@ -23,7 +23,7 @@ from detkds.genome import Genome, Knowledge, Recipe
 from detkds.search.budgets import DISTILLERS, LENGTH, RACES
 from detkds.search.estimate import estimates
 from detkds.search.evolution import Evolution
-from detkds.search.race import BASELINE, entrants, remaining, standings
+from detkds.search.race import BASELINE, finalists, leaderboard, remaining
 from detkds.search.settings import KNOWN_RUNNERS, SearchSettings
 from detkds.search.space import SearchSpace
 from detkds.search.trial import Trial, TrialState, best_of
@@ -115,12 +115,12 @@ def race(world: World, trainings: int) -> Chosen:
     candidates, seeds = next(one[1:] for one in RACES if trainings >= one[0])
     known = world.known()
     trials = searched(world, trainings - DISTILLERS - LENGTH * seeds * (1 + KNOWN_RUNNERS + candidates))
-    runners = entrants([*trials, *(world.train(recipe, 0) for recipe in known.values())], known, candidates)
+    runners = finalists([*trials, *(world.train(recipe, 0) for recipe in known.values())], known, candidates)
     rounds: list[Mapping[str, Trial]] = []
     for seed in range(1, seeds + 1):
         rounds.append({runner.recipe.digest: world.train(runner.recipe, seed) for runner in remaining(runners, rounds)})
-    first = standings(runners, rounds)[0]
-    return first.entrant.recipe, first.gain if first.entrant.name == BASELINE else first.gain / POINT
+    first = leaderboard(runners, rounds)[0]
+    return first.finalist.recipe, first.gain if first.finalist.name == BASELINE else first.gain / POINT
 
 
 WAYS: Mapping[str, Callable[[World, int], Chosen]] = {

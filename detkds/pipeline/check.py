@@ -48,7 +48,7 @@ def check(path: Path, *, trust: bool, console: Console, home: Path, pair: str = 
 
         measured_teacher = _teacher(facts)
         found["teacher"] = asdict(measured_teacher)
-        console.print(f"{'teacher':<8} {teaching.told(measured_teacher)}", markup=False, soft_wrap=True)
+        console.print(f"{'teacher':<8} {teaching.described(measured_teacher)}", markup=False, soft_wrap=True)
     if timed and facts.data:
         measured = cost.measure(facts)  # the first steps also show what no rule knows: a loss that is no number, or too little memory
         found["pace"] = asdict(measured)

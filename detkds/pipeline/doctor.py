@@ -132,4 +132,4 @@ def _teacher(config: RunConfig, home: Path, trust: bool, console: Console) -> st
         measured = teaching.measure(pair, Schedule(config.train.epochs, config.train.batch_size or 0), source)
     if refusal := teaching.below_floor(measured, pairs.as_teacher(address)):
         raise Rejected("implausible", refusal)
-    return f"loads: {teaching.told(measured)}"
+    return f"loads: {teaching.described(measured)}"

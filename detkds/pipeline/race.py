@@ -18,7 +18,7 @@ from detkds.pipeline.studies import Conducted, conduct
 from detkds.pipeline.task import KNOWN, RACE, Task
 from detkds.pipeline.workers import hired
 from detkds.search.listed import Listed
-from detkds.search.race import BASELINE, LEVEL, Standing, entrants, remaining, standings
+from detkds.search.race import BASELINE, LEVEL, Ranked, finalists, leaderboard, remaining
 from detkds.search.settings import KNOWN_RUNNERS
 from detkds.search.trial import Trial
 
@@ -37,13 +37,13 @@ class Raced:
         studies: the known distillers, and one for each seed.
     """
 
-    table: tuple[Standing, ...]
+    table: tuple[Ranked, ...]
     studies: tuple[Conducted, ...]
 
     @property
     def recipe(self) -> Recipe:
         """What the student is trained with; no distillation where nothing beats it."""
-        return self.table[0].entrant.recipe
+        return self.table[0].finalist.recipe
 
     def dumps(self, plan: RacePlan, epochs: int) -> str:
         """leaderboard.json, an object: `schema`; `level` of the intervals; `epochs` of a training; `seeds`, how many trainings the best
@@ -90,7 +90,7 @@ def race(
     distillers = {name: recipe for name, recipe in _presets(plan).items() if readable(recipe.semantics, semantics)}
     studies = [_study(KNOWN, list(distillers.values()), short, build, {}, known, work, workers)]
     scored = [*trials, *(trial for trial in studies[0].study.trials[1:])]
-    entered = entrants(scored, distillers, plan.candidates, short.identify)
+    entered = finalists(scored, distillers, plan.candidates, short.identify)
     rounds: list[Mapping[str, Trial]] = []
     for place in range(plan.seeds):
         seeded = replace(schedule, epochs=epochs(plan, schedule), seed=schedule.seed + repeats + place)
@@ -98,7 +98,7 @@ def race(
         again = partial(longer, seeded)
         studies.append(_study(f"{RACE} {place + 1}", recipes, again(), again, {"plan": plan}, {}, work, workers))
         rounds.append({trial.recipe.digest: trial for trial in studies[-1].study.trials})
-    table = tuple(standings(entered, rounds))
+    table = tuple(leaderboard(entered, rounds))
     _tell(table)
     return Raced(table, tuple(studies))
 
@@ -139,24 +139,24 @@ def _study(
         return conduct(name, task, Listed(recipes, name), proxy, settings, known=known, work=work, workers=crew)
 
 
-def _tell(table: Sequence[Standing]) -> None:
-    """A line for each entrant, and what follows."""
+def _tell(table: Sequence[Ranked]) -> None:
+    """A line for each finalist, and what follows."""
     for one in table:
         outcome = f"rejected: {one.rejected}" if one.rejected else f"{_points(one.mean)}  {_gain(one)}"
-        say(RACE, f"{one.entrant.name}: {outcome}, {len(one.scores)} seed(s)" + ("  chosen" if one.chosen else ""))
-    if not table[0].entrant.recipe.active:
+        say(RACE, f"{one.finalist.name}: {outcome}, {len(one.scores)} seed(s)" + ("  chosen" if one.chosen else ""))
+    if not table[0].finalist.recipe.active:
         say(RACE, "no recipe is above no distillation for certain: the student trains without distillation")
 
 
-def markdown(table: Sequence[Standing]) -> str:
+def markdown(table: Sequence[Ranked]) -> str:
     """The leaderboard as the UI's Markdown view shows it."""
     head = ["**final race**", "", "| name | recipe | search-val AP | gain over no distillation | seeds |", "|---|---|---:|---:|---:|"]
     return "\n".join([*head, *map(_line, table), ""])
 
 
-def _line(one: Standing) -> str:
-    recipe = str(one.entrant.recipe).replace("\n", "; ").replace("|", "\\|")
-    name = f"**{one.entrant.name}**, chosen" if one.chosen else one.entrant.name
+def _line(one: Ranked) -> str:
+    recipe = str(one.finalist.recipe).replace("\n", "; ").replace("|", "\\|")
+    name = f"**{one.finalist.name}**, chosen" if one.chosen else one.finalist.name
     return f"| {name} | `{recipe}` | {_points(one.mean)} | {one.rejected or _gain(one)} | {len(one.scores)} |"
 
 
@@ -164,19 +164,19 @@ def _points(value: float) -> str:
     return "" if math.isnan(value) else f"{100 * value:.1f}"
 
 
-def _gain(one: Standing) -> str:
-    if one.entrant.name == BASELINE or math.isnan(one.gain):
+def _gain(one: Ranked) -> str:
+    if one.finalist.name == BASELINE or math.isnan(one.gain):
         return ""
     bounds = "" if math.isnan(one.gain_low) else f" ({100 * one.gain_low:+.1f} to {100 * one.gain_high:+.1f})"
     return f"{100 * one.gain:+.1f}{bounds}"
 
 
-def _row(one: Standing) -> dict[str, Any]:
+def _row(one: Ranked) -> dict[str, Any]:
     figures = {name: getattr(one, name) for name in ("low", "high", "gain", "gain_low", "gain_high")}
-    short = one.entrant.estimate
+    short = one.finalist.estimate
     return {
-        "name": one.entrant.name,
-        "recipe": str(one.entrant.recipe),
+        "name": one.finalist.name,
+        "recipe": str(one.finalist.recipe),
         "seeds": len(one.scores),
         "scores": [one.scores[seed] for seed in sorted(one.scores)],
         "AP": _null(one.mean),

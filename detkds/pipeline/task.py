@@ -66,7 +66,7 @@ class Task:
             content: Mapping[str, Any] = json.loads(data)
             lists = {name: tuple(map(str, content.get(name, ()))) for name in ("searched", "runs", "followed_by")}
             return cls(**{**content, **lists})
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, AttributeError):
             raise ArtifactError(f"{source} is not what a stage writes about its study; delete it, the stage writes it again.") from None
 
 

@@ -52,7 +52,7 @@ def require_teaching(task: str, pair: Pair, schedule: Schedule, subset: Path, wo
         stored = asdict(measured)
         write_atomic(known, json.dumps({**stored, "sha256": digest(stored)}) + "\n")
         place.put(FILE)
-        say(task, f"teacher: {told(measured)}")
+        say(task, f"teacher: {described(measured)}")
     if refusal := below_floor(measured, pairs.as_teacher(pair.teacher_config)):
         raise ConfigError(refusal)
 
@@ -77,7 +77,7 @@ def few(source: Source, path: Path) -> Source:
     return Source(path, source.images)
 
 
-def told(measured: Teaching) -> str:
+def described(measured: Teaching) -> str:
     """Both figures, and the sizes of images where they differ."""
     text = (
         f"AP {100 * measured.own:.1f} by its own pipeline, {100 * measured.taught:.1f} as it teaches, "

@@ -51,12 +51,12 @@ def lead(runs: Sequence[Run]) -> str:
 def _card(run: Run, place: int) -> dict[str, str]:
     """The headline of one run."""
     after, before = run.ap(Role.DISTILLED), run.ap(Role.STUDENT)
-    told = ", no difference is shown" if run.test and not run.test.classes_distinguished else ""
+    remark = ", no difference is shown" if run.test and not run.test.classes_distinguished else ""
     return {
         "look": run_look(place),
         "title": run.label if place else f"{run.label} (the first)",
         "ap": percent(after),
         "step": change(after, before) if after is not None and before is not None else "",
-        "interval": f"{percent(before)} without distillation{told}" if before is not None else "",
+        "interval": f"{percent(before)} without distillation{remark}" if before is not None else "",
         "description": comparison.weights_line(run),
     }

@@ -3,9 +3,9 @@
 One search on one small search-val ends with a winner that was lucky. So before the full training its best few are trained again, with
 fresh seeds, beside known distillers. With one seed all share first weights, order of images and augmentations, so the comparison is paired:
 
-    AP of entrant e with seed s = α_e + β_s + noise
+    AP of finalist e with seed s = α_e + β_s + noise
 
-fitted by least squares over all trainings, with one variance of the noise for all entrants (a randomised block design). An entrant's gain
+fitted by least squares over all trainings, with one variance of the noise for all finalists (a randomised block design). A finalist's gain
 is α_e - α_0, where 0 is no distillation, and its interval takes Student's t with the degrees of freedom that are left. The images of
 search-val are the same for all: the interval holds other seeds, not other images.
 """
@@ -34,7 +34,7 @@ BASELINE = "no distillation"
 
 
 @dataclass(frozen=True)
-class Entrant:
+class Finalist:
     """One recipe of the race.
 
     Args:
@@ -49,12 +49,12 @@ class Entrant:
 
 
 @dataclass(frozen=True)
-class Standing:
-    """Where an entrant stands.
+class Ranked:
+    """Where a finalist stands.
 
     Args:
-        entrant: see Entrant.
-        scores: search-val AP in [0, 1] by seed; an entrant that could not keep up has fewer.
+        finalist: see Finalist.
+        scores: search-val AP in [0, 1] by seed; a finalist that could not keep up has fewer.
         mean: AP in [0, 1], adjusted for the seeds that it lacks; nan where it has none.
         low, high: interval of the mean.
         gain, gain_low, gain_high: over no distillation, with its interval; nan where it cannot be known.
@@ -63,7 +63,7 @@ class Standing:
         chosen: the student is trained with it.
     """
 
-    entrant: Entrant
+    finalist: Finalist
     scores: Mapping[int, float]
     mean: float
     low: float
@@ -76,9 +76,9 @@ class Standing:
     chosen: bool = False
 
 
-def entrants(
+def finalists(
     trials: Sequence[Trial], known: Mapping[str, Recipe], candidates: int, same: Callable[[Recipe], str] = lambda recipe: recipe.digest
-) -> list[Entrant]:
+) -> list[Finalist]:
     """Who runs: no distillation, the best known distillers and the search's best, in this order, by their estimates.
 
     Args:
@@ -97,22 +97,22 @@ def entrants(
     first = [effect for effect in best if effect in distillers][:KNOWN_RUNNERS]
     rest = [effect for effect in best if effect not in first][:candidates]
     names = {effect: f"search {place}" for place, effect in enumerate(rest, 1)} | distillers
-    chosen = [Entrant(names[effect], _active(effects[effect]), found[effects[effect].digest]) for effect in (*first, *rest)]
-    return [Entrant(BASELINE, without, found.get(without.digest)), *chosen]
+    chosen = [Finalist(names[effect], _active(effects[effect]), found[effects[effect].digest]) for effect in (*first, *rest)]
+    return [Finalist(BASELINE, without, found.get(without.digest)), *chosen]
 
 
 def _active(recipe: Recipe) -> Recipe:
     return Recipe(recipe.active, recipe.semantics)
 
 
-def standings(runners: Sequence[Entrant], rounds: Sequence[Mapping[str, Trial]]) -> list[Standing]:
+def leaderboard(runners: Sequence[Finalist], rounds: Sequence[Mapping[str, Trial]]) -> list[Ranked]:
     """The leaderboard, the chosen first, the rest by their means; those that could not be trained last.
 
     The chosen one has the highest `bound`; no distillation has gained 0 for certain, so it is chosen where no bound is above 0.
 
     Args:
-        runners: as `entrants` gives them.
-        rounds: one a seed, each entrant's trial by the digest of its recipe.
+        runners: as `finalists` gives them.
+        rounds: one a seed, each finalist's trial by the digest of its recipe.
     """
     scores = {
         runner.name: {place: trials[runner.recipe.digest] for place, trials in enumerate(rounds) if runner.recipe.digest in trials}
@@ -126,7 +126,7 @@ def standings(runners: Sequence[Entrant], rounds: Sequence[Mapping[str, Trial]])
     }
     fit = _Fit(measured)
     found = [
-        Standing(
+        Ranked(
             runner,
             measured.get(runner.name, {}),
             *fit.mean(runner.name),
@@ -141,13 +141,13 @@ def standings(runners: Sequence[Entrant], rounds: Sequence[Mapping[str, Trial]])
     return sorted(marked, key=lambda one: (not one.chosen, bool(one.rejected), -one.mean if not math.isnan(one.mean) else math.inf))
 
 
-def remaining(runners: Sequence[Entrant], rounds: Sequence[Mapping[str, Trial]]) -> list[Entrant]:
+def remaining(runners: Sequence[Finalist], rounds: Sequence[Mapping[str, Trial]]) -> list[Finalist]:
     """Who is trained with the next seed: no distillation, and all that could be trained and are not below the leader for certain."""
     if not rounds:
         return list(runners)
-    table = {one.entrant.name: one for one in standings(runners, rounds)}
+    table = {one.finalist.name: one for one in leaderboard(runners, rounds)}
     fit = _Fit({name: dict(one.scores) for name, one in table.items() if one.scores})
-    leader = max((one for one in table.values() if one.scores), key=lambda one: one.mean).entrant.name
+    leader = max((one for one in table.values() if one.scores), key=lambda one: one.mean).finalist.name
     left = []
     for runner in runners:
         one = table[runner.name]
@@ -179,11 +179,11 @@ class _Fit:
         self._variance = float(rest @ rest) / self._freedom if self._freedom > 0 else math.nan
 
     def mean(self, name: str) -> tuple[float, float, float]:
-        """An entrant's mean with its interval."""
+        """A finalist's mean with its interval."""
         return self._interval(self._contrast(name)) if name in self._names else (math.nan,) * 3
 
     def gain(self, name: str, base: str, level: float = LEVEL) -> tuple[float, float, float]:
-        """How far one entrant is above another, with the interval; exactly 0 over itself."""
+        """How far one finalist is above another, with the interval; exactly 0 over itself."""
         if name not in self._names or base not in self._names:
             return (math.nan,) * 3
         return self._interval(self._contrast(name) - self._contrast(base), level) if name != base else (0.0, 0.0, 0.0)

@@ -59,7 +59,7 @@ def test_case_26_a_teacher_of_another_image_size_is_refused_and_sees_its_own_wit
     small = taught(cases, "common/demo_teacher.yaml", weights, "26/student_small.yaml", source)
     assert small.taught < small.own / 2
     assert small.scale == 2
-    assert "it works at 160 x 128 pixels and is shown 80 x 64 (teacher.scale: 2 would show it its own size)" in teaching.told(small)
+    assert "it works at 160 x 128 pixels and is shown 80 x 64 (teacher.scale: 2 would show it its own size)" in teaching.described(small)
     scaled = config.teacher.model_copy(update={"scale": 2.0})
     address = launch.teacher_address(scaled, tmp_path, trust=False)
     pair = Pair(address, str(weights), str(cases / "26/student_small.yaml"))

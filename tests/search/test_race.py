@@ -9,10 +9,10 @@ import pytest
 
 from detkds.genome import Recipe
 from detkds.search import Trial, TrialState
-from detkds.search.race import BASELINE, Entrant, Standing, entrants, remaining, standings
+from detkds.search.race import BASELINE, Finalist, Ranked, finalists, leaderboard, remaining
 
 A, B, C = (Recipe.parse(f"logits: none | {word}") for word in ("l1", "l2", "kl"))
-RUNNERS = [Entrant(BASELINE, Recipe()), Entrant("a", A), Entrant("b", B)]
+RUNNERS = [Finalist(BASELINE, Recipe()), Finalist("a", A), Finalist("b", B)]
 
 
 def trial(number: int, recipe: Recipe, score: float | None) -> Trial:
@@ -21,7 +21,7 @@ def trial(number: int, recipe: Recipe, score: float | None) -> Trial:
     return Trial(number, recipe, TrialState.COMPLETE, score=score)
 
 
-def rounds(*scores: Sequence[float | None], runners: Sequence[Entrant] = RUNNERS) -> list[Mapping[str, Trial]]:
+def rounds(*scores: Sequence[float | None], runners: Sequence[Finalist] = RUNNERS) -> list[Mapping[str, Trial]]:
     """One row a seed, a score a runner."""
     return [
         {runner.recipe.digest: trial(place, runner.recipe, score) for place, (runner, score) in enumerate(zip(runners, row, strict=True))}
@@ -29,18 +29,18 @@ def rounds(*scores: Sequence[float | None], runners: Sequence[Entrant] = RUNNERS
     ]
 
 
-def by_name(table: Sequence[Standing]) -> dict[str, Standing]:
-    return {one.entrant.name: one for one in table}
+def by_name(table: Sequence[Ranked]) -> dict[str, Ranked]:
+    return {one.finalist.name: one for one in table}
 
 
 def test_gains_and_intervals_by_hand() -> None:
     """In points. Gains of a over no distillation are 3, 4, 5, their mean is 4; of b 0, 2, 4, mean 2.
 
-    Seeds have the means 31, 32, 33, entrants 30, 34, 32, all together 32. What a score differs from entrant + seed - 32:
+    Seeds have the means 31, 32, 33, finalists 30, 34, 32, all together 32. What a score differs from finalist + seed - 32:
     no distillation 1, 0, -1; a 0, 0, 0; b -1, 0, 1. The sum of squares is 4, with (3 - 1)(3 - 1) = 4 degrees of freedom: s² = 1.
     The difference of two means of three has the variance 2/3, and t at 95 % with 4 degrees is 2.1318: the interval reaches 1.7406.
     """
-    table = by_name(standings(RUNNERS, rounds((0.30, 0.33, 0.30), (0.30, 0.34, 0.32), (0.30, 0.35, 0.34))))
+    table = by_name(leaderboard(RUNNERS, rounds((0.30, 0.33, 0.30), (0.30, 0.34, 0.32), (0.30, 0.35, 0.34))))
     assert table["a"].mean == pytest.approx(0.34)
     assert table["a"].gain == pytest.approx(0.04)
     assert table["a"].gain_low == pytest.approx(0.04 - 0.017406, abs=1e-6)
@@ -52,23 +52,23 @@ def test_gains_and_intervals_by_hand() -> None:
 
 
 def test_where_no_lower_bound_is_above_0_the_student_trains_without() -> None:
-    table = standings(RUNNERS, rounds((0.30, 0.36, 0.31), (0.31, 0.28, 0.30)))
+    table = leaderboard(RUNNERS, rounds((0.30, 0.36, 0.31), (0.31, 0.28, 0.30)))
     assert by_name(table)["a"].gain > 0 > by_name(table)["a"].bound
-    assert table[0].entrant.name == BASELINE
+    assert table[0].finalist.name == BASELINE
     assert table[0].chosen
 
 
 def test_the_leaderboard_begins_with_the_chosen_and_ends_with_the_rejected() -> None:
-    runners = [*RUNNERS, Entrant("c", C)]
-    table = standings(runners, rounds((0.30, 0.34, 0.36, 0.50), (0.301, 0.341, 0.361, None), runners=runners))
-    assert [one.entrant.name for one in table] == ["b", "a", BASELINE, "c"]
+    runners = [*RUNNERS, Finalist("c", C)]
+    table = leaderboard(runners, rounds((0.30, 0.34, 0.36, 0.50), (0.301, 0.341, 0.361, None), runners=runners))
+    assert [one.finalist.name for one in table] == ["b", "a", BASELINE, "c"]
     assert table[-1].rejected == "nan: loss"
     assert math.isnan(table[-1].mean)
     assert [one.chosen for one in table] == [True, False, False, False]
 
 
 def test_one_seed_knows_no_interval_and_chooses_nothing() -> None:
-    table = standings(RUNNERS, rounds((0.30, 0.34, 0.36)))
+    table = leaderboard(RUNNERS, rounds((0.30, 0.34, 0.36)))
     assert math.isnan(by_name(table)["b"].gain_low)
     assert by_name(table)[BASELINE].chosen
 
@@ -91,7 +91,7 @@ def test_a_mean_of_fewer_seeds_is_adjusted_for_the_seeds_it_lacks() -> None:
     """The third seed is 10 points better for all; b, which left, is not 10 points worse for it."""
     rows = rounds((0.30, 0.36, 0.31), (0.31, 0.37, 0.32))
     rows.append({runner.recipe.digest: trial(0, runner.recipe, score) for runner, score in zip(RUNNERS[:2], (0.40, 0.46), strict=True)})
-    table = by_name(standings(RUNNERS, rows))
+    table = by_name(leaderboard(RUNNERS, rows))
     assert table["b"].gain == pytest.approx(0.01)
     assert len(table["b"].scores) == 2
 
@@ -101,7 +101,7 @@ def test_the_best_known_distillers_and_the_searchs_best_enter() -> None:
     trials = [trial(0, Recipe(), 0.30)]
     trials += [trial(place, recipe, 0.30 + 0.01 * place) for place, recipe in enumerate(known.values(), 1)]
     trials += [trial(9, Recipe.parse(f"logits: none | {word}"), score) for word, score in (("l1", 0.35), ("l2", 0.40), ("kl", None))]
-    found = entrants(trials, known, 1)
+    found = finalists(trials, known, 1)
     assert found[0].name == BASELINE
     assert [one.name for one in found[1:3]] == ["known 3", "known 2"]
     assert [(one.name, str(one.recipe)) for one in found[3:]] == [("search 1", "logits: none | l2 x 1")]
@@ -111,5 +111,5 @@ def test_a_recipe_runs_once_and_keeps_the_name_people_know() -> None:
     known = {"fitnets": Recipe.parse("global: none > none > none | l2")}
     twin = Recipe.parse("global: none > none > none | l2\nlogits: none | l1 x 0")
     trials = [trial(0, Recipe(), 0.3), trial(1, known["fitnets"], 0.4), trial(2, twin, 0.4)]
-    assert [one.name for one in entrants(trials, known, 4)] == [BASELINE, "fitnets"]
-    assert len(entrants([*trials, trial(3, A, 0.4), trial(4, B, 0.4)], known, 4, lambda recipe: str(bool(recipe.active)))) == 2
+    assert [one.name for one in finalists(trials, known, 4)] == [BASELINE, "fitnets"]
+    assert len(finalists([*trials, trial(3, A, 0.4), trial(4, B, 0.4)], known, 4, lambda recipe: str(bool(recipe.active)))) == 2
