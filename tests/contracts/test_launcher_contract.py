@@ -49,10 +49,9 @@ def test_six_stages_pass_their_artifacts_through_the_bucket(s3_server: EmbeddedS
         assert ended.returncode == 0, f"{task}:\n{ended.stderr[-3000:]}"
     assert set(launcher.who.values()) == {somebody().get("user", os.geteuid())}
 
-    searched = Searches(open_store(f"s3://{BUCKET}/work")).studies(
-        launcher.run
-    )  # as `detkds watch` finds it, by the id that KFP gave the run
-    assert [study.task.name for study in searched if not study.task.reason] == ["global", "logits", "weights"]
+    # as `detkds watch` finds it, by the id that KFP gave the run; the race at the end has studies of its own
+    searched = Searches(open_store(f"s3://{BUCKET}/work")).studies(launcher.run)
+    assert {"global", "logits", "weights"} <= {study.task.name for study in searched if not study.task.reason}
 
     store = open_store(f"s3://{BUCKET}/runs")
     latest = store.get_bytes("rehearsal/latest").decode()
