@@ -53,7 +53,7 @@ class Resources:
 
     image: str = "detkds:0.1.0"
     light_image: str = "detkds-light:0.1.0"
-    gpus: str = "1"
+    gpus: int = 1
     gpu_type: str = "nvidia.com/gpu"
     gpu_product: str = ""
     gpu_label: str = "nvidia.com/gpu.product"

@@ -5,23 +5,26 @@ from kfp import dsl
 
 @dsl.component(base_image="detkds", packages_to_install=[], install_kfp_package=False)
 def evaluate(
-    teacher_config: str,
-    teacher_checkpoint: str,
-    batch_size: int,
+    plan: dict,
     subset: dsl.Input[dsl.Dataset],
     baseline: dsl.Input[dsl.Model],
     distilled: dsl.Input[dsl.Model],
     evaluation: dsl.Output[dsl.Artifact],
     metrics: dsl.Output[dsl.Metrics],
 ) -> None:
-    """Hands on the COCO figures and the detections of the three detectors."""
+    """Hands on the COCO figures and the detections of the three detectors.
+
+    Args:
+        plan: What this stage is told, as the task check hands it on.
+    """
     from pathlib import Path
 
     from detkds.pipeline import evaluate as stage
     from detkds.pipeline.kubeflow.outputs import hand_on
+    from detkds.pipeline.values import Values
 
+    told = Values.read(plan)
     students = {"student": Path(baseline.path), "distilled": Path(distilled.path)}
-    result = stage.run(
-        teacher_config, teacher_checkpoint, students, subset=Path(subset.path), batch_size=batch_size, out=Path(evaluation.path)
-    )
+    data, out = Path(subset.path), Path(evaluation.path)
+    result = stage.run(told.teacher_config, told.teacher_checkpoint, students, subset=data, batch_size=told.batch_size, out=out)
     hand_on(result, evaluation, metrics=metrics)

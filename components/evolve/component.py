@@ -6,28 +6,7 @@ from kfp import dsl
 @dsl.component(base_image="detkds", packages_to_install=[], install_kfp_package=False)
 def evolve(
     knowledge: str,
-    searched: str,
-    teacher_config: str,
-    teacher_checkpoint: str,
-    student_config: str,
-    student_checkpoint: str,
-    inherit: bool,
-    semantics: str,
-    space: str,
-    algorithm: str,
-    population: int,
-    iterations: int,
-    sample_ratio: float,
-    top_k: int,
-    warm_start: str,
-    early_stop: bool,
-    repeats: int,
-    epochs: int,
-    batch_size: int,
-    learning_rate: float,
-    amp: bool,
-    seed: int,
-    work: str,
+    plan: dict,
     subset: dsl.Input[dsl.Dataset],
     study: dsl.Output[dsl.Artifact],
     metrics: dsl.Output[dsl.Metrics],
@@ -37,17 +16,23 @@ def evolve(
 
     Args:
         knowledge: The knowledge of this task: global, fgbg, instance, logits or localization.
-        searched: The knowledges of this run, comma-separated; a task of another one ends at once with an empty study.
-        work: s3:// address (or folder) of unfinished work, from which another pod goes on; empty: a folder of this machine.
+        plan: What this stage is told, as the task check hands it on; a knowledge that it does not search ends at once with an empty study.
     """
     from pathlib import Path
 
     from detkds.pipeline import evolve as stage
     from detkds.pipeline.kubeflow.outputs import hand_on
-    from detkds.pipeline.settings import Pair, Schedule, SearchPlan
+    from detkds.pipeline.values import Values
 
-    pair = Pair(teacher_config, teacher_checkpoint, student_config, student_checkpoint, inherit)
-    plan = SearchPlan(semantics, space, algorithm, population, iterations, sample_ratio, top_k, warm_start, early_stop, repeats)
-    proxy = Schedule(epochs, batch_size, learning_rate, amp, seed)
-    result = stage.run(knowledge, pair, plan, proxy, searched=searched, subset=Path(subset.path), out=Path(study.path), work=work)
+    told = Values.read(plan)
+    result = stage.run(
+        knowledge,
+        told.pair,
+        told.search_plan,
+        told.proxy,
+        searched=told.searched,
+        subset=Path(subset.path),
+        out=Path(study.path),
+        work=told.work,
+    )
     hand_on(result, study, metrics=metrics, summary=summary)

@@ -5,9 +5,7 @@ from kfp import dsl
 
 @dsl.component(base_image="detkds", packages_to_install=[], install_kfp_package=False)
 def report(
-    run_name: str,
-    results: str,
-    teacher_checkpoint: str,
+    plan: dict,
     subset: dsl.Input[dsl.Dataset],
     model: dsl.Input[dsl.Model],
     evaluation: dsl.Input[dsl.Artifact],
@@ -18,23 +16,23 @@ def report(
     """Shows the page in the UI and publishes student, recipe, page and figures for `detkds pull`.
 
     Args:
-        run_name: Name of the run, part of the keys.
-        results: Folder or s3:// address under which results are published.
-        teacher_checkpoint: Address of the teacher's weights.
+        plan: What this stage is told, as the task check hands it on.
     """
     from pathlib import Path
 
     from detkds.pipeline import report as stage
     from detkds.pipeline.kubeflow.outputs import hand_on
+    from detkds.pipeline.values import Values
 
+    told = Values.read(plan)
     result = stage.run(
-        run_name,
-        results,
+        told.run_name,
+        told.results,
         subset=Path(subset.path),
         studies=[],
         model=Path(model.path),
         evaluation=Path(evaluation.path),
         baseline=Path(baseline.path),
-        teacher=teacher_checkpoint,
+        teacher=told.teacher_checkpoint,
     )
     hand_on(result, page, summary=summary, page=page)

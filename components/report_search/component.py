@@ -5,43 +5,36 @@ from kfp import dsl
 
 @dsl.component(base_image="detkds", packages_to_install=[], install_kfp_package=False)
 def report_search(
-    run_name: str,
-    results: str,
-    teacher_checkpoint: str,
+    plan: dict,
     subset: dsl.Input[dsl.Dataset],
+    studies: dsl.Input[dsl.Artifact],
     model: dsl.Input[dsl.Model],
     evaluation: dsl.Input[dsl.Artifact],
     baseline: dsl.Input[dsl.Model],
-    global_study: dsl.Input[dsl.Artifact],
-    fgbg_study: dsl.Input[dsl.Artifact],
-    instance_study: dsl.Input[dsl.Artifact],
-    logits_study: dsl.Input[dsl.Artifact],
-    localization_study: dsl.Input[dsl.Artifact],
-    weights_study: dsl.Input[dsl.Artifact],
     page: dsl.Output[dsl.HTML],
     summary: dsl.Output[dsl.Markdown],
 ) -> None:
     """Shows the page in the UI and publishes student, recipe, page and figures for `detkds pull`.
 
     Args:
-        run_name: Name of the run, part of the keys.
-        results: Folder or s3:// address under which results are published.
-        teacher_checkpoint: Address of the teacher's weights.
+        plan: What this stage is told, as the task check hands it on.
     """
     from pathlib import Path
 
     from detkds.pipeline import report as stage
     from detkds.pipeline.kubeflow.outputs import hand_on
+    from detkds.pipeline.study_set import gathered
+    from detkds.pipeline.values import Values
 
-    studies = [global_study, fgbg_study, instance_study, logits_study, localization_study, weights_study]
+    told = Values.read(plan)
     result = stage.run(
-        run_name,
-        results,
+        told.run_name,
+        told.results,
         subset=Path(subset.path),
-        studies=[Path(study.path) for study in studies],
+        studies=gathered(Path(studies.path)),
         model=Path(model.path),
         evaluation=Path(evaluation.path),
         baseline=Path(baseline.path),
-        teacher=teacher_checkpoint,
+        teacher=told.teacher_checkpoint,
     )
     hand_on(result, page, summary=summary, page=page)

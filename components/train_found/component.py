@@ -5,19 +5,7 @@ from kfp import dsl
 
 @dsl.component(base_image="detkds", packages_to_install=[], install_kfp_package=False)
 def train_found(
-    teacher_config: str,
-    teacher_checkpoint: str,
-    student_config: str,
-    student_checkpoint: str,
-    inherit: bool,
-    epochs: int,
-    batch_size: int,
-    learning_rate: float,
-    amp: bool,
-    seed: int,
-    work: str,
-    nodes: int,
-    gpus: str,
+    plan: dict,
     image: str,
     subset: dsl.Input[dsl.Dataset],
     recipe: dsl.Input[dsl.Artifact],
@@ -27,20 +15,17 @@ def train_found(
     """Hands on student.pth, which stock mmdet loads with student.py beside it.
 
     Args:
-        work: s3:// address (or folder) of unfinished work, from which another pod goes on; empty: a folder of this machine.
-        nodes: Nodes of the training; above 1 this task makes a TrainJob of Kubeflow Trainer and follows it.
-        gpus: GPUs of each of several nodes, as text; a single node uses those that its pod has.
-        image: Container image of the several nodes.
+        plan: What this stage is told, as the task check hands it on.
+        image: Container image of the nodes, where the plan has several: then this task makes a TrainJob of Kubeflow Trainer and follows it.
     """
     from pathlib import Path
 
     from detkds.pipeline.kubeflow import training as stage
     from detkds.pipeline.kubeflow.outputs import hand_on
-    from detkds.pipeline.settings import Pair, Schedule
     from detkds.pipeline.train import recipe_of
+    from detkds.pipeline.values import Values
 
-    pair = Pair(teacher_config, teacher_checkpoint, student_config, student_checkpoint, inherit)
-    schedule = Schedule(epochs, batch_size, learning_rate, amp, seed)
-    losses, data, out = recipe_of(Path(recipe.path)), Path(subset.path), Path(model.path)
-    result = stage.run(pair, schedule, losses, subset=data, out=out, work=work, nodes=nodes, gpus=gpus, image=image)
+    told = Values.read(plan)
+    losses = recipe_of(Path(recipe.path))
+    result = stage.run(told, losses, subset=Path(subset.path), out=Path(model.path), image=image)
     hand_on(result, model, metrics=metrics)

@@ -184,6 +184,17 @@ def preset(text: str) -> Recipe:
     return recipe.with_weights(factor * genome.weight for genome in recipe.genomes)
 
 
+def parse_recipe(text: str, semantics: str) -> Recipe:
+    """A recipe from a preset, `NAME` or `NAME x FACTOR`, or from genome text; empty text is no distillation.
+
+    Raises:
+        GenomeError: the text is neither.
+    """
+    name = text.strip()
+    is_word = bool(name) and ":" not in name and name != "no distillation"  # then a preset was meant, and a wrong one has a near one
+    return preset(name) if is_word or is_preset(name) else Recipe.parse(text, semantics)
+
+
 def _factor(value: str, text: str) -> float:
     factor = parse_weight(value, text)
     if not factor > 0:

@@ -11,7 +11,20 @@ import yaml
 
 from detkds.errors import ConfigError
 
-_PARAMETER = re.compile(r"\{\{\$\.inputs\.parameters\['(?:pipelinechannel--)?([^']+)'\]\}\}")
+_PARAMETER = re.compile(r"\{\{\$\.inputs\.parameters\['([^']+)'\]\}\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A parameter as a task is given it.
+
+    Args:
+        kind: the type that KFP has for it, such as STRING; empty for a constant.
+        origin: the pipeline's parameter that it comes from, through any pipelines in between; None where a task made it.
+    """
+
+    kind: str = ""
+    origin: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +49,7 @@ class Task:
         container: image, command, resources.
         settings: volumes, secrets, security context, deadline, from the platform document.
         in_loop: whether a ParallelFor is around it.
+        inputs: its parameters by name, those that set its pod too.
     """
 
     name: str
@@ -43,6 +57,12 @@ class Task:
     container: Mapping[str, Any]
     settings: Mapping[str, Any]
     in_loop: bool = False
+    inputs: Mapping[str, Input] = field(default_factory=dict)
+
+    def given(self, value: Any) -> Input | None:
+        """The parameter that a text such as an image is taken from at run time; None for a constant."""
+        found = _PARAMETER.search(value) if isinstance(value, str) else None
+        return self.inputs.get(found[1], Input()) if found else None
 
     @property
     def resources(self) -> Mapping[str, Any]:
@@ -105,30 +125,38 @@ class Package:
 
     def tasks(self) -> Iterator[Task]:
         """Every task with a container, also those inside nested pipelines and loops."""
-        yield from self._tasks(_at(self.pipeline, "root", "dag", "tasks"), in_loop=False)
+        given = {name: Input(str(parameter.get("parameterType", "")), name) for name, parameter in self.parameters.items()}
+        yield from self._tasks(_at(self.pipeline, "root", "dag", "tasks"), given, in_loop=False)
 
-    def _tasks(self, tasks: Mapping[str, Any], in_loop: bool) -> Iterator[Task]:
+    def _tasks(self, tasks: Mapping[str, Any], given: Mapping[str, Input], in_loop: bool) -> Iterator[Task]:
         for key, spec in tasks.items():
-            component = self.pipeline["components"].get(_at(spec, "componentRef").get("name", ""), {})
+            component = self._component(spec)
             looped = in_loop or "parameterIterator" in spec or "artifactIterator" in spec
+            inputs = {name: self._input(source, tasks, given) for name, source in _at(spec, "inputs", "parameters").items()}
             if "dag" in component:
-                yield from self._tasks(_at(component, "dag", "tasks"), looped)
+                yield from self._tasks(_at(component, "dag", "tasks"), inputs, looped)
             else:
                 label = str(component.get("executorLabel", ""))
                 container = _at(self.pipeline, "deploymentSpec", "executors", label, "container")
                 name = str(_at(spec, "taskInfo").get("name", key))
-                yield Task(name, spec, container, self.platform.get(label, {}), looped)
+                yield Task(name, spec, container, self.platform.get(label, {}), looped, inputs)
 
-    def parameter_of(self, value: str) -> str | None:
-        """The pipeline's parameter that a text such as an image is taken from at run time; None for a constant."""
-        found = _PARAMETER.search(value)
-        return found[1] if found else None
+    def _component(self, task: Mapping[str, Any]) -> Mapping[str, Any]:
+        return _at(self.pipeline, "components", str(_at(task, "componentRef").get("name", "")))
 
-    def resolved(self, value: str, arguments: Mapping[str, Any]) -> str:
+    def _input(self, source: Mapping[str, Any], tasks: Mapping[str, Any], given: Mapping[str, Input]) -> Input:
+        """What a task is given: a parameter of the pipeline around it, what another task made, or a constant."""
+        if made := _at(source, "taskOutputParameter"):
+            outputs = _at(self._component(_at(tasks, str(made["producerTask"]))), "outputDefinitions", "parameters")
+            return Input(str(_at(outputs, made["outputParameterKey"]).get("parameterType", "")))
+        return given.get(str(source.get("componentInputParameter", "")), Input())
+
+    def resolved(self, task: Task, value: str, arguments: Mapping[str, Any]) -> str:
         """A text with the parameter in it replaced: by the argument given, else by its default; empty where there is neither."""
-        name = self.parameter_of(value)
-        if name is None:
+        parameter = task.given(value)
+        if parameter is None:
             return value
+        name = parameter.origin or ""
         return str(arguments.get(name, self.parameters.get(name, {}).get("defaultValue", "")))
 
 

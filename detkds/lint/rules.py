@@ -35,14 +35,14 @@ def examine(package: Package, arguments: Mapping[str, Any] | None = None, images
     given, policy = arguments or {}, images or ImagePolicy()
     found = [*limits(package, given), *secrets(package, given), *_descriptions(package), *_optional(package)]
     for task in package.tasks():
-        found += [*_image(package, task, given, policy), *_placeholders(package, task)]
+        found += [*_image(package, task, given, policy), *_placeholders(task)]
         found += [Finding(rule, f"task {task.name}", message) for rule, check in {**TASKS, **PODS}.items() for message in check(task)]
     return found
 
 
 def _image(package: Package, task: Task, arguments: Mapping[str, Any], policy: ImagePolicy) -> Iterator[Finding]:
     """The cache's key holds the image's name and not its content: under a name that moves, old results are taken for new ones."""
-    image = package.resolved(str(task.container.get("image", "")), arguments)
+    image = package.resolved(task, str(task.container.get("image", "")), arguments)
     where = f"task {task.name}"
     tag = image.rpartition("/")[2].partition(":")[2]
     if policy.digest and not _DIGEST.fullmatch(image):
@@ -53,14 +53,14 @@ def _image(package: Package, task: Task, arguments: Mapping[str, Any], policy: I
         yield Finding("image", where, f"the image must have a version tag or a digest, got {image!r}; name the version.")
 
 
-def _placeholders(package: Package, task: Task) -> Iterator[Finding]:
+def _placeholders(task: Task) -> Iterator[Finding]:
     """The driver reads the image and the resources of a pod as text: a parameter that is a number arrives there as the empty text."""
     accelerator = task.resources.get("accelerator", {})
     values = [task.container.get("image"), *task.resources.values(), *accelerator.values()]
     for value in values:
-        name = package.parameter_of(value) if isinstance(value, str) else None
-        if name and package.parameters.get(name, {}).get("parameterType") != "STRING":
-            yield Finding("placeholder", f"task {task.name}", f"{name} sets the pod and must be a text parameter; declare it as str.")
+        parameter = task.given(value)
+        if parameter and parameter.kind != "STRING":
+            yield Finding("placeholder", f"task {task.name}", f"{value} sets the pod and must be a text parameter; declare it as str.")
 
 
 def _descriptions(package: Package) -> Iterator[Finding]:

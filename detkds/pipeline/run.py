@@ -18,6 +18,7 @@ from detkds import plugins
 from detkds.errors import ConfigError
 from detkds.genome import Genome, Recipe
 from detkds.pipeline import run_config
+from detkds.pipeline.form import Form
 from detkds.pipeline.local_store import ensure_bucket, environment, local_store
 from detkds.pipeline.progress import shown
 from detkds.pipeline.provenance import source_digest
@@ -25,6 +26,7 @@ from detkds.pipeline.run_config import Detector, RunConfig, Teacher, is_remote
 from detkds.pipeline.settings import Pair, Schedule, Source
 from detkds.pipeline.task import RUN
 from detkds.pipeline.transcript import Transcript
+from detkds.pipeline.values import Values
 from detkds.pipeline.workplace import digest, digests_folder
 from detkds.search.budgets import is_time
 from detkds.search.study import Study
@@ -156,7 +158,7 @@ class Run:
         ensure_bucket(self.config.store.bucket)
         pipeline = "transfer" if recipe else "search"
         known = parameter_defaults(compiled(pipeline))
-        values = {**self.values, "recipe": recipe}
+        values = {**Form.of(Values.read(self.values)).parameters(), "recipe": recipe}
         run_local(
             pipeline,
             {name: value for name, value in values.items() if name in known},
@@ -304,58 +306,14 @@ def _planned(config: RunConfig, pair: Pair, home: Path, show: Callable[[str], No
 def parameters(
     config: RunConfig, teacher_config: str, teacher_checkpoint: str, student_config: str, results: str, *, version: str
 ) -> dict[str, Any]:
-    """The pipeline's parameters by name, as `pipelines/search.py` takes them.
+    """What the tasks of a run are told, see `Values`; unfinished work is kept on this machine.
 
     Raises:
         ConfigError: the budget is a time that nobody has made a plan of.
     """
-    data, search, train = config.data, config.search.planned(), config.train
-    return {
-        "run_name": config.name,
-        "results": results,
-        "dataset": data.root,
-        "train_annotations": data.train.annotations,
-        "train_images": data.train.images,
-        "test_annotations": data.test.annotations,
-        "test_images": data.test.images,
-        "data_version": version,
-        "teacher_config": teacher_config,
-        "teacher_checkpoint": teacher_checkpoint,
-        "student_config": student_config,
-        "student_checkpoint": config.student.checkpoint or "",
-        "inherit": config.student.inherit,
-        "searched": ",".join(search.knowledge),
-        "semantics": search.semantics,
-        "space": search.space,
-        "algorithm": search.algorithm,
-        "population": search.population,
-        "iterations": search.iterations,
-        "sample_ratio": search.sample_ratio,
-        "top_k": search.top_k,
-        "weights_population": search.weights.population,
-        "weights_iterations": search.weights.iterations,
-        "race_candidates": search.final_race.candidates,
-        "race_seeds": search.final_race.seeds,
-        "race_epochs": search.final_race.epochs or 0,
-        "race_known": ",".join(search.final_race.known),
-        "warm_start": ",".join(search.warm_start),
-        "early_stop": search.early_stop,
-        "subset_fraction": search.subset,
-        "search_val_fraction": search.search_val,
-        "subset_sizes": search.sizes,
-        "subset_crowd": search.crowd,
-        "subset_empty": search.empty,
-        "proxy_epochs": search.proxy_epochs,
-        "repeats": search.repeats,
-        "epochs": train.epochs,
-        "batch_size": train.batch_size or 0,
-        "learning_rate": train.learning_rate or 0.0,
-        "amp": train.amp,
-        "seed": config.seed,
-        "work": "",
-        "gpus": str(config.resources.gpus),
-        "train_nodes": train.nodes,
-    }
+    prepared = {"teacher_config": teacher_config, "teacher_checkpoint": teacher_checkpoint, "student_config": student_config}
+    version = "-".join(filter(None, (config.data.version, version)))
+    return Values.of(config, **prepared, results=results, data_version=version, work="").to_dict()
 
 
 def teacher_address(teacher: Teacher, home: Path, trust: bool) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from detkds import plugins
 from detkds.errors import ConfigError, GenomeError
@@ -48,11 +48,13 @@ class Split(Section):
 
 
 class Data(Section):
-    """The data set: `root` is a folder, an `s3://bucket/prefix`, or on a cluster a volume claim, `pvc://claim/path`."""
+    """The data set: `root` is a folder, an `s3://bucket/prefix`, or on a cluster a volume claim, `pvc://claim/path`.
+    Another `version`, any text or number, runs everything anew."""
 
     root: str
     train: Split
     test: Split
+    version: Annotated[str, BeforeValidator(str)] = ""
 
     _located = field_validator("root")(lambda value, info: located(value, info))
 
@@ -210,9 +212,11 @@ class Train(Section):
 
 
 class StoreSection(Section):
-    """Where results go. Endpoint and keys come from DETKDS_S3_* in the environment; without them the bucket is a folder."""
+    """Where results go. Endpoint and keys come from DETKDS_S3_* in the environment; without them the bucket is a folder.
+    `work` is where a cluster keeps unfinished work: s3://BUCKET/work where it is not given, on the pod only where it is empty."""
 
     bucket: Annotated[str, Field(pattern=BUCKET)] = "detkds"
+    work: str | None = None
 
 
 class Resources(Section):
@@ -332,11 +336,23 @@ def load(path: Path, pair: str = "") -> RunConfig:
         raise ConfigError(f"{path}: is not YAML: {yaml_fault(error)}") from None
     if isinstance(raw, dict) and (name := pair or raw.get("pair")):
         raw = with_pair(path, {key: value for key, value in raw.items() if key != "pair"}, str(name))
+    config, faults = validated(raw, path.resolve().parent)
+    if config is None:
+        raise ConfigError("\n".join(f"{path}: {where}: {words}" if where else f"{path}: {words}" for where, words in faults))
+    return config
+
+
+def validated(raw: Any, folder: Path | None = None) -> tuple[RunConfig | None, list[tuple[str, str]]]:
+    """The content of a run.yaml as a run, or every fault of it: its place, such as `search.top_k`, and what is wrong there.
+
+    Args:
+        raw: the content.
+        folder: what relative paths are relative to; None leaves them as they are.
+    """
     try:
-        return RunConfig.model_validate(raw, context={"folder": path.resolve().parent})
+        return RunConfig.model_validate(raw, context=None if folder is None else {"folder": folder}), []
     except ValidationError as error:
-        lines = [f"{path}: {place(fault['loc'])}{message(fault)}" for fault in error.errors()]
-        raise ConfigError("\n".join(lines)) from None
+        return None, [(place(fault["loc"]), message(fault)) for fault in error.errors()]
 
 
 def with_pair(path: Path, raw: dict[str, Any], name: str) -> dict[str, Any]:
@@ -355,8 +371,8 @@ def with_pair(path: Path, raw: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def place(location: tuple[int | str, ...]) -> str:
-    """`search.top_k: ` for a fault's place; empty for the file as a whole."""
-    return ".".join(map(str, location)) + ": " if location else ""
+    """`search.top_k` for a fault's place; empty for the file as a whole."""
+    return ".".join(map(str, location))
 
 
 def message(fault: Any) -> str:

@@ -7,40 +7,34 @@ from pathlib import Path
 from typing import Any
 
 from detkds.genome import Recipe
-from detkds.pipeline.settings import Pair, RacePlan, Schedule, SearchPlan, Source, WeightsPlan
+from detkds.pipeline.settings import Pair, Schedule
+from detkds.pipeline.values import Values
 
 
 def subset(values: dict[str, Any], out: Path, nested: Sequence[float] = ()) -> None:
     """Stage 1."""
-    from detkds.data.sampling.counting import Counting
     from detkds.pipeline import subset as stage
 
-    names = ("dataset", "train_annotations", "train_images", "test_annotations", "test_images")
-    source = Source(*(values[name] for name in names))
-    counting = Counting(values["subset_sizes"], values["subset_crowd"], values["subset_empty"])
-    shares = {"fraction": values["subset_fraction"], "val_fraction": values["search_val_fraction"]}
-    stage.run(source, **shares, seed=values["seed"], out=out, nested=nested, counting=counting)
+    told = Values.read(values)
+    shares = {"fraction": told.subset_fraction, "val_fraction": told.search_val_fraction}
+    stage.run(told.source, **shares, seed=told.seed, out=out, nested=nested, counting=told.counting)
 
 
 def evolve(values: dict[str, Any], knowledge: str, subset: Path, out: Path) -> None:
     """Stage 2."""
     from detkds.pipeline import evolve as stage
 
-    plan = SearchPlan(**{name: values[name] for name in SearchPlan.__slots__})
-    proxy = schedule(values, values["proxy_epochs"])
-    stage.run(knowledge, pair(values), plan, proxy, searched=values["searched"], subset=subset, out=out)
+    told = Values.read(values)
+    stage.run(knowledge, told.pair, told.search_plan, told.proxy, searched=told.searched, subset=subset, out=out)
 
 
 def weights(values: dict[str, Any], studies: Sequence[Path], subset: Path, out: Path) -> None:
     """Stage 3; the recipe is published beside the study, as OUT-recipe."""
     from detkds.pipeline import weights as stage
 
-    shared = {name: values[name] for name in ("space", "early_stop", "repeats")}
-    plan = WeightsPlan(values["weights_population"], values["weights_iterations"], **shared)
-    proxy = schedule(values, values["proxy_epochs"])
-    final = RacePlan(*(values[f"race_{name}"] for name in RacePlan.__slots__))
+    told = Values.read(values)
     recipe = out.with_name(f"{out.name}-recipe")
-    stage.run(studies, pair(values), plan, proxy, subset=subset, out=out, recipe_out=recipe, final=final)
+    stage.run(studies, told.pair, told.weights_plan, told.proxy, subset=subset, out=out, recipe_out=recipe, final=told.race_plan)
 
 
 def train(values: dict[str, Any], recipe: str, subset: Path, out: Path) -> None:
@@ -76,9 +70,9 @@ def report(values: dict[str, Any], studies: Sequence[Path], subset: Path, model:
 
 def pair(values: dict[str, Any]) -> Pair:
     """Teacher and student."""
-    return Pair(**{name: values[name] for name in Pair.__slots__})
+    return Values.read(values).pair
 
 
 def schedule(values: dict[str, Any], epochs: int) -> Schedule:
     """How students are trained for so many epochs."""
-    return Schedule(epochs, *(values[name] for name in ("batch_size", "learning_rate", "amp", "seed")))
+    return Values.read({**values, "epochs": epochs}).training

@@ -16,6 +16,7 @@ from detkds import plugins
 from detkds.errors import ConfigError, DetKDSError
 from detkds.lint import Finding, ImagePolicy, Package, examine
 from detkds.pipeline import run_config
+from detkds.pipeline.form import Form
 from detkds.pipeline.kubeflow import given
 from detkds.pipeline.kubeflow.package import VOLUMES, compiled, parameter_defaults
 from detkds.pipeline.kubeflow.remote import Cluster, Endpoint, Outcome, Pace
@@ -26,6 +27,7 @@ from detkds.pipeline.progress import shown
 from detkds.pipeline.run import config_address, data_version, student_address, teacher_address
 from detkds.pipeline.run import parameters as pipeline_parameters
 from detkds.pipeline.run_config import RunConfig, is_remote
+from detkds.pipeline.values import Values
 from detkds.storage.s3_settings import ENDPOINT
 from detkds.storage.uri import open_store
 
@@ -122,7 +124,7 @@ def submit(
         run = cluster.create(text, values, name=config.name, experiment=creation.experiment, service_account=creation.service_account)
         console.print(f"run {run}: {cluster.page(run)}", markup=False, soft_wrap=True)
         if attempt == 0 and not recipe:
-            console.print(f"its search: detkds watch {config.name} --work {values['work']}", markup=False, soft_wrap=True)
+            console.print(f"its search: detkds watch {config.name} --work {_work(config)}", markup=False, soft_wrap=True)
         if said is not None:
             said |= {"run": run, "page": cluster.page(run), "results": f"s3://{config.store.bucket}/runs/{config.name}"}
         if not creation.wait:
@@ -183,7 +185,8 @@ def _prepared(
             faults += _broken(package or path, text, images)
     if faults:
         raise ConfigError("\n".join(faults))
-    parameters = {**_parameters(config, addresses, console), **images.parameters(), "recipe": recipe}
+    told = Values.read(_parameters(config, addresses, console))
+    parameters = {**Form.of(told).parameters(), **images.parameters(), "recipe": recipe}
     values = {name: value for name, value in parameters.items() if name in names}
     _broken_arguments(package or path, text, values, images)
     return text, values
@@ -268,13 +271,18 @@ def _parameters(config: RunConfig, addresses: Mapping[str, str], console: Consol
     results = f"s3://{config.store.bucket}/runs"
     values = pipeline_parameters(config, stored["teacher_config"], checkpoint, stored["student_config"], results, version=version)
     values["student_checkpoint"] = stored["student_checkpoint"]
-    values["work"] = f"s3://{config.store.bucket}/work"
+    values["work"] = _work(config)
     return {name: _mounted(value) for name, value in values.items()}
 
 
 def _is_here(address: str) -> bool:
     """Whether an address is a file of this machine."""
     return bool(address) and not is_remote(address) and Path(address).is_file()
+
+
+def _work(config: RunConfig) -> str:
+    """Where the run keeps unfinished work."""
+    return f"s3://{config.store.bucket}/work" if config.store.work is None else config.store.work
 
 
 def _in_store(config: RunConfig, address: str) -> str:

@@ -26,8 +26,7 @@ from detkds.detectors.training.local_processes import run_in_processes
 from detkds.detectors.training.loop import TrainSettings
 from detkds.detectors.training.parallel import Group
 from detkds.errors import ArtifactError, GenomeError, Rejected
-from detkds.genome import Recipe
-from detkds.genome.presets import is_preset, preset
+from detkds.genome import Recipe, presets
 from detkds.pipeline import pair as pairs
 from detkds.pipeline.progress import report_errors, say
 from detkds.pipeline.saved import LOG, Saved
@@ -214,12 +213,10 @@ def recipe_of(artifact: Path) -> Recipe:
 
 
 def parse_recipe(text: str, semantics: str) -> Recipe:
-    """A recipe from a preset, `NAME` or `NAME x FACTOR`, or from genome text; empty text is no distillation.
+    """A recipe from a preset, `NAME` or `NAME x FACTOR`, or from genome text with the words of plugins too; empty text is no distillation.
 
     Raises:
         GenomeError: the text is neither.
     """
     plugins.inherit()
-    name = text.strip()
-    is_word = bool(name) and ":" not in name and name != "no distillation"  # then a preset was meant, and a wrong one has a near one
-    return preset(name) if is_word or is_preset(name) else Recipe.parse(text, semantics)
+    return presets.parse_recipe(text, semantics)

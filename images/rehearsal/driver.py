@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
+from images.rehearsal.graph import Graph
+
 CHANNEL = re.compile(r"\{\{\$\.inputs\.parameters\['(.+?)'\]\}\}")
 SESSION = {
     "accessKeyKey": "accesskey",
@@ -49,7 +51,7 @@ class Execution:
 
 
 class Driver:
-    """One run of a compiled pipeline without conditions and loops.
+    """One run of a compiled pipeline without conditions and loops. A task of a pipeline inside it is named `search/evolve`.
 
     Args:
         package: the pipeline's specification, the first document of its YAML.
@@ -58,42 +60,38 @@ class Driver:
     """
 
     def __init__(self, package: Mapping[str, Any], parameters: Mapping[str, Any], root: str) -> None:
-        self._package = package
+        self._graph = Graph(package)
         described = package["root"]["inputDefinitions"]["parameters"]
         self._parameters = {name: each.get("defaultValue") for name, each in described.items()} | dict(parameters)
         self._root = f"{root}/{package['pipelineInfo']['name']}/{uuid.uuid4()}"
         self._numbers = count(1)
+        self._told: dict[str, dict[str, Any]] = {}
         self.outputs: dict[str, dict[str, dict[str, Any]]] = {}
 
     def tasks(self) -> list[str]:
         """The tasks' names, each after those it depends on."""
-        waiting, order = dict(self._package["root"]["dag"]["tasks"]), list[str]()
-        while waiting:
-            ready = [name for name, task in waiting.items() if set(task.get("dependentTasks", ())) <= set(order)]
-            order += ready
-            for name in ready:
-                del waiting[name]
-        return order
+        return list(self._graph.tasks())
 
     def execution(self, name: str, disk: str = "") -> Execution:
         """What a task is started with, where `disk` is the folder that stands for the root of its file system."""
-        task = self._package["root"]["dag"]["tasks"][name]
-        component = self._package["components"][task["componentRef"]["name"]]
-        container = self._package["deploymentSpec"]["executors"][component["executorLabel"]]["container"]
-        values = self._values(task, component)
-        wanted = {what: source["taskOutputArtifact"] for what, source in task.get("inputs", {}).get("artifacts", {}).items()}
-        inputs = {what: self.outputs[source["producerTask"]][source["outputArtifactKey"]] for what, source in wanted.items()}
-        place = f"{self._root}/{name}/{uuid.uuid4()}"
+        task, component, container = self._graph.task(name), self._graph.component(name), self._graph.container(name)
+        values = self._values(name, task, component)
+        wanted = {what: self._graph.artifact(name, source) for what, source in task.get("inputs", {}).get("artifacts", {}).items()}
+        inputs = {what: self.outputs[producer][output] for what, (producer, output) in wanted.items()}
+        place = f"{self._root}/{name.rpartition('/')[2]}/{uuid.uuid4()}"
+        defined = component.get("outputDefinitions", {})
         outputs = {
             output: {"name": output, "type": dict(kind["artifactType"]), "uri": f"{place}/{output}"}
-            for output, kind in component.get("outputDefinitions", {}).get("artifacts", {}).items()
+            for output, kind in defined.get("artifacts", {}).items()
         }
+        told = {output: {"outputFile": f"{disk}/tmp/kfp/outputs/{output}"} for output in defined.get("parameters", {})}
         output_file = f"{disk}{mounted(place)}/output_metadata.json"
         # The launcher writes the logs; the task is told of them all the same.
         logs = {"name": "executor-logs", "type": {"schemaTitle": "system.Artifact"}, "uri": f"{place}/executor-logs-0"}
         given = {
             "inputs": ({"artifacts": _lists(inputs)} if inputs else {}) | {"parameterValues": values},
-            "outputs": {"artifacts": _lists({**outputs, "executor-logs": logs}), "outputFile": output_file},
+            "outputs": ({"parameters": told} if told else {})
+            | {"artifacts": _lists({**outputs, "executor-logs": logs}), "outputFile": output_file},
         }
         words = [word.replace("{{$}}", json.dumps(given)) for word in (*container["command"], *container["args"])]
         return Execution(_filled(container["image"], values), words, inputs, outputs, output_file)
@@ -106,7 +104,7 @@ class Driver:
             if told["uri"] != artifact["uri"]:
                 raise ValueError(f"task {name} must leave {output} at {artifact['uri']}, but says {told['uri']}")
             handed[output] = self._handed(output, artifact["uri"], told["metadata"])
-        self.outputs[name] = handed
+        self.outputs[name], self._told[name] = handed, said.get("parameterValues", {})
 
     def _handed(self, output: str, uri: str, metadata: Mapping[str, Any]) -> dict[str, Any]:
         """An output as the tasks after it see it."""
@@ -115,14 +113,19 @@ class Driver:
         about = {**told, "display_name": output, "store_session_info": session}
         return {"name": str(next(self._numbers)), "type": {"instanceSchema": ""}, "uri": uri, "metadata": about}
 
-    def _values(self, task: Mapping[str, Any], component: Mapping[str, Any]) -> dict[str, Any]:
-        """Parameters of a task: of the run, constants of the pipeline, defaults of the component."""
+    def _values(self, name: str, task: Mapping[str, Any], component: Mapping[str, Any]) -> dict[str, Any]:
+        """Parameters of a task: of the run, of other tasks, constants of the pipeline, defaults of the component."""
         own = component.get("inputDefinitions", {}).get("parameters", {})
-        values = {name: described["defaultValue"] for name, described in own.items() if "defaultValue" in described}
-        for name, source in task.get("inputs", {}).get("parameters", {}).items():
-            parameter = source.get("componentInputParameter")
-            values[name] = self._parameters[parameter] if parameter else source["runtimeValue"]["constant"]
-        return {name: _as_go_writes(_filled(value, values)) for name, value in values.items()}
+        values = {key: described["defaultValue"] for key, described in own.items() if "defaultValue" in described}
+        for key, given in task.get("inputs", {}).get("parameters", {}).items():
+            producer, source = self._graph.parameter(name, given)
+            if "runtimeValue" in source:
+                values[key] = source["runtimeValue"]["constant"]
+            elif "taskOutputParameter" in source:
+                values[key] = self._told[producer][source["taskOutputParameter"]["outputParameterKey"]]
+            else:
+                values[key] = self._parameters[source["componentInputParameter"]]
+        return {key: _as_go_writes(_filled(value, values)) for key, value in values.items()}
 
 
 def mounted(address: str) -> str:
@@ -142,4 +145,6 @@ def _lists(artifacts: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
 
 def _as_go_writes(value: Any) -> Any:
     """Protobuf knows one kind of number, and Go's JSON writes 1.0 as 1."""
+    if isinstance(value, dict):
+        return {key: _as_go_writes(each) for key, each in value.items()}
     return int(value) if isinstance(value, float) and value.is_integer() else value

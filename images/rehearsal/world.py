@@ -27,19 +27,15 @@ from detkds.storage.server import EmbeddedServer
 
 # The smallest search that asks something of every stage: two knowledges, one candidate each, one epoch.
 BUDGET = {
-    "searched": "global,logits",
+    "knowledge": ["global", "logits"],
     "population": 1,
     "iterations": 0,
     "top_k": 1,
-    "weights_population": 1,
-    "weights_iterations": 0,
-    "race_candidates": 1,
-    "race_seeds": 2,
-    "race_known": "pkd",
-    "subset_fraction": 0.5,
-    "search_val_fraction": 0.5,
+    "weights": {"population": 1, "iterations": 0},
+    "final_race": {"candidates": 1, "seeds": 2, "known": ["pkd"]},
+    "subset": 0.5,
+    "search_val": 0.5,
     "proxy_epochs": 1,
-    "epochs": 1,
 }
 
 
@@ -55,19 +51,16 @@ def furnish(folder: Path, configs: Mapping[str, str], bucket: str) -> dict[str, 
     source = {"root": str(folder / "data"), "annotations": "annotations/teacher.json", "images": "teacher"}
     untaught = Pair("", "", str(folder / "teacher.yaml"), inherit=False)
     store.put_file(train_teacher(untaught, Schedule(1, batch_size=2), **source, home=folder / "home", show=print), "models/teacher.pth")
+    data = {split: {"annotations": f"annotations/{split}.json", "images": split} for split in ("train", "test")}
     return {
         "run_name": "rehearsal",
         "results": f"s3://{bucket}/runs",
-        "work": f"s3://{bucket}/work",
         "dataset": f"s3://{bucket}/data",
         "teacher_config": f"s3://{bucket}/configs/teacher.yaml",
         "teacher_checkpoint": f"s3://{bucket}/models/teacher.pth",
         "student_config": f"s3://{bucket}/configs/student.yaml",
-        "train_annotations": "annotations/train.json",
-        "train_images": "train",
-        "test_annotations": "annotations/test.json",
-        "test_images": "test",
-        **BUDGET,
+        "epochs": 1,
+        "settings": {"data": data, "search": BUDGET},
     }
 
 

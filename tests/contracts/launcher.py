@@ -22,6 +22,7 @@ import yaml
 from detkds.storage.store import Store
 from detkds.storage.uri import open_store
 from images.rehearsal.driver import Driver, Execution, mounted
+from images.rehearsal.graph import Graph
 
 MOUNT = """
 import kfp.dsl.types.artifact_types as types
@@ -64,7 +65,7 @@ class Launcher:
 
     def launch(self, name: str) -> subprocess.CompletedProcess[str]:
         """Run one task as a new pod of its own: an empty file system, and only what the bucket holds."""
-        pod = self.folder / f"{name}-{uuid.uuid4().hex[:6]}"
+        pod = self.folder / f"{name.replace('/', '-')}-{uuid.uuid4().hex[:6]}"
         (pod / "tmp").mkdir(parents=True)
         execution = self.driver.execution(name, str(pod))
         said = Path(execution.output_file)
@@ -89,8 +90,7 @@ class Launcher:
 
     def _fields(self, name: str) -> dict[str, str]:
         """The variables that a task's pod reads from its own labels and annotations; KFP labels each with the run's id."""
-        component = self.pipeline_spec["root"]["dag"]["tasks"][name]["componentRef"]["name"]
-        settings = self.settings[self.pipeline_spec["components"][component]["executorLabel"]]
+        settings = self.settings[Graph(self.pipeline_spec).component(name)["executorLabel"]]
         known = {f"metadata.annotations['{key}']": value for key, value in settings["podMetadata"]["annotations"].items()}
         known["metadata.labels['pipeline/runid']"] = self.run
         return {entry["name"]: known[entry["fieldPath"]] for entry in settings["fieldPathAsEnv"]}

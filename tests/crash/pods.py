@@ -61,9 +61,8 @@ def execute(pod: dict[str, Any]) -> None:
 
     stage, given = pod["component"]
     pipeline = next(yaml.safe_load_all((files("detkds") / "compiled" / "search.yaml").read_text()))
-    source = next(
-        part for part in pipeline["deploymentSpec"]["executors"][f"exec-{stage}"]["container"]["command"] if f"def {stage}(" in part
-    )
+    container = pipeline["deploymentSpec"]["executors"][f"exec-{stage.replace('_', '-')}"]["container"]
+    source = next(part for part in container["command"] if f"def {stage}(" in part)
     program = Path(pod["home"]) / "ephemeral_component.py"
     program.write_text(source)
     sys.argv = [

@@ -9,19 +9,20 @@ import pytest
 from cluster import Cluster, content
 from small_world import make
 
+from detkds.pipeline.values import Values
 from detkds.storage import verify
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Values of the pipeline's parameters for a tiny pair on tiny pictures."""
+    """What the tasks are told of a tiny pair on tiny pictures, and the subset."""
     teacher, checkpoint, student, subset = make(tmp_path_factory.mktemp("world"))
-    return {
-        "teacher_config": teacher, "teacher_checkpoint": checkpoint, "student_config": student, "student_checkpoint": "",
-        "inherit": True, "searched": "global", "semantics": "paper", "space": "paper", "algorithm": "evolution", "population": 2,
-        "iterations": 1, "sample_ratio": 0.9, "top_k": 1, "warm_start": "", "early_stop": True, "repeats": 2, "epochs": 1,
-        "batch_size": 2, "learning_rate": 0.0, "amp": False, "seed": 0, "subset": subset,
-    }  # fmt: skip
+    values = Values(
+        teacher_config=teacher, teacher_checkpoint=checkpoint, student_config=student, searched="global", population=2, iterations=1,
+        top_k=1, weights_population=2, weights_iterations=0, race_candidates=1, race_seeds=2, race_epochs=1,
+        race_known="pkd", repeats=2, epochs=2, batch_size=2,
+    )  # fmt: skip
+    return {"values": values, "subset": subset}
 
 
 def executor_input(out: Path, parameters: dict[str, Any], inputs: dict[str, str], outputs: tuple[str, ...]) -> dict[str, Any]:
@@ -48,34 +49,26 @@ class Component:
 
     def pod(self, out: Path, work: str, **death: Any) -> dict[str, Any]:
         out.mkdir(parents=True)
-        given = executor_input(out, {**self.parameters, "work": work}, self.inputs, self.outputs)
+        parameters = {**self.parameters, "plan": {**self.parameters["plan"], "work": work}}
+        given = executor_input(out, parameters, self.inputs, self.outputs)
         return {"component": (self.stage, given), "out": str(out), "work": work, **death}
 
 
-PAIR = ("teacher_config", "teacher_checkpoint", "student_config", "student_checkpoint", "inherit")
-SCHEDULE = ("epochs", "batch_size", "learning_rate", "amp", "seed")
-SEARCH = ("space", "early_stop", "repeats")
-RACE = {"race_candidates": 1, "race_seeds": 2, "race_epochs": 1, "race_known": "pkd"}
-PLAN = (*SEARCH, "searched", "semantics", "algorithm", "population", "iterations", "sample_ratio", "top_k", "warm_start")
-
-
 def test_components_whose_pods_die_end_like_those_left_alone(cluster: Cluster, world: dict[str, Any]) -> None:
-    def values(*names: str) -> dict[str, Any]:
-        return {name: world[name] for name in names}
+    def plan(stage: str) -> dict[str, Any]:
+        return {"plan": world["values"].of_stage(stage)}
 
     here = cluster.folder
     data = {"subset": world["subset"]}
     study_of = {f"{name}_study": str(here / f"alone-{name}" / "study") for name in ("global", "fgbg", "instance", "logits", "localization")}
-    shown = ("study", "metrics", "summary")
+    shown = ("metrics", "summary")
     evolve = {
-        name: Component("evolve", {"knowledge": name, **values(*PAIR, *SCHEDULE, *PLAN)}, data, shown)
+        name: Component("evolve", {"knowledge": name, **plan("evolve")}, data, ("study", *shown))
         for name in ("global", "fgbg", "instance", "logits", "localization")
     }
-    weigh = {**values(*PAIR, *SCHEDULE, *SEARCH), "population": 2, "iterations": 0, **RACE}
-    weights = Component("weights", weigh, {**data, **study_of}, ("study", "recipe", "metrics", "summary"))
-    train = Component(
-        "train", {**values(*PAIR, *SCHEDULE), "epochs": 2}, {**data, "recipe": str(here / "alone-weights" / "recipe")}, ("model", "metrics")
-    )
+    weights = Component("weights", plan("weights"), {**data, **study_of}, ("studies", "recipe", *shown))
+    found = {**data, "recipe": str(here / "alone-weights" / "recipe")}
+    train = Component("train_found", {**plan("train"), "image": ""}, found, ("model", "metrics"))
 
     alone = [component.pod(here / f"alone-{name}", "") for name, component in evolve.items()]
     alone += [weights.pod(here / "alone-weights", ""), train.pod(here / "alone-train", "")]
@@ -99,6 +92,6 @@ def test_components_whose_pods_die_end_like_those_left_alone(cluster: Cluster, w
     assert "step 5/12" not in cluster.logs[-1], "the last pod went on after the step at which SIGTERM came"
 
     assert content(here / "evolve" / "study") == content(here / "alone-global" / "study")
-    assert content(here / "weights" / "study") == content(here / "alone-weights" / "study")
+    assert content(here / "weights" / "studies" / "study-6") == content(here / "alone-weights" / "studies" / "study-6")
     for one, other in (("weights/recipe", "alone-weights/recipe"), ("train/model", "alone-train/model")):
         assert verify(here / one).digest == verify(here / other).digest

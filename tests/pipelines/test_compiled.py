@@ -12,19 +12,19 @@ from typing import Any
 import pytest
 import yaml
 
+from detkds.lint import Package
+
 ROOT = Path(__file__).resolve().parents[2]
 COMPONENTS = {
-    "subset": "subset", "evolve": "evolve", "weights": "weights", "train": "kubeflow.training", "train_found": "kubeflow.training",
-    "evaluate": "evaluate", "report": "report", "report_search": "report",
+    "check": "kubeflow.plans", "subset": "subset", "evolve": "evolve", "weights": "weights", "train": "kubeflow.training",
+    "train_found": "kubeflow.training", "evaluate": "evaluate", "report": "report", "report_search": "report",
 }  # fmt: skip
 """Which module of detkds.pipeline does the work of which component."""
-TASKS = {
-    "search": {
-        "subset", "evolve-global", "evolve-fgbg", "evolve-instance", "evolve-logits", "evolve-localization",
-        "weights", "train-baseline", "train-distilled", "evaluate", "report",
-    },
-    "transfer": {"subset", "train-baseline", "train-distilled", "evaluate", "report"},
-}  # fmt: skip
+TRAIN = ["check", "subset", "train-baseline", "train-distilled", "evaluate", "report"]
+BOXES = {"search": [*TRAIN[:2], "search", *TRAIN[2:]], "transfer": TRAIN}
+"""What the graph shows first."""
+INSIDE = {f"evolve-{knowledge}" for knowledge in ("global", "fgbg", "instance", "logits", "localization")} | {"weights"}
+TASKS = {"search": {*BOXES["search"], *INSIDE} - {"search"}, "transfer": set(TRAIN)}
 
 
 def compiled(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -33,8 +33,9 @@ def compiled(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
     return pipeline, platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
 
 
-def tasks(pipeline: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {task["taskInfo"]["name"]: task for task in pipeline["root"]["dag"]["tasks"].values()}
+def tasks(pipeline: dict[str, Any]) -> dict[str, Any]:
+    """Every task with a container by its name."""
+    return {task.name: task.spec for task in Package("", pipeline).tasks()}
 
 
 def executors(name: str) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
@@ -53,6 +54,19 @@ def test_the_committed_pipelines_are_what_the_code_compiles_to() -> None:
 @pytest.mark.parametrize("name", TASKS)
 def test_every_task_has_its_name(name: str) -> None:
     assert set(tasks(compiled(name)[0])) == TASKS[name]
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_the_graph_opens_with_few_boxes_and_no_artifact_goes_round_them(name: str) -> None:
+    """A box that needs another comes after it; of the search only what its readers need leaves its box."""
+    root = compiled(name)[0]["root"]["dag"]["tasks"]
+    assert {task["taskInfo"]["name"] for task in root.values()} == set(BOXES[name])
+    readers = {before for task in root.values() for before in task.get("dependentTasks", ())}
+    assert [task["taskInfo"]["name"] for key, task in root.items() if key not in readers] == ["report"], "the results come last"
+    if name == "search":
+        found = compiled(name)[0]["components"]["comp-search"]
+        assert {task["taskInfo"]["name"] for task in found["dag"]["tasks"].values()} == INSIDE
+        assert set(found["outputDefinitions"]["artifacts"]) == {"recipe", "studies"}
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -84,9 +98,9 @@ def test_keys_of_the_store_come_from_a_secret_only(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_only_the_report_is_never_cached(name: str) -> None:
+def test_only_check_and_report_are_never_cached(name: str) -> None:
     for task_name, task in tasks(compiled(name)[0]).items():
-        assert bool(task.get("cachingOptions", {}).get("enableCache")) == (task_name != "report")
+        assert bool(task.get("cachingOptions", {}).get("enableCache")) == (task_name not in ("check", "report"))
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -95,14 +109,15 @@ def test_every_parameter_is_described(name: str) -> None:
     assert not [key for key, parameter in parameters.items() if not parameter.get("description")]
 
 
-def test_the_launcher_fills_exactly_the_parameters_of_the_pipeline() -> None:
-    from detkds.pipeline.run import parameters
-    from detkds.pipeline.run_config import load
+@pytest.mark.parametrize("name", TASKS)
+def test_the_form_fills_exactly_the_parameters_of_the_pipeline(name: str) -> None:
+    from detkds.pipeline.form import Form
+    from detkds.pipeline.values import Values
 
-    config = load(ROOT / "examples" / "coco.yaml")
-    given = parameters(config, "teacher", "", "student", "s3://detkds/runs", version="1")
-    known = compiled("search")[0]["root"]["inputDefinitions"]["parameters"]
-    assert set(given) == set(known) - {"image", "light_image"}
+    known = set(compiled(name)[0]["root"]["inputDefinitions"]["parameters"])
+    filled = set(Form.of(Values()).parameters())
+    assert known - {"image", "light_image"} == (filled if name == "search" else (filled - {"budget"}) | {"recipe"})
+    assert len(known) <= 12, "a form that a person can fill in"
 
 
 @pytest.mark.parametrize("component", COMPONENTS)
@@ -112,7 +127,7 @@ def test_components_are_thin_shells(component: str) -> None:
     assert len(source.splitlines()) <= 60
     imports = [node for node in ast.parse(source).body if isinstance(node, ast.Import | ast.ImportFrom)]
     names = {node.module if isinstance(node, ast.ImportFrom) else node.names[0].name for node in imports}
-    assert names <= {"kfp"}
+    assert names <= {"kfp", "typing"}
 
 
 def test_every_component_is_looked_at() -> None:

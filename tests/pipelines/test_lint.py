@@ -78,11 +78,22 @@ def in_a_loop(package: Package) -> None:
     """The task evaluate, with its retries, inside a ParallelFor."""
     tasks = package.pipeline["root"]["dag"]["tasks"]
     package.pipeline["components"]["comp-for-loop-1"] = {"dag": {"tasks": {"evaluate": tasks.pop("evaluate")}}}
-    tasks["for-loop-1"] = {"componentRef": {"name": "comp-for-loop-1"}, "parameterIterator": {"itemInput": "x", "items": {"raw": "[1]"}}}
+    tasks["for-loop-1"] = {
+        "componentRef": {"name": "comp-for-loop-1"},
+        "inputs": {"parameters": {"image": {"componentInputParameter": "image"}}},
+        "parameterIterator": {"itemInput": "x", "items": {"raw": "[1]"}},
+    }
 
 
 def gpus_as_number(package: Package) -> None:
-    parameter(package, "gpus")["parameterType"] = "NUMBER_INTEGER"
+    """The number of GPUs as the task check could hand it on."""
+    package.pipeline["components"]["comp-check"]["outputDefinitions"]["parameters"]["gpus"]["parameterType"] = "NUMBER_INTEGER"
+
+
+def gpus_of_the_form(package: Package) -> None:
+    """The number of GPUs as it is filled in, which is a number."""
+    inputs = task(package, "train-baseline")["inputs"]["parameters"]
+    inputs["pipelinechannel--check-gpus"] = {"componentInputParameter": "gpus"}
 
 
 def optional_of_the_pipeline(package: Package) -> None:
@@ -101,6 +112,7 @@ BREAKS: dict[str, tuple[str, Callable[[Package], Any]]] = {
     "image parameter without a tag": ("image", lambda p: parameter(p, "image").update(defaultValue="detkds")),
     "image parameter without a default": ("image", lambda p: parameter(p, "image").pop("defaultValue")),
     "gpus as a number": ("placeholder", gpus_as_number),
+    "gpus of the form": ("placeholder", gpus_of_the_form),
     "image as a number": ("placeholder", lambda p: parameter(p, "image").update(parameterType="NUMBER_INTEGER")),
     "pip at run time": ("install", lambda p: container(p)["command"].insert(0, "python3 -m pip install kfp==2.17.0 --no-deps")),
     "apt at run time": ("install", lambda p: container(p).update(args=["apt-get install -y git"])),

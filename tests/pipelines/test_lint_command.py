@@ -37,7 +37,7 @@ def test_findings_are_printed_one_a_line_with_the_file(tmp_path: Path, capsys: p
     path.write_text(TEXT.replace("runAsNonRoot: true", "runAsNonRoot: false"))
     assert main([str(path)]) == 1
     lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 5, "one for each task of the pipeline transfer"
+    assert len(lines) == 6, "one for each task of the pipeline transfer"
     assert all(line.startswith(f"{path}: task ") and line.endswith("[identity]") for line in lines)
 
 

@@ -47,7 +47,7 @@ def test_what_was_chosen_breaks_no_rule(package: Package) -> None:
 
 
 def test_images_and_gpus_are_defaults_of_the_form(package: Package) -> None:
-    assert [package.parameters[name]["defaultValue"] for name in ("image", "light_image", "gpus")] == [IMAGE, IMAGE, "4"]
+    assert [package.parameters[name]["defaultValue"] for name in ("image", "light_image", "gpus")] == [IMAGE, IMAGE, 4]
 
 
 def test_a_task_with_a_gpu_gets_all_of_it(package: Package) -> None:
@@ -67,7 +67,7 @@ def test_a_task_with_a_gpu_gets_all_of_it(package: Package) -> None:
     assert found["securityContext"] == {"runAsUser": "2000", "runAsGroup": "2000", "runAsNonRoot": True}
     assert found["activeDeadlineSeconds"] == str(24 * 3600)
     (task,) = [task for task in package.tasks() if task.name == "train-distilled"]
-    assert task.resources["accelerator"]["resourceCount"] == "{{$.inputs.parameters['pipelinechannel--gpus']}}"
+    assert task.resources["accelerator"]["resourceCount"] == "{{$.inputs.parameters['pipelinechannel--check-gpus']}}"
     assert task.resources["resourceMemoryLimit"] == "128Gi"
     # five attempts of a day, and a day of waiting
     assert task.spec["retryPolicy"]["maxRetryCount"] == 4

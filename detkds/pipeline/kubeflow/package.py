@@ -42,8 +42,9 @@ def disk_size(cache_gb: int) -> str:
 def without_retries(package: str) -> str:
     """The package without retries, which wait minutes for a cluster to mend; here an error is shown at once, and the command resumes."""
     documents = _documents(package)
-    for task in documents[0]["root"]["dag"]["tasks"].values():
-        task.pop("retryPolicy", None)
+    for component in (documents[0]["root"], *documents[0]["components"].values()):
+        for task in component.get("dag", {}).get("tasks", {}).values():
+            task.pop("retryPolicy", None)
     return yaml.safe_dump_all(documents)
 
 

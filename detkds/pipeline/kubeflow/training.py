@@ -7,21 +7,23 @@ from pathlib import Path
 from detkds.genome import Recipe
 from detkds.pipeline import train
 from detkds.pipeline.kubeflow import nodes as several
-from detkds.pipeline.settings import Pair, Result, Schedule
+from detkds.pipeline.settings import Result
+from detkds.pipeline.values import Values
 
 
-def run(pair: Pair, schedule: Schedule, recipe: Recipe, *, subset: Path, out: Path, work: str, nodes: int, gpus: str, image: str) -> Result:
-    """Publish a student at `out`, as `pipeline.train.run` does.
+def run(told: Values, recipe: Recipe, *, subset: Path, out: Path, image: str) -> Result:
+    """Publish a student at `out`, as `pipeline.train.run` does; on several nodes as a TrainJob of Kubeflow Trainer.
 
     Args:
-        pair, schedule, recipe, subset, out, work: as there.
-        nodes: how many; above 1 the training is a TrainJob of Kubeflow Trainer that this task makes and follows.
-        gpus: GPUs of each of several nodes, as text; a single node uses those that its pod has.
+        told: pair, schedule, unfinished work, and on how many nodes with how many GPUs each; a single node uses the GPUs that its pod has.
+        recipe, subset, out: as there.
         image: container image of several nodes.
 
     Raises:
         DetKDSError: as `pipeline.train.run` and `pipeline.kubeflow.nodes.run`.
     """
-    if nodes > 1:
-        return several.run(pair, schedule, recipe, subset=subset, out=out, work=work, nodes=nodes, gpus=int(gpus), image=image)
-    return train.run(pair, schedule, recipe, subset=subset, out=out, work=work)
+    if told.train_nodes > 1:
+        return several.run(
+            told.pair, told.training, recipe, subset=subset, out=out, work=told.work, image=image, nodes=told.train_nodes, gpus=told.gpus
+        )
+    return train.run(told.pair, told.training, recipe, subset=subset, out=out, work=told.work)

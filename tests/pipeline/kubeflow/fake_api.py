@@ -70,12 +70,14 @@ class FakeApi:
             keys = {task["taskInfo"]["name"]: key for key, task in graph.items()}
         return answer | {"run_details": {"task_details": engine({keys.get(name, name): told for name, told in tasks.items()})}}
 
-    def post(self, path: str, body: dict[str, Any]) -> dict[str, Any] | int:
+    def post(self, path: str, body: dict[str, Any]) -> dict[str, Any] | int | tuple[int, str]:
         if path.endswith("/experiments"):
             experiment = {**body, "experiment_id": f"experiment-{len(self.experiments) + 1}"}
             self.experiments.append(experiment)
             return experiment
         if path.endswith("/runs"):
+            if fault := refused(body):
+                return 400, fault
             self.runs.append(body)
             return {**body, "run_id": f"run-{len(self.runs)}", "state": "PENDING", "created_at": CREATED}
         return 404
@@ -115,6 +117,38 @@ def _fnv(text: str) -> int:
     return value
 
 
+KINDS: dict[str, tuple[type | tuple[type, ...], str]] = {
+    "STRING": (str, "string"),
+    "NUMBER_INTEGER": ((int, float), "double or integer"),
+    "NUMBER_DOUBLE": ((int, float), "double or integer"),
+    "BOOLEAN": (bool, "bool"),
+    "LIST": (list, "list"),
+    "STRUCT": (dict, "struct"),
+}
+
+
+def refused(body: dict[str, Any]) -> str:
+    """Why the API server does not create this run; empty where it does.
+
+    The rules and the sentences are those of KFP's API server (validatePipelineJobInputs in backend/src/apiserver/template/v2_template.go);
+    "input parameter gpus requires type string" was seen on a live cluster.
+    """
+    specification = body.get("pipeline_spec", {})
+    package = specification.get("pipeline_spec", specification)
+    described = package.get("root", {}).get("inputDefinitions", {}).get("parameters", {})
+    given = body.get("runtime_config", {}).get("parameters", {})
+    for name, parameter in described.items():
+        kinds, shown = KINDS[parameter["parameterType"]]
+        if name not in given:
+            if not parameter.get("isOptional") and "defaultValue" not in parameter:
+                return f"parameter {name} is not optional, yet has neither default value nor user provided value"
+        elif not isinstance(given[name], kinds) or (isinstance(given[name], bool) and shown != "bool"):
+            return f"input parameter {name} requires type {shown}, but the parameter value is not of {shown} value type"
+    if strange := ", ".join(given.keys() - described.keys()):
+        return f"parameter(s) provided are not required by pipeline: {strange}"
+    return ""
+
+
 def _handler(api: FakeApi) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -129,8 +163,9 @@ def _handler(api: FakeApi) -> type[BaseHTTPRequestHandler]:
             api.asked.append(f"{self.command} {urlsplit(self.path).path}")
             allowed = not api.token or self.headers.get("Authorization") == f"Bearer {api.token}"
             content = answer() if allowed else 401
-            data = json.dumps({"error": "no"} if isinstance(content, int) else content).encode()
-            self.send_response(content if isinstance(content, int) else 200)
+            code, error = content if isinstance(content, tuple) else (content, "no") if isinstance(content, int) else (200, "")
+            data = json.dumps({"error": error, "code": 3, "message": error} if error else content).encode()
+            self.send_response(code)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()

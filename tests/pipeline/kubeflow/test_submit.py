@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import socket
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import yaml
 from fake_api import FakeApi, serving
 
 from detkds.cli import main
+from detkds.pipeline.form import Form
 
 ROOT = Path(__file__).resolve().parents[3]
 IMAGE = f"registry.example/detkds@sha256:{'0' * 64}"
@@ -291,7 +293,7 @@ def test_an_image_that_is_named_goes_over_that_of_a_given_package(submit: Submit
     [
         (f"defaultValue: {IMAGE}", "defaultValue: registry.example/detkds:0.1.0", "must be named by its digest"),
         ("runAsNonRoot: true", "runAsNonRoot: false", "must run as a numeric user that is not root"),
-        ("      early_stop:\n        defaultValue", "      early_end:\n        defaultValue", "but has no early_stop; compile it"),
+        ("      budget:\n        defaultValue", "      effort:\n        defaultValue", "but has no budget; compile it"),
         ("      epochs:\n        defaultValue: 24.0\n", "      epochs:\n", None),
         (
             "      epochs:\n        defaultValue",
@@ -339,17 +341,45 @@ def test_a_file_that_is_no_pipeline_is_one_line(submit: Submit, tmp_path: Path, 
     assert (result.returncode, posted(api)) == (2, [])
 
 
-def test_the_stock_client_submits_the_compiled_pipeline(tmp_path: Path) -> None:
-    kfp = Path(sys.executable).with_name("kfp")
-    package = ROOT / "detkds" / "compiled" / "transfer.yaml"
-    required = [n for n, p in parameters(package).items() if not p.get("isOptional")]
-    values = [f"{name}=x" for name in required]
+def stock(api: FakeApi, home: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """The stock command line of KFP."""
+    command = [str(Path(sys.executable).with_name("kfp")), "--endpoint", api.url, *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, env={**os.environ, "HOME": str(home)}, cwd=ROOT)
+
+
+def documented() -> list[str]:
+    """The words of the command in docs/install.md that creates a run, after the endpoint."""
+    text = (ROOT / "docs" / "install.md").read_text().replace("\\\n", " ")
+    (line,) = [line for line in text.splitlines() if line.lstrip().startswith("kfp --endpoint") and "run create" in line]
+    return shlex.split(line)[3:]
+
+
+def test_the_documented_command_of_the_stock_client_creates_a_run_by_the_rules_of_the_api(tmp_path: Path) -> None:
     with serving(FakeApi([DONE])) as api:
-        words = [kfp, "--endpoint", api.url, "run", "create", "-e", "ci", "-r", "blood", "-f", package, *values]
-        result = subprocess.run(words, capture_output=True, text=True, timeout=120, env={**os.environ, "HOME": str(tmp_path)})
+        result = stock(api, tmp_path, *documented())
     assert result.returncode == 0, result.stderr
-    assert api.runs[0]["runtime_config"]["parameters"] == dict.fromkeys(required, "x")
+    sent = api.runs[0]["runtime_config"]["parameters"]
+    assert (sent["gpus"], sent["run_name"], sent["budget"]) == (2, "2026", "quick")
     assert "platform_spec" in api.runs[0]["pipeline_spec"]
+    values = Form(**{name: value for name, value in sent.items() if name not in ("image", "light_image")}).values_without_looking()
+    assert (values.gpus, values.data_version, values.population) == (2, "2", 10)
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("run_name=2026", "input parameter run_name requires type string"),
+        ("gpus=two", "input parameter gpus requires type double or integer"),
+        ("settings=quick", "input parameter settings requires type struct"),
+        ("population=5", "parameter(s) provided are not required by pipeline: population"),
+    ],
+)
+def test_what_the_api_refuses_is_said_by_the_stock_client(tmp_path: Path, word: str, said: str) -> None:
+    with serving(FakeApi([DONE])) as api:
+        result = stock(api, tmp_path, *documented(), word)
+    assert result.returncode != 0
+    assert said in result.stderr + result.stdout
+    assert api.runs == []
 
 
 def parameters(package: Path) -> dict[str, dict[str, object]]:
