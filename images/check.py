@@ -9,7 +9,7 @@ import sys
 
 STAGES = ("subset", "evolve", "weights", "train", "evaluate", "report")
 LIGHT_STAGES = ("subset", "report")
-HEAVY = ("torch", "mmdet", "mmcv", "mmengine", "cv2")
+HEAVY = ("torch", "mmdet", "mmcv", "mmengine")
 
 
 def faults(kind):

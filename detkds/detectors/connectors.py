@@ -38,7 +38,8 @@ def stride_mismatch(what: str, student: Sequence[float], teacher: Sequence[float
     """Why no level of the two sides matches, or None where one does."""
     if match_levels(student, teacher):
         return None
-    return f"{what} strides {tuple(student)} of the student and {tuple(teacher)} of the teacher lie more than a factor of two apart"
+    ours, theirs = (f"({', '.join(f'{stride:g}' for stride in strides)})" for strides in (student, teacher))
+    return f"{what} strides {ours} of the student and {theirs} of the teacher lie more than a factor of two apart"
 
 
 def shown_strides(teacher: NeckShape, scale: float) -> tuple[float, ...]:

@@ -225,3 +225,8 @@ def _find(name: str) -> Preset:
         raise GenomeError(f"there is no preset {name}: {ABSENT[name.lower()]}; choose from {', '.join(_PRESETS)}.")
     check_word("preset", name, names())
     return _PRESETS[name]
+
+
+def readable(semantics: str, searched: str) -> bool:
+    """Whether losses of one semantics can be read under that of a search: `sound` has all words of `paper`."""
+    return semantics == searched or (semantics, searched) == ("paper", "sound")

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from detkds.genome import Genome, Knowledge, Recipe
-from detkds.genome.presets import preset
+from detkds.genome.presets import preset, readable
 from detkds.pipeline.progress import report_errors, say
 from detkds.pipeline.proxy import Proxy
 from detkds.pipeline.settings import Pair, Result, Schedule, SearchPlan
@@ -78,11 +78,6 @@ def designer(knowledge: Knowledge, plan: SearchPlan, seed: int) -> SingleSearch:
     settings = SearchSettings(plan.population, plan.iterations, plan.sample_ratio, plan.top_k)
     space = SearchSpace.preset(plan.space, plan.semantics)
     return single_search(plan.algorithm, space, knowledge, settings, seed, warm_start(plan, knowledge)[: plan.population])
-
-
-def readable(semantics: str, searched: str) -> bool:
-    """Whether losses of one semantics can be read under that of a search: `sound` has all words of `paper`."""
-    return semantics == searched or (semantics, searched) == ("paper", "sound")
 
 
 def warm_start(plan: SearchPlan, knowledge: Knowledge) -> list[Genome]:

@@ -10,8 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from detkds.genome import Recipe
-from detkds.genome.presets import preset
-from detkds.pipeline.evolve import readable
+from detkds.genome.presets import preset, readable
 from detkds.pipeline.progress import say
 from detkds.pipeline.settings import RacePlan, Schedule
 from detkds.pipeline.studies import Conducted, conduct

@@ -28,7 +28,7 @@ def test_match_levels(student: tuple[int, ...], teacher: tuple[int, ...], pairs:
 def test_the_reason_names_both_strides() -> None:
     assert stride_mismatch("neck", (8,), (8,)) is None
     reason = stride_mismatch("neck", (4,), (16,))
-    assert reason == "neck strides (4,) of the student and (16,) of the teacher lie more than a factor of two apart"
+    assert reason == "neck strides (4) of the student and (16) of the teacher lie more than a factor of two apart"
 
 
 def test_equal_channels_need_no_convolution() -> None:

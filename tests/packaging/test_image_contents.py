@@ -71,6 +71,7 @@ def test_no_light_stage_imports_what_the_light_image_does_not_have() -> None:
     assert result.stdout.split() == []
 
 
+@pytest.mark.filterwarnings("ignore:Setuptools is replacing distutils")  # looking for pip makes setuptools do so
 def test_the_check_names_pip_and_what_cannot_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:
     check = script("check")
     monkeypatch.setattr(check, "STAGES", ("subset", "nosuch"))
