@@ -41,6 +41,6 @@ def test_one_pair_in_full() -> None:
 def test_the_command() -> None:
     result = CliRunner().invoke(app, ["pairs", "rtmdet-s-l"])
     assert result.exit_code == 0
-    assert "type: RandomResize" in result.stdout
+    assert "student       rtmdet/rtmdet_s_8xb32-300e_coco" in result.stdout
     with pytest.raises(ConfigError, match="did you mean rtmdet-s-l"):
         CliRunner().invoke(app, ["pairs", "rtmdet-s"], catch_exceptions=False)
