@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from detkds.data.convert.kinds import kind_of
 from detkds.errors import DatasetError
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
@@ -58,19 +59,15 @@ def look_at(folder: Path) -> Layout:
     """The layout of a folder.
 
     Raises:
-        DatasetError: it is no folder, or holds none of the three formats; the message says what was looked for.
+        DatasetError: the path is not a folder, or the folder holds none of the three formats; the message lists what was looked for.
     """
     if not folder.is_dir():
         raise DatasetError(f"{folder} must be a folder with images and annotations, but is none.")
     splits = tuple(_coco_splits(folder))
     if splits:
         return Layout("coco", splits)
-    if any((folder / name).is_file() for name in ("data.yaml", "data.yml", "dataset.yaml", "classes.txt", "obj.names")):
-        return Layout("yolo")
-    if any(folder.glob("**/labels/**/*.txt")):
-        return Layout("yolo")
-    if any(path.parent.name.lower().startswith("annotation") for path in folder.glob("**/*.xml")):
-        return Layout("voc")
+    if (kind := kind_of(folder)) is not None:
+        return Layout(kind)
     raise DatasetError(
         f"{folder} holds no annotations that are known: looked for COCO (*.json with `images` and `annotations`), YOLO (data.yaml or "
         "labels/*.txt) and Pascal VOC (Annotations/*.xml), up to four folders deep."

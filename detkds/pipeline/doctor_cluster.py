@@ -10,6 +10,7 @@ import yaml
 from rich.console import Console
 
 from detkds.errors import ClusterError, DetKDSError
+from detkds.pipeline.kubeflow.core_api import core_api
 from detkds.pipeline.kubeflow.package import STORE_KEYS
 from detkds.pipeline.kubeflow.remote import Cluster, Endpoint
 from detkds.pipeline.kubeflow.run_pods import TIMEOUT_S
@@ -128,7 +129,7 @@ class _Core:
         """The answer.
 
         Raises:
-            NotKnown: there is no kubeconfig, nobody answers, or nobody may ask.
+            NotKnown: there is no kubeconfig, the API does not answer, or the user lacks the right.
             ClusterError: what is asked for is not there.
         """
         from kubernetes import client, config  # type: ignore[import-untyped]
@@ -136,10 +137,7 @@ class _Core:
 
         try:
             if self._api is None:
-                config.load_kube_config()
-                settings = client.Configuration.get_default_copy()
-                settings.retries = False
-                self._api = client.CoreV1Api(client.ApiClient(settings))
+                self._api = core_api()
             return question(self._api)
         except (config.ConfigException, HTTPError, OSError) as error:
             raise NotKnown(f"the Kubernetes API cannot be asked from here ({str(error).splitlines()[0][:120]})") from None

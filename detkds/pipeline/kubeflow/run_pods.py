@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from detkds.pipeline.kubeflow.core_api import core_api
 from detkds.pipeline.progress import FAULT, parse_fault
 
 NODE_NAME = "workflows.argoproj.io/node-name"
@@ -76,7 +77,7 @@ class RunPods:
         return _line(f"{events.items[-1].reason}: {events.items[-1].message}") if events and events.items else ""
 
     def _ask(self, question: Callable[[Any], T]) -> T | None:
-        """The answer; None where there is no kubeconfig, nobody answers, or nobody may ask. Who was silent once is not asked again."""
+        """The answer; None without a kubeconfig, an answer or the right to ask. After one failure the API is not asked again."""
         from kubernetes import client, config  # type: ignore[import-untyped]
         from urllib3.exceptions import HTTPError
 
@@ -84,10 +85,7 @@ class RunPods:
             return None
         try:
             if self._api is None:
-                config.load_kube_config()
-                settings = client.Configuration.get_default_copy()
-                settings.retries = False
-                self._api = client.CoreV1Api(client.ApiClient(settings))
+                self._api = core_api()
             return question(self._api)
         except (config.ConfigException, HTTPError, OSError):
             self._silent = True
