@@ -116,6 +116,7 @@ def stock(config: Config, source: Source, epochs: int, seed: int, device: str) -
             log_level="ERROR",
         )
         runner.train()
+        # The file that the Runner above has just written: it holds mmengine objects, so it cannot be loaded as plain data.
         saved = torch.load(Path(work) / f"epoch_{epochs}.pth", map_location="cpu", weights_only=False)
     model = build_detector(config, seed=seed)
     model.load_state_dict(saved["state_dict"])

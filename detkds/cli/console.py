@@ -16,7 +16,7 @@ from rich.table import Table
 LOG = "DETKDS_LOG"
 """The environment variable that asks for JSON lines, with the value `json`."""
 WIDE = 200
-"""Columns where there is no terminal, so that tables are not cut for one."""
+"""Width in columns where the output is not a terminal: nothing there would wrap, so tables keep their full width."""
 
 
 def logs_json() -> bool:

@@ -52,7 +52,7 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
         Tensors on the CPU. The prefix `module.` of parallel training is taken off.
 
     Raises:
-        ArtifactError: the file is missing, is no checkpoint, or holds anything beyond plain data. There is no fallback.
+        ArtifactError: the file is missing, is not a checkpoint, or holds anything beyond plain data; code in it is never run.
     """
     content = _load(Path(path))
     meta = content.get("meta") if "state_dict" in content else None

@@ -22,7 +22,7 @@ ARGO_WINDOW_S = 3600
 
 
 def quantity(text: str) -> float:
-    """A quantity of Kubernetes as a number: "8Gi" is 8·2³⁰, "500m" a half; 0 for what is no quantity, such as a placeholder."""
+    """A quantity of Kubernetes as a number: "8Gi" is 8·2³⁰, "500m" is 0.5; 0 for a text that is not a quantity, such as a placeholder."""
     found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(m|[KMGT]i?)?", text)
     return float(found[1]) * _UNITS[found[2] or ""] if found else 0.0
 

@@ -50,7 +50,7 @@ def check(path: Path, *, trust: bool, console: Console, home: Path, pair: str = 
         found["teacher"] = asdict(measured_teacher)
         console.print(f"{'teacher':<8} {teaching.described(measured_teacher)}", markup=False, soft_wrap=True)
     if timed and facts.data:
-        measured = cost.measure(facts)  # the first steps also show what no rule knows: a loss that is no number, or too little memory
+        measured = cost.measure(facts)  # the first steps also find what no rule covers: a loss of nan, too little memory
         found["pace"] = asdict(measured)
         console.print(f"{'pace':<8} {measured}", markup=False, soft_wrap=True)
     if not recipe:

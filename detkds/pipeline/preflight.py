@@ -134,7 +134,7 @@ def require_writable(home: Path) -> None:
     """Refuse a home that cannot be written.
 
     Raises:
-        ConfigError: it is no folder, or may not be written.
+        ConfigError: it is not a folder, or this user may not write to it.
     """
     standing = next(folder for folder in (home, *home.parents) if folder.exists())
     if not standing.is_dir() or not os.access(standing, os.W_OK | os.X_OK):

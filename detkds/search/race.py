@@ -6,8 +6,8 @@ fresh seeds, beside known distillers. With one seed all share first weights, ord
     AP of finalist e with seed s = α_e + β_s + noise
 
 fitted by least squares over all trainings, with one variance of the noise for all finalists (a randomised block design). A finalist's gain
-is α_e - α_0, where 0 is no distillation, and its interval takes Student's t with the degrees of freedom that are left. The images of
-search-val are the same for all: the interval holds other seeds, not other images.
+is α_e - α_0, where 0 is no distillation, and its interval takes Student's t with the remaining degrees of freedom. All finalists are
+scored on the same images of search-val: the interval covers other seeds, not other images.
 """
 
 from __future__ import annotations

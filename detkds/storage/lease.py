@@ -91,7 +91,7 @@ class Lease:
             elif watched and tag != watched and (changes := changes + 1) > 1:
                 raise StudyHeldError(f"{self._store.uri(self._key)} is held by {other['process']}; wait for it to end, or stop it.")
             elif tag != watched or now - asked > other["seconds"] / _BEATS:
-                watched, since = tag, now  # a look that takes long tells of an outage, when nobody could beat
+                watched, since = tag, now  # a slow read means an outage, in which the holder could not renew either
             elif now - since > other["seconds"]:
                 self._write(tag)
             else:

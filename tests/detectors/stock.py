@@ -94,6 +94,7 @@ def train_stock(config: Config, samples: Samples, epochs: int, batch_size: int, 
             log_level="ERROR",
         )
         runner.train()
+    # The file that the Runner above has just written: it holds mmengine objects, so it cannot be loaded as plain data.
     saved = torch.load(work / f"epoch_{epochs}.pth", map_location="cpu", weights_only=False)
     return draws.losses, runner.model, saved["state_dict"]
 

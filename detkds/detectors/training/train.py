@@ -98,7 +98,7 @@ def train(
         group: the processes that train it together, see `parallel`; the first alone writes `out`.
 
     Raises:
-        Rejected: the loss is no number, or memory ran out.
+        Rejected: the loss became nan or infinite, or memory ran out.
         Interrupted: SIGTERM came; `checkpoint` is written.
         ArtifactError, ConfigError, DatasetError: as the parts say.
     """
