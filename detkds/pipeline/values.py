@@ -42,6 +42,7 @@ class Values:
     searched: str = _at("search.knowledge", "evolve", "global,fgbg,instance,logits,localization")
     semantics: str = _at("search.semantics", "evolve train", "paper")
     space: str = _at("search.space", PROXY, "paper")
+    weights_are: str = _at("search.weights_are", "evolve", "paper")
     algorithm: str = _at("search.algorithm", "evolve", "evolution")
     population: int = _at("search.population", "evolve", 20)
     iterations: int = _at("search.iterations", "evolve", 20)
