@@ -53,7 +53,7 @@ class Values:
     race_candidates: int = _at("search.final_race.candidates", "weights", 4)
     race_seeds: int = _at("search.final_race.seeds", "weights", 3)
     race_epochs: int = _at("search.final_race.epochs", "weights", 0)
-    race_known: str = _at("search.final_race.known", "weights", "fitnets,pkd,pkd x 20,cwd,cwd x 50")
+    race_known: str = _at("search.final_race.known", "weights", "fitnets,pkd x 1,pkd,cwd x 1,cwd")
     warm_start: str = _at("search.warm_start", "evolve")
     early_stop: bool = _at("search.early_stop", PROXY, True)
     subset_fraction: float = _at("search.subset", "subset", 0.2)
