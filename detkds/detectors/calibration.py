@@ -19,11 +19,24 @@ left to the score; so are those that grow because the detection loss shrinks, wh
 
 
 def unit(found: Diagnosis) -> float:
-    """What a loss that was looked at with weight 1 has to be multiplied by, so that its gradient is as long as the detection loss's; three
-    digits. 1 where there is no gradient that could be compared: the loss filter rejects such a loss, or training does.
+    """What a loss that was looked at with weight 1 has to be multiplied by, so that its gradient is as long as the detection loss's.
+
+    Three digits; at most MAX_UNIT, which `reject_idle` rejects; 1 where there is no number: the loss filter rejects such a loss.
     """
-    value = float(f"{1 / found.ratio:.3g}") if found.ratio > 0 else math.inf
-    return value if 0 < value <= MAX_UNIT else 1.0
+    if not (math.isfinite(found.ratio) and found.ratio > 0):
+        return 1.0
+    return min(float(f"{1 / found.ratio:.3g}"), MAX_UNIT)
+
+
+def reject_idle(recipe: Recipe) -> None:
+    """
+    Raises:
+        Rejected: zero-gradient: a loss has the largest unit, so its gradient is hardly any.
+    """
+    for genome in recipe.active:
+        if genome.unit == MAX_UNIT:
+            share = f"{1 / MAX_UNIT:g} of the detection loss's, or less"
+            raise Rejected("zero-gradient", f"the gradient of `{genome}` to the student's first weights is {share}.")
 
 
 def look_step(steps: int) -> int:

@@ -15,7 +15,7 @@ from typing import Any
 from mmengine.config import Config
 from torch import Tensor, nn
 
-from detkds.detectors.calibration import look_step, reject_exploded, unit
+from detkds.detectors.calibration import look_step, reject_exploded, reject_idle, unit
 from detkds.detectors.device import resolve
 from detkds.detectors.diagnosis import Diagnosis, diagnose
 from detkds.detectors.distiller import DistilledDetector, supported
@@ -154,6 +154,7 @@ class ProxyObjective:
     def _measure(self, recipe: Recipe, floor: float | None) -> Outcome:
         distiller = DistilledDetector(copy.deepcopy(self._student), self._teacher, recipe)
         if recipe.active and self.loss_filter:
+            reject_idle(recipe)
             reject_on_probe(recipe, self._views)
         training = Training(distiller, self.config, self._samples, self.settings)
         again = self._looking_again(distiller) if recipe.active and self.loss_filter else None

@@ -49,8 +49,9 @@ class Calibrated:
         return self._designer.goal()
 
     def tell(self, trials: Sequence[Trial]) -> None:
-        """The answers to the last ask, in its order."""
-        self._designer.tell([replace(trial, recipe=asked) for trial, asked in zip(trials, self._designer.ask(), strict=True)])
+        """The answers to the last ask, in its order; what answers something else is left to the other designer to refuse."""
+        asked = dict(zip(self.ask(), self._designer.ask(), strict=True))
+        self._designer.tell([replace(trial, recipe=asked.get(trial.recipe, trial.recipe)) for trial in trials])
 
     @property
     def best(self) -> Trial | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import torch
 from pictures import make_config, make_source
 
 from detkds.detectors import build_detector, calibration
@@ -14,13 +15,14 @@ from detkds.detectors.objective import ProxyObjective
 from detkds.detectors.training.loop import TrainSettings
 from detkds.errors import Rejected
 from detkds.genome import Genome, Recipe
+from detkds.genome.genome import MAX_UNIT
 from detkds.objective import Goal
 
 LOSSES = (
     "global: none > none > none | l2",
     "global: catt > scale_2 > norm_N | l1",
     "fgbg: none > local_4 > norm_HW | l1",
-    "logits: none | kl",
+    "logits: none | l2",
 )
 
 
@@ -29,7 +31,10 @@ def objective(tmp_path_factory: pytest.TempPathFactory) -> ProxyObjective:
     folder = tmp_path_factory.mktemp("data")
     settings = TrainSettings(epochs=2, batch_size=2, device="cpu")
     sources = make_source(folder / "train", 7), make_source(folder / "val", 9, seed=1)
-    return ProxyObjective(make_config(), build_detector(make_config(12), seed=9), *sources, settings, digests={"subset": "s"})
+    teacher: Any = build_detector(make_config(12), seed=9)
+    with torch.no_grad():
+        teacher.bbox_head.retina_cls.bias.zero_()  # scores around 1/2, far from the student's
+    return ProxyObjective(make_config(), teacher, *sources, settings, digests={"subset": "s"})
 
 
 @pytest.mark.parametrize("text", LOSSES)
@@ -53,6 +58,13 @@ def test_measuring_leaves_no_trace(objective: ProxyObjective) -> None:
     objective.loss_filter = False
     assert objective(recipe, Goal()) == before  # the second look in the middle of a training does not change it
     objective.loss_filter = True
+
+
+def test_a_loss_that_does_next_to_nothing_is_rejected(objective: ProxyObjective) -> None:
+    idle = Genome.parse(LOSSES[0]).with_unit(unit(Diagnosis(1.0, 1e-9)))
+    assert idle.unit == MAX_UNIT
+    with pytest.raises(Rejected, match=r"zero-gradient.* is 1e-06 of the detection loss's, or less"):
+        objective(Recipe((idle,)), Goal())
 
 
 def test_a_unit_is_the_inverse_of_the_ratio() -> None:
