@@ -15,6 +15,7 @@ class OwnHead(RetinaHead):
 
 
 config = load_config("retinanet_r18_fpn_1x_coco", trust=False)
+config.model.backbone.init_cfg = None  # random weights suffice here
 teacher = build_detector(config, seed=0)
 config.model.bbox_head.type = "OwnHead"
 student = build_detector(config, seed=0)
