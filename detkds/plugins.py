@@ -98,7 +98,7 @@ def note(registered: Callable[..., Any]) -> str:
 def identity() -> dict[str, str]:
     """All plugins of this process with the digests of their sources, as `plugins`; empty without any, so that identities stay.
 
-    Of a module that lies in a file it covers every .py file of the module's package, of one typed in a notebook what was registered.
+    For a module in a file it covers every .py file of the module's package; for one typed in a notebook, what was registered.
     """
     modules = {module for module, _ in _sources} | set(_loaded)
     if not modules:

@@ -12,7 +12,7 @@ def resolve(device: str = "auto") -> torch.device:
     """The device of a name; "auto" is the first GPU where there is one, else the CPU.
 
     Raises:
-        ConfigError: the name is no device of torch, or a GPU is asked for where none is.
+        ConfigError: the name is not a device of torch, or a GPU is asked for where none is.
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -102,7 +102,7 @@ def analyse(
         ground_truth: a COCO object or the path of its file.
         detections: detector name to COCO results.
         kinds: what to take the IoU of; "segm" is left out for detectors that found no mask.
-        compare: pairs (a, b) of detectors for paired tests of AP and AP50, a − b; pairs with a name that is not there are left out.
+        compare: pairs (a, b) of detectors for paired tests of AP and AP50, a − b; pairs with a name that does not exist are left out.
         samples: how many resamples of the images stand behind intervals and tests.
         seed: of the resamples.
         examples: on at most how many images the first compared pair is shown side by side, by boxes if they were looked at.

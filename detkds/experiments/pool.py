@@ -1,4 +1,4 @@
-"""Bouts in several processes, one a GPU."""
+"""Bouts in several processes, one per GPU."""
 
 from __future__ import annotations
 

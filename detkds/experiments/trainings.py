@@ -112,7 +112,7 @@ class Trainings:
         """What the trained student found in the test images.
 
         Raises:
-            ArtifactError: they are not there, or were altered.
+            ArtifactError: they do not exist, or were altered.
         """
         return read_detections(self._place(entry) / DETECTIONS)
 

@@ -19,10 +19,10 @@ _PLAIN_SPACES = str.maketrans("\u00a0\u2006\u2009", "   ")
 
 
 def mathml(tex: str) -> str:
-    """A formula as a <math> element, with its plain text for who cannot see it.
+    """A formula as a <math> element, with its plain text for screen readers.
 
     Raises:
-        ValueError: it is no TeX of a formula, or has a command that latex2mathml does not know.
+        ValueError: it is not TeX of a formula, or has a command that latex2mathml does not know.
     """
     element = _element(tex)
     element.set("displaystyle", "true")

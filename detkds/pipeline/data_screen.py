@@ -137,7 +137,7 @@ def _rule_table(counts: Counter[str]) -> Table:
 def say_listing(path: Path, counts: Counter[str], listed: int, console: Console) -> None:
     """Where all faults are listed, and whether any are only counted."""
     rest = f", the first {listed:,} of {counts.total():,}" if listed < counts.total() else ""
-    say(console, f"all listed in {path}, one a line{rest}")
+    say(console, f"all listed in {path}, one per line{rest}")
 
 
 def say_remedy(path: Path, found: Inspection, repaired: Repaired, console: Console) -> None:

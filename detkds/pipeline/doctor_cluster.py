@@ -130,7 +130,7 @@ class _Core:
 
         Raises:
             NotKnown: there is no kubeconfig, the API does not answer, or the user lacks the right.
-            ClusterError: what is asked for is not there.
+            ClusterError: what is asked for does not exist.
         """
         from kubernetes import client, config  # type: ignore[import-untyped]
         from urllib3.exceptions import HTTPError

@@ -1,4 +1,4 @@
-"""A student as an ONNX file, which agrees with mmdet or is not there."""
+"""A student as an ONNX file, which agrees with mmdet or does not exist."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ class Form:
         """The values of the run; what they name in the store is there.
 
         Raises:
-            ConfigError: everything that is wrong, one line a fault.
+            ConfigError: everything that is wrong, one line per fault.
         """
         values = self.values_without_looking()
         if lost := list(_lost(values)):
@@ -75,7 +75,7 @@ class Form:
         """The values of the run; no store is asked.
 
         Raises:
-            ConfigError: everything that is wrong, one line a fault.
+            ConfigError: everything that is wrong, one line per fault.
         """
         faults: list[str] = []
         raw = self._run_yaml(faults)
@@ -166,7 +166,7 @@ def _put(target: dict[str, Any], place: str, value: Any) -> None:
     for section in sections:
         below = target.setdefault(section, {})
         if not isinstance(below, dict):
-            return  # RunConfig says that a section is no text
+            return  # RunConfig says that a section is not text
         target = below
     target[key] = value
 

@@ -83,7 +83,7 @@ def preflight(config: RunConfig, path: Path, *, home: Path, trust: bool, recipe:
     """All that can be known of a run before it starts.
 
     Raises:
-        ConfigError, DatasetError, DetKDSError: everything that is wrong, one line a fault; the class is that of the first.
+        ConfigError, DatasetError, DetKDSError: everything that is wrong, one line per fault; the class is that of the first.
     """
     facts = Facts(config, path, home.resolve(), trust, recipe)
     faults: list[DetKDSError] = []

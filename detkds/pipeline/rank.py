@@ -52,7 +52,7 @@ class Job:
             pair, schedule, recipe = Pair(**found["pair"]), Schedule(**found["schedule"]), Recipe.from_json(found["recipe"])
             return cls(pair, schedule, recipe, str(found["work"]), named)
         except (ValueError, KeyError, TypeError) as error:
-            raise ArtifactError(f"{source} is no job of a training ({error!r}); submit the run again.") from None
+            raise ArtifactError(f"{source} is not a job of a training ({error!r}); submit the run again.") from None
 
 
 @report_errors

@@ -49,7 +49,7 @@ class Split(Section):
 
 class Data(Section):
     """The data set: `root` is a folder, an `s3://bucket/prefix`, or on a cluster a volume claim, `pvc://claim/path`.
-    Another `version`, any text or number, runs everything anew."""
+    Another `version`, any text or number, runs everything again."""
 
     root: str
     train: Split
@@ -326,7 +326,7 @@ def load(path: Path, pair: str = "") -> RunConfig:
         pair: name of a tested pair, whose configs teacher and student take; "" is that of the file's key `pair`, if it has one.
 
     Raises:
-        ConfigError: the file is missing, is no YAML, or breaks rules; the message has one line a fault, with its place.
+        ConfigError: the file is missing, is not YAML, or breaks rules; the message has one line per fault, with its place.
     """
     try:
         raw = yaml.safe_load(path.read_text())

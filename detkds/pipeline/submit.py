@@ -66,7 +66,7 @@ class Creation:
     Args:
         experiment: that it belongs to.
         service_account: of its tasks; empty: that of the installation.
-        retries: how often it is created anew when it failed.
+        retries: how often it is created again when it failed.
         wait: follow it to its end.
     """
 
@@ -92,7 +92,7 @@ def submit(
 ) -> Outcome:
     """Create a run from a run.yaml and, unless asked not to, follow it to its end.
 
-    A run that failed and is created anew takes up what the one before left: KFP's cache answers its finished tasks, and journals and
+    A run that failed and is created again takes up what the one before left: KFP's cache answers its finished tasks, and journals and
     checkpoints in the bucket the rest.
 
     Args:
@@ -133,7 +133,7 @@ def submit(
         outcome = follow(run, cluster, pace=pace, console=console, results=results, names=names, pods=pods)
         if outcome is not Outcome.FAILED or attempt == creation.retries:
             break
-        console.print(f"created anew, {attempt + 1} of {creation.retries}: finished tasks and journals are kept", markup=False)
+        console.print(f"created again, {attempt + 1} of {creation.retries}: finished tasks and journals are kept", markup=False)
     return outcome
 
 
@@ -240,7 +240,7 @@ def _broken_arguments(path: Path, package: str, values: Mapping[str, Any], image
     """Hold the run's parameters against the rules too.
 
     Raises:
-        ConfigError: one line a fault.
+        ConfigError: one line per fault.
     """
     found = examine(Package.parse(package), values, ImagePolicy(digest=not images.any_name))
     if found:

@@ -13,7 +13,7 @@ from detkds.errors import ArtifactError
 
 RUN = "DETKDS_RUN"
 """The environment variable that names the run a stage works for, on a cluster by its id where it was given no name (docs/adr/0013). It
-decides nothing, so it is no input of a stage."""
+decides nothing, so it is not an input of a stage."""
 FILE, JOURNAL, TIMINGS = "task.json", "journal.jsonl", "timings.jsonl"
 LEADERBOARD = "leaderboard.json"
 """Of the final race; in the artifact of the search over weights."""

@@ -63,7 +63,7 @@ def hired(count: int, build: Callable[[], Objective]) -> Iterator[Workers | None
     They end at once where the block ends with an error, and when this process is killed.
 
     Args:
-        count: of processes; 0: one a GPU that this process may use, one on a CPU.
+        count: of processes; 0: one per GPU that this process may use, one on a CPU.
         build: makes the objective, once in each process; it pickles.
     """
     count = count or max(1, len(gpus()))

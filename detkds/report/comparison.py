@@ -21,7 +21,7 @@ TEST_SET = ("annotations (sha256)", "test.json")
 
 @dataclass(frozen=True)
 class Run:
-    """A run under the name by which it stands in the comparison."""
+    """A run under its name in the comparison."""
 
     label: str
     data: ReportData

@@ -1,6 +1,6 @@
 """An evaluation as the report reads it: the content of `evaluation.json` (schema detkds.evaluation/2), read with suspicion.
 
-The names are those of the JSON. AP and its kin are in [0, 1], nan (in JSON null) where there is no ground truth.
+The names are those of the JSON. AP and related figures are in [0, 1], nan (in JSON null) where there is no ground truth.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ Schema detkds.results/2, an object:
 * `leaderboard`: null, or `level`, `images` and `rows`, the chosen recipe first; `curves`: `name` and `points`, (step, loss);
 * `costs`: `stage`, `seconds`, `student_steps`; `provenance`: heading to key to value.
 
-AP is in [0, 1]; null stands where a number is missing or not finite.
+AP is in [0, 1]; a number that is missing or not finite is null.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def read_results(content: bytes | str, name: str) -> ReportData:
     """The run that a results.json describes; `name` names the file in messages.
 
     Raises:
-        ArtifactError: it is no results.json of this schema.
+        ArtifactError: it is not a results.json of this schema.
     """
     try:
         data = json.loads(content)
@@ -65,7 +65,7 @@ def read_results(content: bytes | str, name: str) -> ReportData:
         return _read(data)
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError, GenomeError) as error:
         raise ArtifactError(
-            f"{name} is no results.json of a run: {type(error).__name__} {str(error)[:120]}; report the run again."
+            f"{name} is not a results.json of a run: {type(error).__name__} {str(error)[:120]}; report the run again."
         ) from None
 
 

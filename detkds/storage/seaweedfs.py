@@ -91,7 +91,7 @@ def is_healthy(port: int) -> bool:
 
 
 def remove_sockets(ports: Iterable[int]) -> None:
-    """SeaweedFS puts sockets into /tmp whatever it is told, and leaves them there when it is killed."""
+    """SeaweedFS creates sockets in /tmp, which no option changes, and leaves them there when it is killed."""
     for port in ports:
         for path in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
             path.unlink(missing_ok=True)

@@ -1,6 +1,6 @@
 """docs/genome.md has the registry's tables, and every preset.
 
-After a change of words, write the tables anew: `DETKDS_REGENERATE=1 python -m pytest tests/genome/test_genome_page.py`.
+After a change of words, write the tables again: `DETKDS_REGENERATE=1 python -m pytest tests/genome/test_genome_page.py`.
 """
 
 from __future__ import annotations

@@ -18,17 +18,17 @@ def read(path: Path, parameters: Collection[str]) -> str:
         parameters: names of those that the run gives.
 
     Raises:
-        ConfigError: the file cannot be read, is no pipeline of KFP, does not know a parameter, or asks for another; one line a fault.
+        ConfigError: the file cannot be read, is not a pipeline of KFP, does not know a parameter, or asks for another; one line per fault.
     """
     try:
         text = path.read_text()
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise ConfigError(f"{path}: cannot be read ({reason}); give the file of a compiled pipeline.") from None
     try:
         package = Package.parse(text)
     except ConfigError as error:
-        raise ConfigError(f"{path}: is no pipeline of KFP: {error}") from None
+        raise ConfigError(f"{path}: is not a pipeline of KFP: {error}") from None
     if faults := unknown(package):
         raise ConfigError("\n".join(f"{path}: {fault}" for fault in faults))
     _compare(path, package, parameters)

@@ -46,10 +46,10 @@ def run(
 ) -> Result:
     """Publish at `out` what `pipeline.train.run` would, trained on `nodes` nodes with `gpus` GPUs each.
 
-    The same inputs are one job: a pod that starts again takes up the job that another made, and a model that is there is fetched.
+    The same inputs are one job: a pod that starts again takes up the job that another made, and a model that exists is fetched.
 
     Raises:
-        ConfigError: `work` is no s3:// address, through which the nodes get their inputs.
+        ConfigError: `work` is not an s3:// address, through which the nodes get their inputs.
         ClusterError: Kubernetes cannot be reached or refuses, or the job failed.
         StoreError, ArtifactError: as the parts say.
     """

@@ -27,7 +27,7 @@ def run(form: Form, *, recipe: str = "") -> Plans:
     """Check a form, and divide what it says among the stages.
 
     Raises:
-        ConfigError: everything that is wrong with it, one line a fault.
+        ConfigError: everything that is wrong with it, one line per fault.
         GenomeError: the recipe is none.
         StoreError: the store cannot be reached or refuses.
     """

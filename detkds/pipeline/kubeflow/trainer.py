@@ -30,7 +30,7 @@ class Trainer:
         api: a `kubernetes.client.CustomObjectsApi`; None: the cluster that this pod runs in.
 
     Raises:
-        ClusterError: this is no pod with a service account.
+        ClusterError: this is not a pod with a service account.
     """
 
     def __init__(self, namespace: str = "", api: Any = None) -> None:

@@ -18,7 +18,7 @@ MAX_POINTS = 600
 def search_curve(study: Study, rival: Study | None = None) -> Figure | None:
     """Every candidate of a study, the best so far, the best so far of a random search, and candidate 0; in percent AP.
 
-    Candidates far below the others stand as triangles on the lower edge, so that they do not flatten the rest.
+    Candidates far below the others are drawn as triangles on the lower edge, so that they do not flatten the rest.
 
     Returns:
         None where no candidate has a score.

@@ -91,7 +91,7 @@ def _columns(names: Sequence[str]) -> list[Column]:
 
 
 def _compared(names: Sequence[str], values: Sequence[float | None]) -> list[str]:
-    """Values of the detectors as text, and the gain where both students are there."""
+    """Values of the detectors as text, and the gain if both students were evaluated."""
     cells = [percent(value) for value in values]
     places = _pair(names)
     return [*cells, change(values[places[1]], values[places[0]])] if places else cells
