@@ -59,6 +59,6 @@ def _lead(boards: list[tuple[str, Leaderboard]]) -> str:
 
 
 def _table(head: list[str], rows: list[list[str]]) -> Table:
-    """Texts as they stand on the terminal; all but the first column are numbers."""
+    """Texts as on the terminal; all but the first column are numbers."""
     columns = (Column(head[0]), *(Column(name, "number") for name in head[1:]))
     return Table(columns, tuple(tuple(row) for row in rows))

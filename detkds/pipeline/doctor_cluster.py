@@ -129,7 +129,7 @@ class _Core:
         """The answer.
 
         Raises:
-            NotKnown: there is no kubeconfig, the API does not answer, or the user lacks the right.
+            NotKnown: there is no kubeconfig, the API does not respond, or the user lacks the permission.
             ClusterError: what is asked for does not exist.
         """
         from kubernetes import client, config  # type: ignore[import-untyped]

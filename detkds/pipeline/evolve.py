@@ -65,12 +65,12 @@ def run(
 
 
 def candidates(plan: SearchPlan) -> int:
-    """How many candidates Alg. 1 asks: no distillation, the first population, two an iteration."""
+    """How many candidates Alg. 1 requests: no distillation, the first population, two per iteration."""
     return 1 + plan.population + 2 * plan.iterations
 
 
 def designer(knowledge: Knowledge, plan: SearchPlan, seed: int) -> SingleSearch:
-    """What asks the candidates of one knowledge.
+    """The designer, which requests the candidates of one knowledge.
 
     Raises:
         ConfigError: no such algorithm or space.

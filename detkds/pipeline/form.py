@@ -1,6 +1,7 @@
 """Form: the parameters of the pipelines as a person fills them in, and the settings of run.yaml that go with them.
 
-About ten parameters each run decides have a field; everything else stands in one structure, `settings`, in the sections of run.yaml.
+About ten parameters, which every run has to decide, have a field; everything else is in one structure, `settings`, in the sections of
+run.yaml.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class Form:
 
     @classmethod
     def of(cls, values: Values) -> Form:
-        """The form that says these values: what has no field stands in the settings."""
+        """The form with these values: those without a field are in the settings."""
         settings: dict[str, Any] = {}
         for name, value in values.to_dict().items():
             if name in FIELDS or (value in ("", 0, 0.0) and getattr(Values, name, None) == value and name != "work"):

@@ -258,7 +258,7 @@ def _require_new(address: str, config: Config) -> None:
 
 
 def _training(facts: Facts) -> None:
-    """What a config asks of training that would not happen; the teacher's counts where it is trained here."""
+    """What a config requires of training and DetKDS does not do; the teacher's config counts if it is trained here."""
     from detkds.detectors.training.asked import refusals
 
     roles = [role for role in facts.configs if role == "student" or facts.config.teacher.train]

@@ -90,7 +90,7 @@ def collect(
     baseline: Path | None = None,
     teacher: str = "",
 ) -> ReportData:
-    """What the report tells, from the artifacts of a run; see `run`."""
+    """The content of the report, from the artifacts of a run; see `run`."""
     measured = verify(evaluation, measurement.KIND)
     found, histories, searched = _studies(studies)
     known = {
@@ -156,7 +156,7 @@ def _recipe(model: Path) -> Recipe:
 
 
 def _training(artifact: Path | None) -> tuple[float, int] | None:
-    """Seconds and steps of a training of this project; None where it was none, or lies elsewhere."""
+    """Seconds and steps of a training by DetKDS; None if it was trained elsewhere."""
     if artifact is None or not (artifact / MANIFEST).is_file():
         return None
     meta = verify(artifact, MODEL).meta

@@ -220,7 +220,7 @@ class StoreSection(Section):
 
 
 class Resources(Section):
-    """What a task asks of a cluster; on this machine only `gpus` matters: a search measures so many candidates at a time, a training
+    """What a task requests from a cluster; on this machine only `gpus` matters: a search measures so many candidates at a time, a training
     shares each batch among so many, as far as the machine has them."""
 
     gpus: Annotated[int, Field(ge=0)] = 1

@@ -92,7 +92,7 @@ def submit(
 ) -> Outcome:
     """Create a run from a run.yaml and, unless asked not to, follow it to its end.
 
-    A run that failed and is created again takes up what the one before left: KFP's cache answers its finished tasks, and journals and
+    A failed run that is created again reuses what the previous one left: KFP's cache supplies its finished tasks, and journals and
     checkpoints in the bucket the rest.
 
     Args:
@@ -205,13 +205,13 @@ def _only_here(config: RunConfig, images: Images, package: Path | None) -> Itera
 
 
 def _teacher_address(config: RunConfig, home: Path, trust: bool) -> str:
-    """The teacher's config with what the run asks of it. Without a store at hand a name of mmdet's stays a name, and asks for nothing."""
+    """The teacher's config with the run's settings for it. Without a store, a name of mmdet's stays a name and carries no settings."""
     asked = os.environ.get(ENDPOINT) or config.teacher.scale != 1 or config.teacher.min_ap is not None
     return teacher_address(config.teacher, home, trust) if asked else config_address(config.teacher, home, trust)
 
 
 def _addresses(config: RunConfig, home: Path, trust: bool) -> tuple[dict[str, str], list[str]]:
-    """Addresses of configs and checkpoints by parameter, on this machine where they lie here; and why they cannot go into the store."""
+    """Addresses of configs and checkpoints by parameter, local paths if they are here; and why they cannot go into the store."""
     found: dict[str, str] = {"teacher_checkpoint": config.teacher.checkpoint or "", "student_checkpoint": config.student.checkpoint or ""}
     faults = []
     addresses = {"teacher": _teacher_address, "student": student_address}

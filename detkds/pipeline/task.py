@@ -29,7 +29,7 @@ class Task:
 
     Args:
         name: the knowledge, or "weights".
-        expected: how many candidates it asks.
+        expected: how many candidates it requests.
         searched: the knowledges of its run.
         runs: names of the runs that worked on it, the last one last. Runs with equal inputs share a study.
         finished: nothing is left to do.

@@ -19,7 +19,7 @@ from detkds.search.study import Job
 
 
 class Workers:
-    """An objective whose answers are begun ahead: the study says what it will ask, and takes the answers in that order.
+    """An objective that starts early: the study announces its next requests, and takes the results in that order.
 
     What was measured and not yet taken when the study is killed is measured again; with equal candidates that is one a worker.
 
@@ -39,7 +39,7 @@ class Workers:
             raise _lost() from None
 
     def __call__(self, recipe: Recipe, goal: Goal) -> Outcome:
-        """The answer to the next job.
+        """The result of the next job.
 
         Raises:
             Rejected: the candidate cannot work.
@@ -49,7 +49,7 @@ class Workers:
             self.ahead([(recipe, goal)])
         job, answer = self._begun.popleft()
         if job != (recipe, goal):
-            raise DetKDSError(f"the study asks for `{recipe}`, but announced `{job[0]}` first.")
+            raise DetKDSError(f"the study requests `{recipe}`, but announced `{job[0]}` first.")
         try:
             return answer.result()
         except BrokenProcessPool:

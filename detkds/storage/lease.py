@@ -25,8 +25,8 @@ class Lease:
     """`with Lease(store, "evolve-global-1f/lease.json") as lease:` the block runs only where no other living process holds the lease.
 
     The lease is an object that names its holder, who rewrites it four times in `seconds`. A waiting process takes the lease over if it
-    stays unchanged for `seconds` by its own clock. A holder counts as alive once its lease was seen to change twice; one change may be the last
-    renewal of a killed process that arrived late. So a killed process is replaced after about `seconds`, and one that ended properly at
+    stays unchanged for `seconds` by its own clock. A holder counts as alive once its lease was seen to change twice; one change may be
+    the last renewal of a killed process that arrived late. So a killed process is replaced after about `seconds`, and one that ended properly at
     once. No two clocks are compared.
 
     Where the store knows conditional writes (Amazon, MinIO, SeaweedFS), only one of several that start together gets the lease. Where it

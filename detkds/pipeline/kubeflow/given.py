@@ -1,4 +1,4 @@
-"""A compiled package that somebody gives, such as ours with images pinned by hand."""
+"""A compiled package given by the user, such as the one of DetKDS with images pinned by hand."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def read(path: Path, parameters: Collection[str]) -> str:
         parameters: names of those that the run gives.
 
     Raises:
-        ConfigError: the file cannot be read, is not a pipeline of KFP, does not know a parameter, or asks for another; one line per fault.
+        ConfigError: the file cannot be read, is not a pipeline of KFP, lacks a parameter, or requires another; one line per fault.
     """
     try:
         text = path.read_text()
@@ -44,7 +44,7 @@ def _compare(path: Path, package: Package, parameters: Collection[str]) -> None:
         )
     optional = {name for name, parameter in described.items() if "defaultValue" in parameter or parameter.get("isOptional")}
     if open_ := sorted(described.keys() - optional - set(parameters)):
-        raise ConfigError(f"{path}: asks for {_listed(open_)}, which a run.yaml does not give; give a default in the package.")
+        raise ConfigError(f"{path}: requires {_listed(open_)}, which a run.yaml does not give; give a default in the package.")
 
 
 def _listed(names: list[str]) -> str:

@@ -71,7 +71,7 @@ def run(
 
 
 def job(name: str, address: str, *, nodes: int, gpus: int, image: str) -> TrainJob:
-    """The TrainJob of a training whose inputs lie at `address`; a node gets what this task's package asks for, and keeps as many images."""
+    """The TrainJob of a training whose inputs are at `address`; a node gets the resources and cache of this task's package."""
     asked: dict[str, Any] = json.loads(os.environ.get(NODE, "{}"))
     asked["claims"] = tuple(asked.get("claims", ()))
     command = ("torchrun", "-m", "detkds.pipeline.rank", address)

@@ -1,4 +1,4 @@
-"""What each stage of a run is told, made of the form that a person filled in."""
+"""The parameters of each stage of a run, from the form that a person filled in."""
 
 from __future__ import annotations
 

@@ -173,7 +173,7 @@ def _on_term() -> Iterator[None]:
     """SIGTERM is an Interrupted inside."""
 
     def on_term(number: int, frame: FrameType | None) -> None:
-        raise Interrupted("SIGTERM came; the TrainJob is deleted, and its checkpoint lies in the store: run again.")
+        raise Interrupted("SIGTERM was received; the TrainJob is deleted, and its checkpoint is in the store: run again.")
 
     previous = signal.signal(signal.SIGTERM, on_term)
     try:

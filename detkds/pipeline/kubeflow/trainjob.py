@@ -19,7 +19,7 @@ RUNTIME = "torch-distributed"
 NODE = "node"
 """Name of the replicated job and of its container in Trainer's torch runtimes."""
 MANAGER = "detkds.dev/pipeline"
-"""Who owns our patch: Trainer wants a domain and a path."""
+"""The manager of our patch: Trainer requires a domain and a path."""
 ACCOUNT = "detkds-node"
 """The service account of the nodes' pods, made by manifests/components/trainjob: without rights, its token mounted nowhere. A patch
 cannot say `automountServiceAccountToken`, an account can."""
@@ -110,7 +110,7 @@ class TrainJob:
         ]
 
     def _pod(self) -> dict[str, Any]:
-        """What the restricted Pod Security Standard asks, memory-backed /dev/shm, room on the disk, and where the pods may run."""
+        """What the restricted Pod Security Standard requires, memory-backed /dev/shm, room on the disk, and where the pods may run."""
         volumes: list[dict[str, Any]] = [
             {"name": "dshm", "emptyDir": {"medium": "Memory", "sizeLimit": self.shm}},
             {"name": "detkds-home", "emptyDir": {"sizeLimit": self.disk}},
