@@ -26,8 +26,8 @@ class Lease:
 
     The lease is an object that names its holder, who rewrites it four times in `seconds`. A waiting process takes the lease over if it
     stays unchanged for `seconds` by its own clock. A holder counts as alive once its lease was seen to change twice; one change may be
-    the last renewal of a killed process that arrived late. So a killed process is replaced after about `seconds`, and one that ended properly at
-    once. No two clocks are compared.
+    the last renewal of a killed process that arrived late. So a killed process is replaced after about `seconds`, and one that ended
+    properly at once. No two clocks are compared.
 
     Where the store knows conditional writes (Amazon, MinIO, SeaweedFS), only one of several that start together gets the lease. Where it
     does not, the one that is overwritten sees it at its next beat, and `confirm` ends it.
