@@ -54,7 +54,7 @@ def main() -> None:
         sys.exit(ExitCode.OK)
     except OSError as error:
         sys.exit(_of_system(error))
-    except Exception as error:
+    except Exception as error:  # the last resort: any other error is a bug, reported with its traceback
         if isinstance(error, _USAGE):
             error.show()
             sys.exit(error.exit_code)

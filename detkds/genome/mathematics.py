@@ -77,7 +77,7 @@ def _element(tex: str) -> Element:
         raise ValueError(f"the formula {tex!r} has a brace that is not closed.")
     try:
         root = Converter().convert_to_element(tex)
-    except Exception as error:
+    except Exception as error:  # latex2mathml raises its own errors, and IndexError and others where TeX ends too early
         raise ValueError(f"the formula {tex!r} is not TeX that can be drawn ({type(error).__name__}).") from None
     root.attrib.clear()
     for part in root.iter():

@@ -78,7 +78,7 @@ def hired(count: int, build: Callable[[], Objective]) -> Iterator[Workers | None
     with ProcessPoolExecutor(count, context, _begin, (devices, build, count)) as pool:
         try:
             yield Workers(pool)
-        except BaseException:
+        except BaseException:  # Ctrl-C and SIGTERM too: workers in the middle of a training would hold the GPUs and the pool's exit
             pool.shutdown(wait=False, cancel_futures=True)
             for process in multiprocessing.active_children():
                 if process not in others:

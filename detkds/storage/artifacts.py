@@ -214,7 +214,7 @@ def _settle(folder: Path, path: Path) -> None:
         path.rename(old)
         try:
             folder.rename(path)
-        except BaseException:
+        except BaseException:  # whatever stops the move, Ctrl-C included, must not leave the place empty
             old.rename(path)
             raise
         shutil.rmtree(old, ignore_errors=True)

@@ -68,7 +68,7 @@ class ImageCache:
                 _views[view] = _hold(view.with_suffix(".lock"))
                 try:
                     self._fill(view, files, read, what)
-                except BaseException:
+                except BaseException:  # a view that is not complete must not stay locked, or the space is never freed
                     release(view)
                     raise
         return view

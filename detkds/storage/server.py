@@ -123,7 +123,7 @@ class EmbeddedServer:
         seaweedfs.remove_sockets(port for port in ports.values() if are_free([port]))
         for _ in range(_TRIES):
             ports = ports if ports and are_free(ports.values()) else free_ports()
-            process = seaweedfs.launch(self._command(ports), cwd=self._folder, log=self._log, lock=lock)
+            process = seaweedfs.start(self._command(ports), cwd=self._folder, log=self._log, lock=lock)
             self._state = {"ports": ports, "server": process.pid}
             self._process, self._owner = process, os.getpid()
             atexit.register(self.stop)

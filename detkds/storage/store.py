@@ -172,7 +172,7 @@ def in_parallel(work: Callable[[str], object], names: Iterable[str], done: Calla
                 for job in wait(waiting, return_when=FIRST_COMPLETED).done:
                     job.result()
                     done(waiting.pop(job))
-        except BaseException:
+        except BaseException:  # without this, Ctrl-C would wait until all queued transfers are done
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
