@@ -6,9 +6,9 @@ import math
 
 from detkds.evaluation import Kind
 from detkds.evaluation.repeated import mean_and_spread
-from detkds.evaluation.result import or_null
 from detkds.experiments.comparison import METHOD, NONE, Comparison, Row
 from detkds.experiments.comparison_table import KINDS, notes, recipes, tables
+from detkds.reading import or_null
 from detkds.report.leaderboard import Leaderboard, Ranked
 from detkds.report.tables.table import Column, Table
 from detkds.report.text import percent, points

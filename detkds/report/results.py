@@ -19,15 +19,15 @@ import json
 from typing import Any
 
 from detkds.errors import ArtifactError, GenomeError
+from detkds.evaluation.result import Analysis
 from detkds.genome import Recipe
 from detkds.genome.formula import tex
+from detkds.reading import as_json, mapping, sequence, text
 from detkds.report.correlation import agreement
 from detkds.report.curve import LossCurve
 from detkds.report.data import Fidelity, ReportData, StageCost
-from detkds.report.evaluation import Evaluation
 from detkds.report.importance import importances
 from detkds.report.leaderboard import Leaderboard
-from detkds.report.reading import as_json, mapping, sequence, text
 from detkds.report.study import Study
 from detkds.report.verdict import verdict
 
@@ -73,7 +73,7 @@ def _read(data: Any) -> ReportData:
     recipe, evaluation = data["recipe"], data["evaluation"]
     return ReportData(
         run=text(data["run"]),
-        evaluation=None if evaluation is None else Evaluation.read(evaluation),
+        evaluation=None if evaluation is None else Analysis.read(evaluation),
         studies=tuple(map(Study.read, sequence(data["studies"]))),
         recipe=None if recipe is None else Recipe.from_json(recipe),
         fidelity=tuple(map(Fidelity.read, sequence(data["fidelity"]["pairs"]))),

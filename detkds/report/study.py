@@ -12,7 +12,7 @@ from typing import Any
 from detkds.errors import GenomeError
 from detkds.genome import SLOTS, Knowledge, Recipe
 from detkds.genome.genome import format_weight
-from detkds.report.reading import flag, integer, number, sequence, text
+from detkds.reading import flag, integer, number, sequence, text
 
 WEIGHTS = "weights"
 """The name of the search over weights; the others bear the name of a knowledge."""

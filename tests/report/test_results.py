@@ -11,9 +11,9 @@ import pytest
 from sample_run import large
 
 from detkds.errors import ArtifactError
+from detkds.evaluation.scores import Detector, Scores
 from detkds.genome import Recipe
-from detkds.report import Evaluation, ReportData, read_results, results
-from detkds.report.scores import Detector, Scores
+from detkds.report import Analysis, ReportData, read_results, results
 
 
 def test_results_are_json_with_all_numbers(data: ReportData) -> None:
@@ -35,7 +35,7 @@ def test_results_are_json_with_all_numbers(data: ReportData) -> None:
 
 
 def test_results_of_nothing() -> None:
-    found = Evaluation(0, {"teacher": Detector({"bbox": Scores({"AP": math.nan})})})
+    found = Analysis(0, {"teacher": Detector({"bbox": Scores({"AP": math.nan})})})
     loaded = json.loads(json.dumps(results(ReportData("early", found)), allow_nan=False))
     assert loaded["recipe"] is None
     assert loaded["studies"] == []

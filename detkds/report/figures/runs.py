@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from detkds.evaluation.result import Role
 from detkds.report.comparison import Run, race_table
-from detkds.report.evaluation import Role
 from detkds.report.figures.figure import Figure, Key
 from detkds.report.figures.plot import Plot, Shape, categories, linear
 from detkds.report.series import TITLES, run_look
