@@ -18,7 +18,7 @@ from detkds.data.checking.pictures import Look
 from detkds.data.checking.rules import MAX_BYTES
 from detkds.data.checking.twins import Owner, image_files, note_same_content
 from detkds.data.coco import Inspection, inspect
-from detkds.data.repair.repair import NOTHING_NAMED, Named, Repaired, repair
+from detkds.data.repair import NOTHING_NAMED, Named, Repaired, repair
 from detkds.errors import ConfigError, DatasetError
 from detkds.pipeline import data_screen as screen
 from detkds.pipeline import run_config

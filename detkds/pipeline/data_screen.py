@@ -18,7 +18,7 @@ from detkds.data.checking.pictures import Look
 from detkds.data.checking.rules import RULES, TOLERATED
 from detkds.data.checking.twins import Owner, shared
 from detkds.data.coco import Inspection
-from detkds.data.repair.repair import BARE, Repaired
+from detkds.data.repair import BARE, Repaired
 
 SHOWN_FAULTS = 20
 SHOWN_CLASSES = 20

@@ -98,8 +98,8 @@ def _study(study: Study) -> dict[str, Any]:
     return {
         "name": study.name,
         "algorithm": study.algorithm,
-        "best": study.best.number if study.best else None,
-        "without_distillation": as_json(study.without_distillation),
+        "best": study.best_distilled.number if study.best_distilled else None,
+        "without_distillation": as_json(study.baseline),
         "gain": as_json(study.gain),
         "importance": [as_json(one) for one in importances(study)],
         "trials": [as_json(trial) for trial in study.trials],

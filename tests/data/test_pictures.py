@@ -13,7 +13,7 @@ from PIL import Image
 from detkds.data.checking import reading
 from detkds.data.checking.pictures import examined
 from detkds.data.coco import check, inspect
-from detkds.data.repair.repair import repair
+from detkds.data.repair import repair
 from detkds.errors import DatasetError
 
 ORDINARY = {name: data for name, data in kinds().items() if "TIFF" not in name}

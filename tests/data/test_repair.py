@@ -14,8 +14,8 @@ from PIL import Image
 
 from detkds.data.checking.rules import RULES, TOLERATED
 from detkds.data.coco import inspect
+from detkds.data.repair import BARE, Repaired, repair
 from detkds.data.repair.clipping import clip_box, clip_polygon
-from detkds.data.repair.repair import BARE, Repaired, repair
 from detkds.errors import DatasetError
 
 Coco = dict[str, Any]

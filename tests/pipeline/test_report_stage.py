@@ -121,7 +121,7 @@ def test_candidates_come_from_the_journal(artifacts: dict[str, Any]) -> None:
     searched = report.collect("cats", **artifacts).studies[0]
     first = searched.trials[1]
     assert searched.trials[0].candidate == "no distillation"
-    assert searched.without_distillation == 0.3
+    assert searched.baseline == 0.3
     assert (first.number, first.seconds) == (1, 2.5)
     assert searched.states["rejected"] == sum("kl" in trial.candidate for trial in searched.trials)
 

@@ -27,7 +27,7 @@ def test_results_are_json_with_all_numbers(data: ReportData) -> None:
     assert loaded["recipe"]["formulas"]["global"][0] == r"$L_{\text{global}} = 8 \cdot D(s, t)$ on whole neck levels, mean over levels"
     for study, stored in zip(data.studies, loaded["studies"], strict=True):
         assert [trial["score"] for trial in stored["trials"]] == [trial.score for trial in study.trials]
-        assert stored["best"] == (study.best.number if study.best else None)
+        assert stored["best"] == (study.best_distilled.number if study.best_distilled else None)
         assert [one["slot"] for one in stored["importance"]] == list(study.slots)
     assert sum(cost["seconds"] for cost in loaded["costs"]) == pytest.approx(sum(cost.seconds or 0 for cost in data.costs))
     assert loaded["provenance"] == data.provenance

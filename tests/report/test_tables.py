@@ -136,7 +136,7 @@ TRIALS = (
 
 def test_the_best_of_a_study_is_the_first_of_equals() -> None:
     study = Study("global", TRIALS)
-    assert study.best is TRIALS[2]
+    assert study.best_distilled is TRIALS[2]
     assert study.gain == pytest.approx(0.04)
     assert study.best_so_far() == [(1, 0.29), (2, 0.34)]
     assert tables.studies([study]).rows == (("global", "30.0", "34.0", "+4.0", "6", "4", "1", "1"),)
