@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from detkds.errors import ConfigError
 from detkds import processes
+from detkds.errors import ConfigError
 from detkds.processes import CPUS, at_once, begin, cpus
 
 
