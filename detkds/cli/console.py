@@ -39,7 +39,7 @@ class PlainConsole(Console):
             found.encoding = "ascii"
         return found
 
-    @property
+    @property  # type: ignore[misc]  # rich lets it be set, which nothing here does
     def size(self) -> ConsoleDimensions:
         """Of what is written to: the terminal's, else wide. What is wider than this is cut off, so it is no property of one print."""
         found = super().size
