@@ -64,6 +64,7 @@ class Run:
     def __init__(self, path: Path, config: RunConfig, home: Path, store: str, *, trust: bool, console: Console) -> None:
         self.config, self.home, self.store, self.console = config, home, store, console
         self._path, self._trust = path, trust
+        self._looked = False
         self._stack = contextlib.ExitStack()
 
     @classmethod
@@ -152,9 +153,8 @@ class Run:
         from detkds.pipeline import publish as published
         from detkds.pipeline.kubeflow.local import run_local
         from detkds.pipeline.kubeflow.package import compiled, parameter_defaults
-        from detkds.pipeline.preflight import preflight
 
-        preflight(self.config, self._path, home=self.home, trust=self._trust, recipe=recipe)
+        self.look(recipe, whole=True)
         ensure_bucket(self.config.store.bucket)
         pipeline = "transfer" if recipe else "search"
         known = parameter_defaults(compiled(pipeline))
@@ -169,6 +169,22 @@ class Run:
         )
         option = " --embedded-s3" if self.store == "embedded" else ""
         published.show(self.name, results=self.results, home=self.home, console=self.console, option=option)
+
+    def look(self, recipe: str = "", *, whole: bool = False) -> None:
+        """Find whatever would stop the run before its first training step, before anything expensive starts; once, unless it is `whole`.
+
+        Args:
+            recipe: train with it instead of searching.
+            whole: the whole run is asked for, not one of its parts.
+
+        Raises:
+            DetKDSError: everything that is wrong, one line a fault.
+        """
+        from detkds.pipeline.preflight import preflight
+
+        if whole or not self._looked:
+            preflight(self.config, self._path, home=self.home, trust=self._trust, recipe=recipe, whole=whole)
+            self._looked = True
 
     @cached_property
     def subset(self) -> Path:
@@ -195,7 +211,7 @@ class Run:
         wanted = [str(name) for name in self.config.search.knowledge]
         if knowledge not in wanted:
             raise ConfigError(f"{self._path} searches {', '.join(wanted)}, got {knowledge!r}; add it to search.knowledge.")
-        self._require_one_machine()
+        self.look()
         out = self._place(f"evolve-{knowledge}")
         with self._transcript():
             stage.evolve(self.values, knowledge=knowledge, subset=self.subset, out=out)
@@ -221,7 +237,7 @@ class Run:
         semantics = self.config.search.semantics
         losses = Recipe((recipe,), semantics) if isinstance(recipe, Genome) else recipe
         losses = parse_recipe(losses, semantics) if isinstance(losses, str) else losses
-        self._require_one_machine()
+        self.look()
         out = self._place(f"train-{losses.digest[:12]}")
         with self._transcript():
             stage.train_with(self.values, losses, subset=self.subset, out=out)
@@ -255,20 +271,6 @@ class Run:
             show=self.show,
         )
         return str(checkpoint)
-
-    def _require_one_machine(self) -> None:
-        """Refuse what only a cluster has.
-
-        Raises:
-            ConfigError: the run trains on several nodes, or reads a volume claim.
-        """
-        nodes, claims = self.config.train.nodes, ", ".join(self.config.claims())
-        if nodes > 1:
-            raise ConfigError(f"{self._path}: train.nodes is {nodes}, but this is one machine; set it to 1, or use detkds submit.")
-        if claims:
-            raise ConfigError(
-                f"{self._path}: names the volume claim {claims}, which only a cluster has; give a folder, or use detkds submit."
-            )
 
     def _place(self, name: str) -> Path:
         return self.home / "parts" / self.name / name

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from detkds.data.sampling.counting import Counting
     from detkds.pipeline.run_config import RunConfig
 
-LISTS = {"searched", "warm_start", "race_known"}
+LISTS = {"searched", "warm_start", "race_known", "plugins"}
 """Fields that run.yaml has as lists, and a pipeline as text with commas."""
 PROXY, STUDENT = "evolve weights", "evolve weights train"
 """The stages that measure candidates, and those that train the student."""
@@ -70,6 +70,7 @@ class Values:
     seed: int = _at("seed", f"subset {STUDENT}", 0)
     work: str = _at("store.work", STUDENT)
     gpus: int = _at("resources.gpus", "train", 1)
+    plugins: str = _at("plugins", f"{STUDENT} evaluate report")
 
     @classmethod
     def of(cls, config: RunConfig, **given: Any) -> Values:
