@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from detkds import plugins
+from detkds.data.unlabelled import Unlabelled
 from detkds.errors import ConfigError
 from detkds.genome import Genome, Recipe
 from detkds.pipeline import run_config
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
 DRAWN_FROM = (
     *("dataset", "train_annotations", "train_images", "test_annotations", "test_images", "data_version", "seed"),
-    *("subset_fraction", "search_val_fraction", "subset_sizes", "subset_crowd", "subset_empty"),
+    *("unlabelled", "subset_fraction", "search_val_fraction", "subset_sizes", "subset_crowd", "subset_empty"),
 )
 """Values of a run that its subset depends on."""
 SEED_OF_TEACHER = 0
@@ -288,11 +289,11 @@ def _planned(config: RunConfig, pair: Pair, home: Path, show: Callable[[str], No
     """The run with the numbers that its budget allows on this machine."""
     from detkds.pipeline.pace import training_s
 
-    search, data, train = config.search, config.data, config.train
+    search, train = config.search, config.train
     pace = None
     if is_time(search.budget):
-        schedule = Schedule(search.proxy_epochs, train.batch_size or 0, train.learning_rate or 0.0, train.amp, config.seed)
-        source = Source(data.root, data.train.annotations, data.train.images, data.test.annotations, data.test.images)
+        told = (search.proxy_epochs, train.batch_size or 0, train.learning_rate or 0.0, train.amp, config.seed)
+        schedule, source = Schedule(*told, unlabelled_use(config)), source_of(config)
         pace = training_s(pair, schedule, source, search.subset, search.search_val, home, show)
     found = search.planned(pace)
     show(
@@ -369,8 +370,27 @@ def _as_data(config: Config, home: Path) -> str:
 def data_version(config: RunConfig, checkpoint: str) -> str:
     """Digest of what the addresses hold, and of the plugins, so that the cache sees when it changes under the same name."""
     root = config.data.root if is_remote(config.data.root) else None  # of a folder only what the run reads is of interest
-    addresses = [root, *config.local_files(), checkpoint, config.student.checkpoint]
+    addresses = [root, _own_address(config), *config.local_files(), checkpoint, config.student.checkpoint]
     return digest([*(_fingerprint(address) for address in addresses if address), *plugins.identity().values()])[:16]
+
+
+def _own_address(config: RunConfig) -> str | None:
+    """Where images without labels have an address of their own."""
+    unlabelled = config.data.unlabelled
+    return unlabelled.images if unlabelled and is_remote(unlabelled.images) else None
+
+
+def source_of(config: RunConfig) -> Source:
+    """The data set of a run, as the subset stage takes it."""
+    data = config.data
+    train, test = (data.train.annotations, data.train.images), (data.test.annotations, data.test.images)
+    return Source(data.root, *train, *test, data.unlabelled.images if data.unlabelled else "")
+
+
+def unlabelled_use(config: RunConfig) -> Unlabelled | None:
+    """How a run uses images without labels; None where it has none."""
+    given = config.data.unlabelled
+    return Unlabelled(given.share, given.schedule, given.min_score, ",".join(given.knowledge)) if given else None
 
 
 def _fingerprint(address: str) -> str:

@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from detkds import plugins
+from detkds.data.unlabelled import Unlabelled as UnlabelledUse
 from detkds.errors import ConfigError, GenomeError
 from detkds.genome import Knowledge
 from detkds.genome.presets import KNOWN_DISTILLERS, preset
@@ -22,6 +23,8 @@ from detkds.search.budgets import is_time, plan
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
+UNLABELLED = UnlabelledUse()
+"""The defaults of data.unlabelled."""
 
 
 NAME, BUCKET = r"^[a-z0-9]([a-z0-9-]{0,60}[a-z0-9])?$", r"^[a-z0-9][a-z0-9.-]{2,62}$"
@@ -47,6 +50,20 @@ class Split(Section):
     images: str = ""
 
 
+class Unlabelled(Section):
+    """Images without labels, which the distillation losses are taken of too: a folder relative to `data.root`, or an address of its own.
+
+    `share` of a step's images are unlabelled, beside as many labelled ones as ever; `schedule` is that of their weight, `constant` or
+    `ramp`; a detection of the teacher of `min_score` or more stands for an object; `knowledge` names the losses that use them.
+    """
+
+    images: Annotated[str, Field(min_length=1)]
+    share: Annotated[float, Field(gt=0, le=0.95)] = UNLABELLED.share
+    schedule: Literal["constant", "ramp"] = "constant"
+    min_score: Annotated[float, Field(gt=0, le=1)] = UNLABELLED.min_score
+    knowledge: tuple[Knowledge, ...] = tuple(Knowledge)
+
+
 class Data(Section):
     """The data set: `root` is a folder, an `s3://bucket/prefix`, or on a cluster a volume claim, `pvc://claim/path`.
     Another `version`, any text or number, runs everything anew."""
@@ -54,6 +71,7 @@ class Data(Section):
     root: str
     train: Split
     test: Split
+    unlabelled: Unlabelled | None = None
     version: Annotated[str, BeforeValidator(str)] = ""
 
     _located = field_validator("root")(lambda value, info: located(value, info))
@@ -259,18 +277,29 @@ class RunConfig(Section):
             raise ValueError("; ".join(f"{path} does not exist" for path in missing))
         return self
 
+    @model_validator(mode="after")
+    def _unlabelled_images_are_used(self) -> RunConfig:
+        given = self.data.unlabelled
+        if given and not set(given.knowledge) & set(self.search.knowledge):
+            searched = ", ".join(self.search.knowledge)
+            raise ValueError(f"data.unlabelled.knowledge must name at least one of search.knowledge, which has {searched}")
+        return self
+
     def local_files(self) -> Iterator[str]:
         """Every path of this machine's file system that the run reads."""
         if not is_remote(self.data.root):
             for split in (self.data.train, self.data.test, self.teacher.train and self.teacher.train.data):
                 if split:
                     yield from (f"{self.data.root}/{split.annotations}", f"{self.data.root}/{split.images}")
+            if self.data.unlabelled and not is_remote(self.data.unlabelled.images):
+                yield str(Path(self.data.root, self.data.unlabelled.images))
         optional = (self.teacher.checkpoint, self.student.checkpoint, self.teacher.train and self.teacher.train.backbone)
         yield from (path for path in optional if path and not is_remote(path))
 
     def claims(self) -> Iterator[str]:
         """The volume claims that the run reads, each once."""
-        addresses = (self.data.root, self.teacher.checkpoint, self.student.checkpoint)
+        unlabelled = self.data.unlabelled and self.data.unlabelled.images
+        addresses = (self.data.root, unlabelled, self.teacher.checkpoint, self.student.checkpoint)
         yield from dict.fromkeys(urlsplit(address).netloc for address in addresses if address and address.startswith("pvc://"))
 
 
