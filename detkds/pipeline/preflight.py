@@ -322,11 +322,10 @@ def _samples(facts: Facts) -> None:
         if unlabelled:
             _first(Samples(student, unlabelled[0], training=True, labelled=False))
             if facts.unlabelled:
-                use, count, batch = unlabelled[1], facts.unlabelled.images, settings.batch_size
-                facts.step = f"{min(count, use.images(batch))} unlabelled images beside {batch} labelled ones a step, "
-                facts.step += (
-                    f"for the losses of {use.knowledge.replace(',', ', ')}; objects there: detections of {use.min_score:g} or more"
-                )
+                use, batch = unlabelled[1], settings.batch_size
+                count, losses = min(facts.unlabelled.images, use.images(batch)), use.knowledge.replace(",", ", ")
+                facts.step = f"{count} unlabelled images beside {batch} labelled ones per step, for the losses of {losses}; "
+                facts.step += f"the teacher's detections of score {use.min_score:g} or more stand for objects there"
     if training := facts.config.teacher.train:
         own = training.data or data.train
         _first(Samples(facts.configs["teacher"], Images(root / own.annotations, root / own.images), training=True))

@@ -27,6 +27,8 @@ UNLABELLED = UnlabelledUse()
 """The defaults of data.unlabelled."""
 
 
+SELF = "self"
+"""A teacher that is the student of the generation before."""
 NAME, BUCKET = r"^[a-z0-9]([a-z0-9-]{0,60}[a-z0-9])?$", r"^[a-z0-9][a-z0-9.-]{2,62}$"
 MODULE = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$"
 PATTERNS = {
@@ -108,9 +110,13 @@ class Teacher(Detector):
 
     It is shown the student's images, `scale` times as large, and must reach `min_ap` points of AP (0 to 100) on them before anything is
     distilled; without `min_ap` a quarter of what it reaches by its own pipeline, and at least 1.
+
+    `teacher: self` is the student of the generation before: of the first one a student trained without distillation, of each further one
+    that which the search and the training before it made. `generations` is how many are distilled; 0 for any other teacher.
     """
 
     train: TeacherTraining | None = None
+    generations: Annotated[int, Field(ge=0, le=10)] = 0
     scale: Annotated[float, Field(ge=0.25, le=4)] = 1.0
     min_ap: Annotated[float, Field(ge=0, le=100)] | None = None
 
@@ -270,6 +276,11 @@ class RunConfig(Section):
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     plugins: tuple[Annotated[str, Field(pattern=MODULE)], ...] = ()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _own_teacher(cls, raw: Any) -> Any:
+        return with_own_teacher(raw) if isinstance(raw, dict) else raw
+
     @model_validator(mode="after")
     def _files_exist(self, info: ValidationInfo) -> RunConfig:
         missing = [path for path in self.local_files() if not Path(path).exists()]
@@ -301,6 +312,31 @@ class RunConfig(Section):
         unlabelled = self.data.unlabelled and self.data.unlabelled.images
         addresses = (self.data.root, unlabelled, self.teacher.checkpoint, self.student.checkpoint)
         yield from dict.fromkeys(urlsplit(address).netloc for address in addresses if address and address.startswith("pvc://"))
+
+
+def with_own_teacher(raw: dict[str, Any]) -> dict[str, Any]:
+    """The content of a run.yaml in which `teacher: self` is written out: the student's config, trained first as the student is.
+
+    Raises:
+        ValueError: it says of the teacher what the student before it decides.
+    """
+    teacher, student = raw.get("teacher"), raw.get("student")
+    if isinstance(teacher, dict) and teacher.get("config") != SELF and teacher.get("generations"):
+        raise ValueError("`teacher.generations` belongs to `teacher: self`, whose teacher is the student before; leave out one of the two")
+    if teacher != SELF and not (isinstance(teacher, dict) and teacher.get("config") == SELF):
+        return raw
+    given = teacher if isinstance(teacher, dict) else {}
+    student = student if isinstance(student, dict) else {}
+    if wrong := sorted(set(given) - {"config", "generations", "min_ap"}):
+        raise ValueError(f"`teacher: self` is the student before, which decides {', '.join(wrong)}; leave them out")
+    if student.get("inherit"):
+        raise ValueError("`student.inherit` would start the student as its own copy under `teacher: self`; leave it out")
+    if not isinstance(epochs := (raw.get("train") or {}).get("epochs", Train().epochs), int):
+        return raw  # its own fault is said
+    itself = {name: student[name] for name in ("config", "options") if name in student}
+    trained = {"epochs": epochs} | ({"backbone": student["checkpoint"]} if student.get("checkpoint") else {})
+    asked = {name: value for name, value in given.items() if name != "config"}
+    return {**raw, "teacher": {"generations": 1, **asked, **itself, "train": trained}, "student": {**student, "inherit": False}}
 
 
 def known_presets(names: tuple[str, ...]) -> tuple[str, ...]:

@@ -71,8 +71,8 @@ def _notes(summary: Plain) -> list[str]:
     ]
     if beside := summary.get("unlabelled"):
         lines.append(
-            f"{beside['images']} images without labels; left out: {beside['labelled']} that are labelled training images, "
-            f"{beside['repeated']} that repeat another, {beside['others']} files that do not end like images"
+            f"{beside['images']} images without labels; left out: {beside['labelled']} labelled for training, "
+            f"{beside['repeated']} repeated, {beside['others']} not named like an image"
         )
     if full["absent_classes"]:
         lines.append(f"classes without an object: {_listed(full['absent_classes'])}")

@@ -48,12 +48,8 @@ class Found:
         return {"images": self.images, "labelled": self.labelled, "repeated": self.repeated, "others": self.others}
 
     def __str__(self) -> str:
-        """For people: 165 images; left out: 40 that are labelled training images."""
-        left_out = {
-            "that are labelled training images": self.labelled,
-            "that repeat another": self.repeated,
-            "files that do not end like images": self.others,
-        }
+        """For people: 165 images; left out: 40 labelled for training."""
+        left_out = {"labelled for training": self.labelled, "repeated": self.repeated, "not named like an image": self.others}
         told = ", ".join(f"{count} {what}" for what, count in left_out.items() if count)
         return f"{self.images} images" + (f"; left out: {told}" if told else "")
 

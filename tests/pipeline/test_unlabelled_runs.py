@@ -84,7 +84,7 @@ def test_the_subset_stage_publishes_them_without_labelled_ones_and_draws_some_fo
     capsys.readouterr()
     draw(whole, tmp_path / "again")
     said = capsys.readouterr().out
-    assert "unlabelled: 8 images; left out: 2 that are labelled training images, 1 that repeat another, 1 files that do not end" in said
+    assert "unlabelled: 8 images; left out: 2 labelled for training, 1 repeated, 1 not named like an image" in said
     assert verify(tmp_path / "again").digest == verify(drawn).digest
 
 
@@ -287,8 +287,8 @@ def test_check_says_how_many_are_used_and_refuses_what_the_run_would(mixed: Path
     console = Console(record=True, width=200)
     found = check.check(path, trust=False, console=console, home=tmp_path / "home", timed=False)
     text = console.export_text()
-    assert "unlabelled: 8 images; left out: 2 that are labelled training images" in text
-    assert "2 unlabelled images beside 2 labelled ones per step, for the losses of global, fgbg, instance, logits, localization" in text
+    assert "unlabelled: 8 images; left out: 2 labelled for training" in text
+    assert "8 unlabelled images beside 8 labelled ones per step, for the losses of global, fgbg, instance, logits, localization" in text
     assert found["unlabelled"] == {"images": 8, "labelled": 2, "repeated": 1, "others": 1}
     logits = written(tmp_path / "logits.yaml", content(mixed, pair, knowledge=["global"]))
     with pytest.raises(ConfigError, match=r"data\.unlabelled\.knowledge has none of the recipe's losses \(logits\)"):
