@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from mmengine.config import Config
     from torch import nn
 
-    from detkds.data.unlabelled import Unlabelled
     from detkds.detectors.training.batches import Samples
     from detkds.detectors.training.batches import Source as ImageSource
     from detkds.detectors.training.kept import Kept
     from detkds.pipeline.unlabelled import Found
+    from detkds.unlabelled import Unlabelled
 
 Coco = Mapping[str, Any]
 

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from detkds import plugins
-from detkds.data.unlabelled import Unlabelled
 from detkds.errors import ConfigError
 from detkds.genome import Genome, Recipe
 from detkds.pipeline import run_config
@@ -35,6 +34,7 @@ from detkds.search.study import Study
 from detkds.storage.artifacts import write_atomic
 from detkds.storage.content_digests import ContentDigests
 from detkds.storage.fetch import fingerprint
+from detkds.unlabelled import Unlabelled
 
 if TYPE_CHECKING:
     from mmengine.config import Config
