@@ -212,7 +212,7 @@ def _data(facts: Facts) -> None:
             if split:
                 facts.data[name] = load(place.annotations(split.annotations), place.in_place(split.images))
                 if place.in_place(split.images) is None:
-                    place.state(split.images, [image["file_name"] for image in facts.data[name]["images"]])  # whether they are there
+                    place.state(split.images, [image["file_name"] for image in facts.data[name]["images"]])  # whether they exist
         except (DatasetError, ArtifactError) as error:
             faults.append(str(error))
     if faults:

@@ -48,7 +48,7 @@ DRAWN_FROM = (
 """Values of a run that its subset depends on."""
 SEED_OF_TEACHER = 0
 SEED_APART = 10_000
-"""From the seed of a run to that of its student's first generation, so that this is no copy of the student without distillation."""
+"""From the seed of a run to that of its student's first generation, so that this is not a copy of the student without distillation."""
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
@@ -182,7 +182,7 @@ class Run:
             whole: the whole run is asked for, not one of its parts.
 
         Raises:
-            DetKDSError: everything that is wrong, one line a fault.
+            DetKDSError: everything that is wrong, one line per fault.
         """
         from detkds.pipeline.preflight import preflight
 
