@@ -1,4 +1,4 @@
-"""Processes of our own, one a GPU: each sees its GPU as the only one, takes its share of the CPUs, and none outlives who started it."""
+"""Processes of our own, one per GPU: each sees its GPU as the only one, uses its share of the CPUs, and ends with its parent."""
 
 from __future__ import annotations
 
@@ -24,6 +24,21 @@ def gpus() -> list[str]:
 
     names = [name for name in os.environ.get(VISIBLE, "").split(",") if name]
     return [names[place] if names else str(place) for place in range(torch.cuda.device_count())]
+
+
+MEMORY_GB = 3
+"""Gigabytes of main memory that a process with a detector may need on a CPU: measured are .9 to 1.6."""
+
+
+def at_once(root: Path = Path("/sys/fs/cgroup")) -> int:
+    """How many processes with a detector this machine can hold: one per GPU; without any, one per CPU as far as the memory goes.
+
+    Small detectors gain nothing from a second thread, while two processes train two of them in the time of one.
+
+    Args:
+        root: of the cgroup file systems.
+    """
+    return len(gpus()) or max(1, min(int(cpus(root)), int(_memory_gb(root) // MEMORY_GB)))
 
 
 def dealt(count: int) -> Iterator[str]:
@@ -55,7 +70,7 @@ def cpus(root: Path = Path("/sys/fs/cgroup")) -> float:
         root: of the cgroup file systems.
 
     Raises:
-        ConfigError: DETKDS_CPUS is no number of CPUs.
+        ConfigError: DETKDS_CPUS is not a number of CPUs.
     """
     asked = os.environ.get(CPUS, "")
     found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(m?)", asked)
@@ -67,7 +82,7 @@ def cpus(root: Path = Path("/sys/fs/cgroup")) -> float:
 
 
 def _cgroup_limit(root: Path) -> float:
-    """The CPUs that a container's cgroup lets it use, of version 2 or 1; 0 where it sets no limit or is not there."""
+    """The CPUs that a container's cgroup lets it use, of version 2 or 1; 0 where it sets no limit or does not exist."""
     with contextlib.suppress(OSError, ValueError):
         quota, period = (root / "cpu.max").read_text().split()
         return float(quota) / float(period)
@@ -76,6 +91,15 @@ def _cgroup_limit(root: Path) -> float:
             quota_us = float((folder / "cpu.cfs_quota_us").read_text())
             return max(0.0, quota_us) / float((folder / "cpu.cfs_period_us").read_text())
     return 0.0
+
+
+def _memory_gb(root: Path) -> float:
+    """Main memory of this machine, or the less that a container's cgroup allows, in gigabytes."""
+    sizes = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):
+        with contextlib.suppress(OSError, ValueError):
+            sizes.append(int((root / name).read_text()))
+    return min(sizes) / 1e9
 
 
 def use_cpus() -> int:

@@ -13,13 +13,13 @@ from detkds.pipeline.run import Run, config_address
 from detkds.pipeline.settings import Pair, Schedule
 from detkds.storage.uri import ENDPOINT, open_store
 
-TEACHER_EPOCHS = 14
+TEACHER_EPOCHS = 10
 TEACHER_IMAGES, TRAIN_IMAGES, TEST_IMAGES = 320, 40, 100
 SIZE = (160, 128)
 
 
 def demo(path: Path, home: Path, console: Console) -> None:
-    """Make what the demo's run.yaml names where it is not there yet, and run it."""
+    """Make what the demo's run.yaml names where it does not exist yet, and run it."""
     home = home.resolve()
     embedded = not os.environ.get(ENDPOINT)
     with Run.open(path, home=home, embedded_s3=embedded, console=console) as run:
