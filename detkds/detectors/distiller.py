@@ -15,6 +15,7 @@ from detkds.detectors.connectors import Connectors, shown_strides, stride_mismat
 from detkds.detectors.heads import Reader, mismatch, reader
 from detkds.detectors.normalization import TeacherView, shown_scale
 from detkds.detectors.taps import neck_shape, tap
+from detkds.detectors.teacher_pass import TeacherPass
 from detkds.errors import ConfigError
 from detkds.genome import Knowledge, Recipe
 from detkds.losses.distill import RecipeLoss
@@ -69,6 +70,7 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]
         student: a detector that mmdet built.
         teacher: the same; frozen in place. None where the recipe has no active genome.
         recipe: the losses to add.
+        teacher_pass: shared with the distillers of the same teacher that are given the same batches; None: the teacher looks for this one.
 
     Attributes:
         student: save this one; the connectors beside it only serve the training.
@@ -78,8 +80,9 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]
         ConfigError: no teacher for an active recipe, or a pair that cannot share one of its knowledges; the message says why.
     """
 
-    def __init__(self, student: nn.Module, teacher: nn.Module | None, recipe: Recipe) -> None:
+    def __init__(self, student: nn.Module, teacher: nn.Module | None, recipe: Recipe, teacher_pass: TeacherPass | None = None) -> None:
         super().__init__(data_preprocessor=student.data_preprocessor)
+        self._pass = teacher_pass
         self.student: Any = student
         self.recipe = recipe
         self.step = 0
@@ -121,7 +124,7 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]
         """
         if mode != "loss" or not self._held:
             return self.student(inputs, data_samples, mode=mode)
-        losses, views = self._observe(inputs, data_samples, self._held.detector, self.student)
+        losses, views = self._observe(inputs, data_samples, self._held.detector, self.student, self._pass)
         distilled = self._losses(views, self.step)
         self.step += 1
         return {**losses, **{f"loss_kd_{knowledge}": loss for knowledge, loss in distilled.items()}}
@@ -145,12 +148,18 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]
         with torch.random.fork_rng(devices=devices):
             return self._observe(inputs, data_samples, self._held.detector, trial_step)[1]
 
-    def _observe(self, inputs: Tensor, data_samples: Any, teacher: Any, student: Any) -> tuple[dict[str, Any], Views]:
+    def _observe(
+        self, inputs: Tensor, data_samples: Any, teacher: Any, student: Any, shared: TeacherPass | None = None
+    ) -> tuple[dict[str, Any], Views]:
         """The student's own losses, and what its step and the teacher's offer to compare."""
         with tap(self.student) as tapped:
             losses = student(inputs, data_samples, mode="loss")
+
+        def look() -> Any:
+            return teacher.extract_feat(self._shown(inputs, data_samples))
+
         with torch.no_grad():
-            levels = teacher.extract_feat(self._shown(inputs, data_samples))
+            levels = look() if shared is None else shared.levels(self.step, inputs, look)
         features: dict[str, Any] = {"student_levels": (), "teacher_levels": (), "strides": ()}
         if hasattr(self, "connectors"):
             ours, theirs = self.connectors(tapped.levels, levels)
