@@ -17,6 +17,8 @@ from typing import Any
 from mmengine.config import Config
 from torch import Tensor, nn
 
+from detkds.data.unlabelled import Unlabelled
+from detkds.detectors.calibration import look_step, reject_exploded, reject_idle, unit
 from detkds.detectors.device import resolve, room
 from detkds.detectors.diagnosis import Diagnosis, diagnose
 from detkds.detectors.distiller import DistilledDetector, supported
@@ -25,18 +27,21 @@ from detkds.detectors.teacher_pass import TeacherPass
 from detkds.detectors.training.batches import Samples, Source
 from detkds.detectors.training.course import supply
 from detkds.detectors.training.kept import Kept
-from detkds.detectors.training.loop import Progress, Training, TrainSettings, memory_limit
+from detkds.detectors.training.loop import Training, TrainSettings, memory_limit
 from detkds.detectors.training.masks import measured_kind, require
 from detkds.detectors.training.randomness import Purpose, derived_seed, preserved, seed_all
 from detkds.detectors.training.runtime import announced, runtime
-from detkds.detectors.training.train import Start, start_student
-from detkds.errors import DatasetError, DetKDSError, Rejected
+from detkds.detectors.training.sizes import ITERATION
+from detkds.detectors.training.train import Start, start_student, unlabelled_samples
+from detkds.errors import ConfigError, DatasetError, DetKDSError, Rejected
 from detkds.evaluation.coco import bounds, evaluate
 from detkds.genome import SLOTS, Genome, Knowledge, Recipe, canonical
 from detkds.losses.filter import Signature, reject_on_probe, signature
 from detkds.losses.views import Views
 from detkds.objective import Answer, Goal, Job, Outcome, outcome
 
+TRIED = 4
+"""Batches on which losses are looked at, at most."""
 CHECKS = 8
 """How often, at most, a validation asks whether it can stop; each time costs an evaluation."""
 
@@ -57,7 +62,9 @@ class ProxyObjective:
         digests: what else a trial is made of, by name: sha256 of subset, teacher and student config, and what else tells it from
             others, for the trial's identity.
         early_stop: stop a validation that can no longer reach the goal's floor.
-        loss_filter: try a candidate's losses on a probe batch before it is trained; off for the ablation of Table 12.
+        loss_filter: try a candidate's losses on a probe batch before it is trained, and look again when it has trained a little, see
+            `calibration`; off for the ablation of Table 12.
+        unlabelled: images without labels that candidates are trained on beside search-train, and how.
         note: called with what a person should know of how candidates are trained, a line each.
 
     Raises:
@@ -77,11 +84,13 @@ class ProxyObjective:
         digests: Mapping[str, str] | None = None,
         early_stop: bool = True,
         loss_filter: bool = True,
+        unlabelled: tuple[Source, Unlabelled] | None = None,
         note: Callable[[str], None] = lambda line: None,
     ) -> None:
         self.note = note
         self.config, self.settings, self.early_stop, self.loss_filter = config, settings, early_stop, loss_filter
         self._samples = Samples(config, train, training=True, seed=settings.seed)
+        self._unlabelled = unlabelled_samples(config, settings, unlabelled) if unlabelled else None
         self._val = Samples(config, val, training=False)
         if not any(not annotation["iscrowd"] for annotation in self._val.truth["annotations"]):
             raise DatasetError(f"{val.annotations} must hold at least one box to score candidates on, but holds none.")
@@ -95,6 +104,7 @@ class ProxyObjective:
         self._students: dict[int, nn.Module] = {0: self._student}
         self.identity: dict[str, Any] = {**(digests or {}), "proxy": settings.identity, "inherit": self.inherited is not None}
         self.identity |= {} if loss_filter else {"loss_filter": False}
+        self.identity |= {"unlabelled": self._unlabelled.identity} if self._unlabelled else {}
 
     @property
     def kept(self) -> Kept:
@@ -115,13 +125,13 @@ class ProxyObjective:
         return hashlib.sha256(json.dumps([effects, self.identity], sort_keys=True).encode()).hexdigest()
 
     def _effect(self, genome: Genome, semantics: str) -> list[float] | str:
-        form = Recipe((genome.with_weight(1.0),), semantics)
+        form = Recipe((genome.with_weight(1.0).with_unit(1.0),), semantics)
         if form not in self._signatures:
             self._signatures[form] = self._sign(form)
         found = self._signatures[form]
         if found is None:
             return f"{semantics} {canonical(genome, semantics)}"
-        length, loss = genome.weight * found.size, genome.weight * found.size * found.loss
+        length, loss = genome.factor * found.size, genome.factor * found.size * found.loss
         # Equal effects differ by rounding, and different losses by far more than these steps; the direction has length 1.
         return [float(f"{length:.3g}"), float(f"{loss:.3g}"), *(round(entry, 3) + 0.0 for entry in found.direction)]
 
@@ -160,30 +170,33 @@ class ProxyObjective:
         began, shared = time.monotonic(), TeacherPass()
         answers: dict[int, Answer] = {}
         trainings: dict[int, Training] = {}
+        progress: dict[int, _Progress] = {}
         for place, (recipe, _) in enumerate(jobs):
             with _answering(recipe, answers, place):
-                trainings[place] = self._training(recipe, shared)
-        losses: dict[int, dict[str, float]] = {place: {} for place in trainings}
+                training = self._training(recipe, shared)
+                progress[place] = _Progress(self._looking_again(training.distiller) if recipe.active and self.loss_filter else None)
+                trainings[place] = training
         with preserved():
-            courses = {place: training.course(progress=_last(losses[place])) for place, training in trainings.items()}
-            faults = supply(courses)
+            faults = supply({place: training.course(progress=progress[place]) for place, training in trainings.items()})
         for place, training in trainings.items():
             recipe, goal = jobs[place]
             with _answering(recipe, answers, place):
                 if place in faults:
                     raise faults[place]
                 score = self._validate(training.student, goal.floor if self.early_stop else None)
-                details = {**score.details, "loss": losses[place]["loss"]}
+                details = {**score.details, "loss": progress[place].losses["loss"]}
                 answers[place] = replace(score, student_steps=training.step, details=details)
         share = (time.monotonic() - began) / max(len(trainings), 1)
-        del trainings, courses, faults, shared
+        del trainings, progress, faults, shared
         return [self._settled(job, answers[place], share, alone=len(jobs) == 1) for place, job in enumerate(jobs)]
 
     def _training(self, recipe: Recipe, shared: TeacherPass) -> Training:
-        distiller = DistilledDetector(copy.deepcopy(self._student), self._teacher, recipe, shared)
+        beside = self._unlabelled
+        distiller = DistilledDetector(copy.deepcopy(self._student), self._teacher, recipe, beside.use if beside else None, shared)
         if recipe.active and self.loss_filter:
+            reject_idle(recipe)
             reject_on_probe(recipe, self._views)
-        return Training(distiller, self.config, self._samples, self.settings)
+        return Training(distiller, self.config, self._samples, self.settings, unlabelled=beside)
 
     def _settled(self, job: Job, answer: Answer, share: float, *, alone: bool) -> Answer:
         """The answer that the candidate gets alone."""
@@ -210,31 +223,55 @@ class ProxyObjective:
         figures = evaluate(truth, found, kind=self._kind).figures
         return Outcome(figures["AP"], details={name: figures[name] for name in ("AP50", "AP75")})
 
-    def diagnose(self, recipe: Recipe, *, after: int = 0, batches: int = 4) -> Diagnosis:
+    def _looking_again(self, distiller: DistilledDetector) -> Callable[[int], None]:
+        """The second look of the loss filter, which is called after each step."""
+        due = look_step(self.settings.steps(self._samples))
+        first = self._look(distiller, self._tried[0])
+
+        def again(step: int) -> None:
+            if step == due:
+                reject_exploded(distiller.recipe, first, self._look(distiller, self._tried[0], step), step)
+
+        return again
+
+    def unit(self, genome: Genome, semantics: str) -> float:
+        """What a weight of 1 has to multiply this loss by, so that its gradient to the student's first weights is as long as the detection
+        loss's own, in the mean of the first batches with boxes; see `calibration.unit`."""
+        try:
+            return unit(self.diagnose(Recipe((genome.with_weight(1).with_unit(1),), semantics)))
+        except (ConfigError, DatasetError):  # the pair does not offer what the loss reads: it will be rejected with the reason
+            return 1.0
+
+    def diagnose(self, recipe: Recipe, *, after: int = 0) -> Diagnosis:
         """What the recipe's losses do to the student in the first batches with boxes.
 
         Args:
             recipe: with losses.
             after: epochs that the student has trained without distillation before; 0: its first weights.
-            batches: at most.
 
         Raises:
             ConfigError: the pair does not offer what the losses read.
             DatasetError: search-train holds no box.
         """
-        distiller: Any = (
-            DistilledDetector(copy.deepcopy(self._grown(after)), self._teacher, recipe).to(resolve(self.settings.device)).train()
-        )
-        found = []
+        distiller = DistilledDetector(copy.deepcopy(self._grown(after)), self._teacher, recipe).to(resolve(self.settings.device))
+        return Diagnosis.mean([self._look(distiller, batch) for batch in self._tried])
+
+    def _look(self, distiller: Any, batch: Mapping[str, Any], step: int = 0) -> Diagnosis:
+        """What the losses do to the student on a batch of `_tried`, after so many steps; the same draws each time, and no trace."""
+        moment = {**runtime(self.config, step, self.settings.steps(self._samples)), ITERATION: 0}
+        with preserved(), announced(moment):
+            seed_all(derived_seed(self.settings.seed, Purpose.STEP, 0))
+            return diagnose(distiller.train(), distiller.data_preprocessor(batch, True))
+
+    @cached_property
+    def _tried(self) -> list[Any]:
+        """The first batches with boxes, as they are loaded."""
         self._samples.reset()
-        with preserved(), announced(runtime(self.config, 0, self.settings.steps(self._samples))):
-            with_boxes = (batch for batch in self._samples.training_batches(self.settings.batch_size, batches) if _has_boxes(batch))
-            for place, batch in enumerate(islice(with_boxes, batches)):
-                seed_all(derived_seed(self.settings.seed, Purpose.STEP, place))
-                found.append(diagnose(distiller, distiller.data_preprocessor(batch, True)))
+        batches = self._samples.training_batches(self.settings.batch_size, TRIED)
+        found = list(islice((batch for batch in batches if _has_boxes(batch)), TRIED))
         if not found:
             raise DatasetError("search-train must hold an image with a box that the losses can be tried on, but holds none.")
-        return Diagnosis.mean(found)
+        return found
 
     def _grown(self, epochs: int) -> nn.Module:
         """The student after so many epochs without distillation."""
@@ -283,9 +320,21 @@ def _raised(error: Exception) -> Rejected:
     return rejected
 
 
-def _last(losses: dict[str, float]) -> Progress:
-    """Keeps the losses of the last step."""
-    return lambda step, total, found: losses.update(found)
+class _Progress:
+    """Keeps the losses of a training's last step.
+
+    Args:
+        again: also called after each step; may reject the candidate.
+    """
+
+    def __init__(self, again: Callable[[int], None] | None) -> None:
+        self._again = again
+        self.losses: dict[str, float] = {}
+
+    def __call__(self, step: int, total: int, losses: Mapping[str, float]) -> None:
+        self.losses = dict(losses)
+        if self._again:
+            self._again(step)
 
 
 def _has_boxes(batch: Mapping[str, Any]) -> bool:

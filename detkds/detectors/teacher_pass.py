@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -27,24 +28,38 @@ def answered(levels: Sequence[Tensor], head: Callable[[], Any]) -> Any:
 
 
 class TeacherPass:
-    """The teacher's levels of the step in which some students are, for all of them. Copies of a distiller share it."""
+    """What the teacher says of the step in which some students are, for all of them. Copies of a distiller share it."""
 
     def __init__(self) -> None:
-        self._mark: tuple[Any, ...] = ()
-        self._levels = TeacherLevels()
+        self._seen: dict[str, tuple[tuple[Any, ...], Any]] = {}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> TeacherPass:
         return self
 
-    def levels(self, step: int, inputs: Tensor, look: Callable[[], Iterable[Tensor]]) -> TeacherLevels:
+    def levels(self, step: int | None, inputs: Tensor, look: Callable[[], Iterable[Tensor]]) -> TeacherLevels:
         """The levels of a batch.
 
         Args:
-            step: of the training.
+            step: of the training; None for a batch on which losses are only tried.
             inputs: (N, 3, H, W) of the batch; other inputs are another batch.
             look: runs the teacher.
         """
-        mark = (step, *inputs.shape, inputs.dtype, float(inputs.sum(dtype=torch.float64)), torch.is_autocast_enabled(inputs.device.type))
-        if mark != self._mark:
-            self._levels, self._mark = TeacherLevels(look()), mark
-        return self._levels
+        levels: TeacherLevels = self._once("tried" if step is None else "labelled", step or 0, inputs, lambda: TeacherLevels(look()))
+        return levels
+
+    def unlabelled(
+        self, step: int, inputs: Tensor, boxes: bool, look: Callable[[], tuple[TeacherLevels, list[Any]]]
+    ) -> tuple[TeacherLevels, list[Any]]:
+        """The levels of a batch without labels, and its samples with the teacher's detections, if `boxes`; a student may write into
+        them."""
+        levels, samples = self._once(f"unlabelled, boxes: {boxes}", step, inputs, look)
+        return levels, copy.deepcopy(samples)
+
+    def _once(self, what: str, step: int, inputs: Tensor, look: Callable[[], Any]) -> Any:
+        total = 0.0 if inputs.is_cuda else float(inputs.sum(dtype=torch.float64))  # reading it would make a GPU wait in every step
+        mark = (step, *inputs.shape, inputs.dtype, total, torch.is_autocast_enabled(inputs.device.type))
+        known, found = self._seen.get(what, ((), None))
+        if known != mark:
+            found = look()
+            self._seen[what] = (mark, found)
+        return found

@@ -93,6 +93,15 @@ def _found(facts: Facts) -> dict[str, Any]:
         lines.append(("data", "{}: {} images, {} objects, {} classes".format(name, *counts[name].values())))
     if facts.kept is not None:
         lines.append(("training", str(facts.kept)))
+    if facts.unlabelled is not None:
+        lines.append(("data", f"unlabelled: {facts.unlabelled}"))
+        if facts.step:
+            lines.append(("training", facts.step))
+    elif facts.config.data.unlabelled:
+        lines.append(("data", f"unlabelled: {facts.config.data.unlabelled.images}: not on this machine, looked at by the subset stage"))
+    if generations := facts.config.teacher.generations:
+        runs = "a search and its trainings" if generations == 1 else f"{generations} times a search and its trainings, one after the other"
+        lines.append(("teacher", f"the student of the generation before, trained here first without distillation; then {runs}"))
     sizes = {}
     for role, detector in facts.detectors.items():
         sizes[role] = sum(parameter.numel() for parameter in detector.parameters())
@@ -103,6 +112,7 @@ def _found(facts: Facts) -> dict[str, Any]:
         "run": facts.config.name,
         "data": counts,
         "trained_on": kept,
+        "unlabelled": facts.unlabelled and facts.unlabelled.counts,
         "parameters": sizes,
         "classes": list(facts.classes),
         "lines": lines,

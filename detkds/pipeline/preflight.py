@@ -6,11 +6,14 @@ run's facts that raises an error of ours; it joins RULES.
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from detkds.errors import ConfigError, DatasetError, DetKDSError
@@ -22,8 +25,11 @@ if TYPE_CHECKING:
     from mmengine.config import Config
     from torch import nn
 
+    from detkds.data.unlabelled import Unlabelled
     from detkds.detectors.training.batches import Samples
+    from detkds.detectors.training.batches import Source as ImageSource
     from detkds.detectors.training.kept import Kept
+    from detkds.pipeline.unlabelled import Found
 
 Coco = Mapping[str, Any]
 
@@ -44,6 +50,8 @@ class Facts:
         configs, detectors: by role, adapted to the classes.
         kept: what the student is trained on.
         losses: the recipe, where one was named.
+        unlabelled: the images without labels, where the run has some on this machine.
+        step: what a training step takes of them, for people.
     """
 
     config: RunConfig
@@ -58,11 +66,14 @@ class Facts:
     detectors: dict[str, nn.Module] = field(default_factory=dict)
     kept: Kept | None = None
     losses: Recipe | None = None
+    unlabelled: Found | None = None
+    step: str = ""
 
     def source(self) -> Source:
         """The data set, as the subset stage takes it."""
-        data = self.config.data
-        return Source(data.root, data.train.annotations, data.train.images, data.test.annotations, data.test.images)
+        from detkds.pipeline.run import source_of
+
+        return source_of(self.config)
 
     def pair(self) -> Pair:
         """Teacher and student; what is not on this machine is left out."""
@@ -75,8 +86,25 @@ class Facts:
 
     def schedule(self) -> Schedule:
         """Of the full training."""
+        from detkds.pipeline.run import unlabelled_use
+
         train = self.config.train
-        return Schedule(train.epochs, train.batch_size or 0, train.learning_rate or 0.0, train.amp, self.config.seed)
+        told = (train.epochs, train.batch_size or 0, train.learning_rate or 0.0, train.amp, self.config.seed)
+        return Schedule(*told, unlabelled_use(self.config))
+
+    @contextmanager
+    def unlabelled_source(self) -> Iterator[tuple[ImageSource, Unlabelled] | None]:
+        """The images without labels and how they are used; None where the run has none on this machine. The file is gone afterwards."""
+        from detkds.detectors.training.batches import Source as Images
+
+        found, use = self.unlabelled, self.schedule().unlabelled
+        if found is None or use is None:
+            yield None
+            return
+        with TemporaryDirectory() as scratch:
+            file = Path(scratch) / "unlabelled.json"
+            file.write_text(json.dumps(found.content))
+            yield Images(file, Path(found.root, found.folder)), use
 
 
 def preflight(config: RunConfig, path: Path, *, home: Path, trust: bool, recipe: str = "") -> Facts:
@@ -154,6 +182,7 @@ def _data(facts: Facts) -> None:
     from detkds.pipeline.data_set import data_set
     from detkds.pipeline.leakage import shared_content
     from detkds.pipeline.subset import require_same_classes
+    from detkds.pipeline.unlabelled import found
 
     config = facts.config
     if is_remote(config.data.root):
@@ -171,7 +200,10 @@ def _data(facts: Facts) -> None:
         raise DatasetError("\n".join(faults))
     source, train, test = facts.source(), facts.data["train"], facts.data["test"]
     require_same_classes(source, train, test)
-    content = shared_content(data_set(config.data.root), source, train, test)
+    place = data_set(config.data.root)
+    content = shared_content(place, source, train, test)
+    if source.unlabelled and not is_remote(source.unlabelled):
+        facts.unlabelled = found(place, source, train, test)
     facts.search_train = _draw(config, train, content.repeated_ids)
 
 
@@ -286,6 +318,14 @@ def _samples(facts: Facts) -> None:
     facts.kept = _first(Samples(student, train, training=True)).kept
     for config in facts.configs.values():
         _first(Samples(config, test, training=False))
+    with facts.unlabelled_source() as unlabelled:
+        if unlabelled:
+            _first(Samples(student, unlabelled[0], training=True, labelled=False))
+            if facts.unlabelled:
+                use, batch = unlabelled[1], settings.batch_size
+                count, losses = min(facts.unlabelled.images, use.images(batch)), use.knowledge.replace(",", ", ")
+                facts.step = f"{count} unlabelled images beside {batch} labelled ones per step, for the losses of {losses}; "
+                facts.step += f"the teacher's detections of score {use.min_score:g} or more stand for objects there"
     if training := facts.config.teacher.train:
         own = training.data or data.train
         _first(Samples(facts.configs["teacher"], Images(root / own.annotations, root / own.images), training=True))
@@ -317,12 +357,22 @@ def _knowledge(facts: Facts) -> None:
     show_scaled(teacher, facts.config.teacher.scale)
     if facts.recipe:
         if facts.losses is not None:
+            _require_use(facts.losses, facts.schedule().unlabelled)
             DistilledDetector(student, teacher, facts.losses)
         return
     reasons = supported(student, teacher)
     searched = facts.config.search.knowledge
     if faults := [f"search.knowledge: {name} cannot be searched: {reasons[name]}" for name in searched if reasons[name]]:
         raise ConfigError("\n".join(faults))
+
+
+def _require_use(recipe: Recipe, use: Unlabelled | None) -> None:
+    """Refuse a recipe that has losses and takes none of them of the images without labels."""
+    losses = [str(genome.knowledge) for genome in recipe.active]
+    if use and losses and not any(map(use.uses, losses)):
+        raise ConfigError(
+            f"data.unlabelled.knowledge has none of the recipe's losses ({', '.join(losses)}); add one, or leave data.unlabelled out."
+        )
 
 
 def _room(facts: Facts) -> None:

@@ -16,13 +16,13 @@ from detkds.detectors.objective import ProxyObjective
 from detkds.detectors.training.batches import Source
 from detkds.detectors.training.kept import Kept
 from detkds.errors import ArtifactError, ConfigError, Rejected
-from detkds.genome import Knowledge, Recipe
+from detkds.genome import Genome, Knowledge, Recipe
 from detkds.objective import Answer, Goal, Job, Outcome, outcome
 from detkds.pipeline import pair as pairs
 from detkds.pipeline.progress import say
 from detkds.pipeline.settings import Pair, Schedule
 from detkds.pipeline.subset import part
-from detkds.pipeline.train import classes_of
+from detkds.pipeline.train import classes_of, unlabelled_source
 from detkds.pipeline.workplace import Workplace, digest, local
 from detkds.search.repeated import Repeated
 from detkds.storage.artifacts import verify, write_atomic
@@ -71,8 +71,10 @@ class Proxy:
             | ({"repeats": str(repeats)} if repeats > 1 else {})
             | plugins.identity()
         )
-        images, scored = source, Source(val.annotations, val.images)
-        build = partial(ProxyObjective, config, teacher, images, scored, start=start, digests=digests, note=partial(say, "search"))
+        unlabelled = unlabelled_source(schedule, subset, "search_unlabelled")
+        places = source, Source(val.annotations, val.images)
+        told: dict[str, Any] = {"start": start, "digests": digests, "unlabelled": unlabelled, "note": partial(say, "search")}
+        build = partial(ProxyObjective, config, teacher, *places, **told)
         seeds = range(schedule.seed, schedule.seed + repeats)
         settings = [pairs.settings(replace(schedule, seed=seed), config) for seed in seeds]
         self._settings = settings[0]
@@ -97,6 +99,10 @@ class Proxy:
     def identify(self, recipe: Recipe) -> str:
         """The trial's id."""
         return self._objective.identify(recipe)
+
+    def unit(self, genome: Genome, semantics: str) -> float:
+        """What a weight of 1 multiplies a loss by where weights are calibrated, see ProxyObjective."""
+        return self._objective.unit(genome, semantics)
 
     def diagnose(self, recipe: Recipe, after: int) -> Diagnosis:
         """What the recipe's losses do to the student after so many epochs without distillation, see ProxyObjective."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 from collections.abc import Callable
 from functools import cached_property
 from importlib.metadata import version as package_version
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from detkds import plugins
+from detkds.data.unlabelled import Unlabelled
 from detkds.errors import ConfigError
 from detkds.genome import Genome, Recipe
 from detkds.pipeline import run_config
@@ -41,10 +43,12 @@ if TYPE_CHECKING:
 
 DRAWN_FROM = (
     *("dataset", "train_annotations", "train_images", "test_annotations", "test_images", "data_version", "seed"),
-    *("subset_fraction", "search_val_fraction", "subset_sizes", "subset_crowd", "subset_empty"),
+    *("unlabelled", "subset_fraction", "search_val_fraction", "subset_sizes", "subset_crowd", "subset_empty"),
 )
 """Values of a run that its subset depends on."""
 SEED_OF_TEACHER = 0
+SEED_APART = 10_000
+"""From the seed of a run to that of its student's first generation, so that this is no copy of the student without distillation."""
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
@@ -63,7 +67,7 @@ class Run:
 
     def __init__(self, path: Path, config: RunConfig, home: Path, store: str, *, trust: bool, console: Console) -> None:
         self.config, self.home, self.store, self.console = config, home, store, console
-        self._path, self._trust = path, trust
+        self._path, self._trust, self._recipe = path, trust, ""
         self._stack = contextlib.ExitStack()
 
     @classmethod
@@ -124,8 +128,7 @@ class Run:
     def values(self) -> dict[str, Any]:
         """The parameters of the search pipeline by name; trains the teacher first where run.yaml has `teacher.train`."""
         teacher_config = teacher_address(self.config.teacher, self.home, self._trust)
-        plain = config_address(self.config.teacher, self.home, self._trust)
-        checkpoint = self._trained_teacher(plain) if self.config.teacher.train else self.config.teacher.checkpoint or ""
+        checkpoint = self._trained_teacher() if self.config.teacher.train else self.config.teacher.checkpoint or ""
         student_config = student_address(self.config, self.home, self._trust)
         version = data_version(self.config, checkpoint)
         config = self.config
@@ -155,6 +158,7 @@ class Run:
         from detkds.pipeline.preflight import preflight
 
         preflight(self.config, self._path, home=self.home, trust=self._trust, recipe=recipe)
+        self._recipe = recipe
         ensure_bucket(self.config.store.bucket)
         pipeline = "transfer" if recipe else "search"
         known = parameter_defaults(compiled(pipeline))
@@ -239,15 +243,23 @@ class Run:
         ensure_bucket(self.config.store.bucket)  # there is none yet where nothing was ever published
         return recipe_of(published.fetch(name, self.results, self.home / "runs")[1])
 
-    def _trained_teacher(self, teacher_config: str) -> str:
+    def _trained_teacher(self) -> str:
+        """The checkpoint of a teacher that is trained first, or of the student of the generation before."""
         from detkds.pipeline.teacher import run as train_teacher
 
-        training = self.config.teacher.train
+        config, training = self.config, self.config.teacher.train
         assert training is not None
-        source = training.data or self.config.data.train
+        if config.teacher.generations > 1:
+            return self._student_before()
+        schedule, address = Schedule(training.epochs, seed=SEED_OF_TEACHER), config_address(config.teacher, self.home, self._trust)
+        if config.teacher.generations:
+            seed = config.seed + SEED_APART
+            how = (config.train.batch_size or 0, config.train.learning_rate or 0.0, config.train.amp, seed)
+            schedule, address = Schedule(training.epochs, *how), student_address(config, self.home, self._trust)
+        source = training.data or config.data.train
         checkpoint = train_teacher(
-            Pair("", "", teacher_config, training.backbone or "", inherit=False),
-            Schedule(training.epochs, seed=SEED_OF_TEACHER),
+            Pair("", "", address, training.backbone or "", inherit=False),
+            schedule,
             root=self.config.data.root,
             annotations=source.annotations,
             images=source.images,
@@ -255,6 +267,17 @@ class Run:
             show=self.show,
         )
         return str(checkpoint)
+
+    def _student_before(self) -> str:
+        """The checkpoint of the student of the generation before, which a run of its own makes and publishes."""
+        from detkds.pipeline import publish as published
+        from detkds.pipeline.train import CHECKPOINT
+
+        before = generation_before(self.config)
+        self.show(f"[teacher] the student of the generation before is that of the run {before.name}")
+        run = Run(self._path, before, self.home, self.store, trust=self._trust, console=self.console)
+        run.execute(self._recipe)
+        return str(published.fetch(before.name, run.results, self.home / "runs")[1] / CHECKPOINT)
 
     def _require_one_machine(self) -> None:
         """Refuse what only a cluster has.
@@ -277,6 +300,15 @@ class Run:
         return Transcript(self.home / "logs" / f"{self.name}.log", self.show)
 
 
+def generation_before(config: RunConfig) -> RunConfig:
+    """The run of the generation before, under a name of its own."""
+    number = config.teacher.generations - 1
+    base = re.sub(r"-generation-\d+$", "", config.name)[:45].rstrip("-")
+    return config.model_copy(
+        update={"name": f"{base}-generation-{number}", "teacher": config.teacher.model_copy(update={"generations": number})}
+    )
+
+
 def first_gpus(count: int) -> str:
     """CUDA_VISIBLE_DEVICES with the first `count` of the GPUs that this process sees; a search and a training use all they see."""
     names = os.environ.get(VISIBLE)
@@ -288,11 +320,11 @@ def _planned(config: RunConfig, pair: Pair, home: Path, show: Callable[[str], No
     """The run with the numbers that its budget allows on this machine."""
     from detkds.pipeline.pace import training_s
 
-    search, data, train = config.search, config.data, config.train
+    search, train = config.search, config.train
     pace = None
     if is_time(search.budget):
-        schedule = Schedule(search.proxy_epochs, train.batch_size or 0, train.learning_rate or 0.0, train.amp, config.seed)
-        source = Source(data.root, data.train.annotations, data.train.images, data.test.annotations, data.test.images)
+        told = (search.proxy_epochs, train.batch_size or 0, train.learning_rate or 0.0, train.amp, config.seed)
+        schedule, source = Schedule(*told, unlabelled_use(config)), source_of(config)
         pace = training_s(pair, schedule, source, search.subset, search.search_val, home, show)
     found = search.planned(pace)
     show(
@@ -369,8 +401,27 @@ def _as_data(config: Config, home: Path) -> str:
 def data_version(config: RunConfig, checkpoint: str) -> str:
     """Digest of what the addresses hold, and of the plugins, so that the cache sees when it changes under the same name."""
     root = config.data.root if is_remote(config.data.root) else None  # of a folder only what the run reads is of interest
-    addresses = [root, *config.local_files(), checkpoint, config.student.checkpoint]
+    addresses = [root, _own_address(config), *config.local_files(), checkpoint, config.student.checkpoint]
     return digest([*(_fingerprint(address) for address in addresses if address), *plugins.identity().values()])[:16]
+
+
+def _own_address(config: RunConfig) -> str | None:
+    """Where images without labels have an address of their own."""
+    unlabelled = config.data.unlabelled
+    return unlabelled.images if unlabelled and is_remote(unlabelled.images) else None
+
+
+def source_of(config: RunConfig) -> Source:
+    """The data set of a run, as the subset stage takes it."""
+    data = config.data
+    train, test = (data.train.annotations, data.train.images), (data.test.annotations, data.test.images)
+    return Source(data.root, *train, *test, data.unlabelled.images if data.unlabelled else "")
+
+
+def unlabelled_use(config: RunConfig) -> Unlabelled | None:
+    """How a run uses images without labels; None where it has none."""
+    given = config.data.unlabelled
+    return Unlabelled(given.share, given.schedule, given.min_score, ",".join(given.knowledge)) if given else None
 
 
 def _fingerprint(address: str) -> str:

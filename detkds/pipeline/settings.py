@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from detkds.data.unlabelled import Unlabelled
 from detkds.genome.presets import KNOWN_DISTILLERS
 
 COHORT = 8
@@ -15,13 +16,15 @@ COHORT = 8
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A COCO-format data set: `root` is a folder or an s3:// address, the rest is relative to it."""
+    """A COCO-format data set: `root` is a folder or an s3:// address, the rest is relative to it; `unlabelled`, a folder of images without
+    labels, may be an address of its own."""
 
     root: str
     train_annotations: str
     train_images: str
     test_annotations: str
     test_images: str
+    unlabelled: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +40,8 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class SearchPlan:
-    """Budget and reading of Alg. 1 for one knowledge; `warm_start` lists presets, `NAME` or `NAME x FACTOR`, comma-separated; `cohort` is
-    how many candidates a device trains side by side, which changes no result."""
+    """Budget and reading of Alg. 1 for one knowledge; `warm_start` lists presets, `NAME` or `NAME x FACTOR`, comma-separated; `weights_are`
+    is what weights mean, see `search.calibrated`; `cohort` is how many candidates a device trains side by side, which changes no result."""
 
     semantics: str
     space: str
@@ -51,6 +54,7 @@ class SearchPlan:
     early_stop: bool = True
     repeats: int = 1
     cohort: int = COHORT
+    weights_are: str = "paper"
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -93,13 +97,32 @@ class RacePlan:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """How long and how a student is trained; batch_size and learning_rate 0 are those of its config."""
+    """How long and how a student is trained; batch_size and learning_rate 0 are those of its config; `unlabelled` says how images without
+    labels are used, where there are some."""
 
     epochs: int
     batch_size: int = 0
     learning_rate: float = 0.0
     amp: bool = False
     seed: int = 0
+    unlabelled: Unlabelled | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; without images without labels no word of them, so that what is made of these values stays the same."""
+        values = asdict(self)
+        if self.unlabelled is None:
+            del values["unlabelled"]
+        return values
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Schedule:
+        """Read what `to_json` gave.
+
+        Raises:
+            TypeError, ConfigError: it is something else.
+        """
+        beside = values.get("unlabelled")
+        return cls(**{**values, "unlabelled": None if beside is None else Unlabelled(**beside)})
 
 
 @dataclass(frozen=True, slots=True)

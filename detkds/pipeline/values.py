@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
+from detkds.data.unlabelled import Unlabelled
 from detkds.pipeline.settings import COHORT, Pair, RacePlan, Schedule, SearchPlan, Source, WeightsPlan
 
 if TYPE_CHECKING:
     from detkds.data.sampling.counting import Counting
     from detkds.pipeline.run_config import RunConfig
 
-LISTS = {"searched", "warm_start", "race_known"}
+LISTS = {"searched", "warm_start", "race_known", "unlabelled_knowledge"}
 """Fields that run.yaml has as lists, and a pipeline as text with commas."""
 PROXY, STUDENT = "evolve weights", "evolve weights train"
 """The stages that measure candidates, and those that train the student."""
@@ -34,6 +35,11 @@ class Values:
     test_annotations: str = _at("data.test.annotations", "subset", "annotations/instances_val2017.json")
     test_images: str = _at("data.test.images", "subset", "val2017")
     data_version: str = _at("data.version", "subset")
+    unlabelled: str = _at("data.unlabelled.images", "subset")
+    unlabelled_share: float = _at("data.unlabelled.share", STUDENT, 0.0)
+    unlabelled_schedule: str = _at("data.unlabelled.schedule", STUDENT)
+    unlabelled_min_score: float = _at("data.unlabelled.min_score", STUDENT, 0.0)
+    unlabelled_knowledge: str = _at("data.unlabelled.knowledge", STUDENT)
     teacher_config: str = _at("teacher.config", f"{STUDENT} evaluate")
     teacher_checkpoint: str = _at("teacher.checkpoint", f"{STUDENT} evaluate report")
     student_config: str = _at("student.config", STUDENT)
@@ -42,6 +48,7 @@ class Values:
     searched: str = _at("search.knowledge", "evolve", "global,fgbg,instance,logits,localization")
     semantics: str = _at("search.semantics", "evolve train", "paper")
     space: str = _at("search.space", PROXY, "paper")
+    weights_are: str = _at("search.weights_are", "evolve", "paper")
     algorithm: str = _at("search.algorithm", "evolve", "evolution")
     population: int = _at("search.population", "evolve", 20)
     iterations: int = _at("search.iterations", "evolve", 20)
@@ -52,7 +59,7 @@ class Values:
     race_candidates: int = _at("search.final_race.candidates", "weights", 4)
     race_seeds: int = _at("search.final_race.seeds", "weights", 3)
     race_epochs: int = _at("search.final_race.epochs", "weights", 0)
-    race_known: str = _at("search.final_race.known", "weights", "fitnets,pkd,pkd x 20,cwd,cwd x 50")
+    race_known: str = _at("search.final_race.known", "weights", "fitnets,pkd x 1,pkd,cwd x 1,cwd")
     warm_start: str = _at("search.warm_start", "evolve")
     early_stop: bool = _at("search.early_stop", PROXY, True)
     subset_fraction: float = _at("search.subset", "subset", 0.2)
@@ -100,7 +107,8 @@ class Values:
     @property
     def source(self) -> Source:
         """The data set."""
-        return Source(self.dataset, self.train_annotations, self.train_images, self.test_annotations, self.test_images)
+        train, test = (self.train_annotations, self.train_images), (self.test_annotations, self.test_images)
+        return Source(self.dataset, *train, *test, self.unlabelled)
 
     @property
     def counting(self) -> Counting:
@@ -130,6 +138,13 @@ class Values:
         return RacePlan(self.race_candidates, self.race_seeds, self.race_epochs, self.race_known)
 
     @property
+    def unlabelled_use(self) -> Unlabelled | None:
+        """How images without labels are used; None where there are none."""
+        if not self.unlabelled_share:
+            return None
+        return Unlabelled(self.unlabelled_share, self.unlabelled_schedule, self.unlabelled_min_score, self.unlabelled_knowledge)
+
+    @property
     def proxy(self) -> Schedule:
         """How a candidate is trained."""
         return self._schedule(self.proxy_epochs)
@@ -140,12 +155,12 @@ class Values:
         return self._schedule(self.epochs)
 
     def _schedule(self, epochs: int) -> Schedule:
-        return Schedule(epochs, self.batch_size, self.learning_rate, self.amp, self.seed)
+        return Schedule(epochs, self.batch_size, self.learning_rate, self.amp, self.seed, self.unlabelled_use)
 
 
 def _found(config: RunConfig, place: str) -> Any:
     """What stands at a place of a run.yaml, a list as text with commas; None where nothing does."""
     value: Any = config if place else None
     for step in place.split(".") if place else ():
-        value = getattr(value, step)
+        value = None if value is None else getattr(value, step)  # a section that is left out says nothing
     return ",".join(map(str, value)) if isinstance(value, tuple) else value

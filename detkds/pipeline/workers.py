@@ -15,7 +15,7 @@ from detkds.errors import DetKDSError, Interrupted
 from detkds.genome import Recipe
 from detkds.objective import Answer, Goal, Job, Objective, Outcome, outcome, together
 from detkds.pipeline.cohorts import Cohorts, cohorts
-from detkds.processes import begin, dealt, gpus
+from detkds.processes import at_once, begin, dealt
 
 
 class Workers:
@@ -67,12 +67,12 @@ def hired(count: int, build: Callable[[], Objective], cohort: int = 1, here: Obj
     They end at once where the block ends with an error, and when this process is killed.
 
     Args:
-        count: of processes; 0: one a GPU that this process may use, one on a CPU.
+        count: of processes; 0: one per GPU that this process may use, or per CPU where there is none, as far as the memory goes.
         build: makes the objective, once in each process; it pickles.
         cohort: how many candidates a process trains side by side.
         here: the objective of this process; None builds it where it is needed.
     """
-    count = count or max(1, len(gpus()))
+    count = count or at_once()
     if count == 1:
         yield Cohorts(build() if here is None else here, cohort)
         return

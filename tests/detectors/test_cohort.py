@@ -114,8 +114,8 @@ def test_a_batch_is_loaded_and_the_teacher_looks_once_a_step(sources: tuple[Sour
     for seen in (loaded, looked, asked):
         seen.clear()
     objective.together(opened(Recipe(), PKD, MASKED, LOGITS))
-    steps, images, scored = 6, 12, 4
-    assert (len(looked), len(asked)) == (steps, steps)
+    steps, tried, images, scored = 6, 1, 12, 4  # the loss filter tries losses on one batch
+    assert (len(looked), len(asked)) == (steps + tried, steps + tried)
     assert len(loaded) == images + 4 * scored  # each student looks at search-val by itself
 
 

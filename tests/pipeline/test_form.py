@@ -26,7 +26,7 @@ def filled(**given: Any) -> Values:
     return replace(FORM, **given).values_without_looking()
 
 
-@pytest.mark.parametrize("name", ["coco", "bccd", "bccd-few", "masks"])
+@pytest.mark.parametrize("name", ["coco", "bccd", "bccd-few", "bccd-unlabelled", "masks"])
 def test_a_run_yaml_goes_through_the_form_and_comes_back_the_same(name: str) -> None:
     path = ROOT / "examples" / f"{name}.yaml"
     try:

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 from detkds.errors import DetKDSError
 
 Key = TypeVar("Key")
-Batches = Iterator[Any]
+Batches = Iterator[tuple[Any, Any]]
+"""A step's batch, and beside it the one without labels or None."""
 Course = Generator[Batches | None, Any, None]
 """A training that asks for a batch a step, see `Training.course`."""
 
@@ -54,6 +55,9 @@ def _advance(name: Key, left: dict[Key, Course], faults: dict[Key, Exception], b
     return None
 
 
-def _own(batch: Mapping[str, Any]) -> dict[str, Any]:
-    """A batch for one training: detectors write into samples, and nobody writes into images."""
-    return {name: list(value) if name == "inputs" else copy.deepcopy(value) for name, value in batch.items()}
+def _own(batch: tuple[Any, Any]) -> tuple[Any, Any]:
+    """The batches of a step, with labels and without, for one training: detectors write into samples, and nobody writes into images."""
+    labelled, unlabelled = (
+        part and {name: list(value) if name == "inputs" else copy.deepcopy(value) for name, value in part.items()} for part in batch
+    )
+    return labelled, unlabelled
