@@ -50,7 +50,7 @@ def _scale(teacher: Any) -> float:
 def _responses_mismatch(student: nn.Module, teacher: nn.Module) -> str | None:
     ours, theirs = class_count(student), class_count(teacher)
     if ours != theirs:
-        return f"the student tells {ours} classes apart, the teacher {theirs}"
+        return f"the student distinguishes {ours} classes, the teacher {theirs}"
     if _scale(teacher) != 1:
         return f"the teacher is shown images {_scale(teacher):g} times as large, and its scores and boxes are of another grid then"
     return mismatch(student, teacher)

@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from detkds.errors import ConfigError, DatasetError, DetKDSError
+from detkds.errors import ArtifactError, ConfigError, DatasetError, DetKDSError
 from detkds.genome import Recipe
 from detkds.pipeline.run_config import RunConfig, Split, is_remote
 from detkds.pipeline.settings import Pair, Schedule, Source
@@ -44,9 +44,11 @@ class Facts:
         home: as of `detkds run`.
         trust: whether config files that are Python may run.
         recipe: text of the recipe to train with instead of searching.
-        data: train and test as parsed, where they are on this machine.
+        whole: a whole run is asked for, not one of its parts, such as a training, or a comparison.
+        store: data in a store is looked at there.
+        data: train and test as parsed.
         search_train: the images that candidates will be trained on.
-        classes: in label order; empty where the data is not on this machine.
+        classes: in label order; names by number where nothing is known of the data.
         configs, detectors: by role, adapted to the classes.
         kept: what the student is trained on.
         losses: the recipe, where one was named.
@@ -59,6 +61,8 @@ class Facts:
     home: Path
     trust: bool
     recipe: str = ""
+    whole: bool = True
+    store: bool = True
     data: dict[str, Coco] = field(default_factory=dict)
     search_train: Coco | None = None
     classes: tuple[str, ...] = ()
@@ -68,6 +72,11 @@ class Facts:
     losses: Recipe | None = None
     unlabelled: Found | None = None
     step: str = ""
+
+    @property
+    def images_here(self) -> bool:
+        """Whether images are on this machine: those of a store are not fetched for a look."""
+        return bool(self.data) and not is_remote(self.config.data.root)
 
     def source(self) -> Source:
         """The data set, as the subset stage takes it."""
@@ -107,13 +116,21 @@ class Facts:
             yield Images(file, Path(found.root, found.folder)), use
 
 
-def preflight(config: RunConfig, path: Path, *, home: Path, trust: bool, recipe: str = "") -> Facts:
-    """All that can be known of a run before it starts.
+def preflight(config: RunConfig, path: Path, *, home: Path, trust: bool, recipe: str = "", whole: bool = True, store: bool = True) -> Facts:
+    """All that can be known of a run before it starts. Of data in a store the annotations are fetched, and the list of its images.
+
+    Args:
+        config: the checked run.yaml.
+        path: of the run.yaml.
+        home, trust: as of `detkds run`.
+        recipe: train with it instead of searching.
+        whole: False for a part of a run, which needs no kfp, and where a knowledge that cannot be searched is the part's own matter.
+        store: False where the store of the data is not at hand: then the data is not looked at.
 
     Raises:
-        ConfigError, DatasetError, DetKDSError: everything that is wrong, one line a fault; the class is that of the first.
+        ConfigError, DatasetError, DetKDSError: everything that is wrong, one line per fault; the class is that of the first.
     """
-    facts = Facts(config, path, home.resolve(), trust, recipe)
+    facts = Facts(config, path, home.resolve(), trust, recipe, whole, store)
     faults: list[DetKDSError] = []
     for rule in RULES:
         try:
@@ -146,7 +163,7 @@ def _one_machine(facts: Facts) -> None:
 
 
 def _packages(facts: Facts) -> None:
-    needed = {"kfp": "a run on this machine"}
+    needed = {"kfp": "a run on this machine"} if facts.whole else {}
     if facts.config.search.algorithm == "tpe" and not facts.recipe:
         needed["optuna"] = "search.algorithm tpe"
     for name, what in needed.items():
@@ -185,22 +202,24 @@ def _data(facts: Facts) -> None:
     from detkds.pipeline.unlabelled import found
 
     config = facts.config
-    if is_remote(config.data.root):
+    if is_remote(config.data.root) and not facts.store:
         return
-    root, faults = Path(config.data.root), []
+    place, faults = data_set(config.data.root), []
     teachers = config.teacher.train.data if config.teacher.train else None
     splits: dict[str, Split | None] = {"train": config.data.train, "test": config.data.test, "teacher": teachers}
     for name, split in splits.items():
         try:
             if split:
-                facts.data[name] = load(root / split.annotations, root / split.images)
-        except DatasetError as error:
+                facts.data[name] = load(place.annotations(split.annotations), place.in_place(split.images))
+                if place.in_place(split.images) is None:
+                    place.state(split.images, [image["file_name"] for image in facts.data[name]["images"]])  # whether they are there
+        except (DatasetError, ArtifactError) as error:
             faults.append(str(error))
     if faults:
+        facts.data.clear()
         raise DatasetError("\n".join(faults))
     source, train, test = facts.source(), facts.data["train"], facts.data["test"]
     require_same_classes(source, train, test)
-    place = data_set(config.data.root)
     content = shared_content(place, source, train, test)
     if source.unlabelled and not is_remote(source.unlabelled):
         facts.unlabelled = found(place, source, train, test)
@@ -269,7 +288,7 @@ def _detectors(facts: Facts) -> None:
 
 
 def _classes(facts: Facts, pair: Pair) -> tuple[str, ...]:
-    """The label order of the run; names by number where the data is not here."""
+    """The label order of the run; names by number where nothing is known of the data."""
     from detkds.detectors.configs.config import own_class_count
     from detkds.detectors.configs.data_config import read_config
     from detkds.pipeline import pair as pairs
@@ -290,7 +309,7 @@ def _require_new(address: str, config: Config) -> None:
 
 
 def _training(facts: Facts) -> None:
-    """What a config asks of training that would not happen; the teacher's counts where it is trained here."""
+    """What a config requires of training and DetKDS does not do; the teacher's config counts if it is trained here."""
     from detkds.detectors.training.asked import refusals
 
     roles = [role for role in facts.configs if role == "student" or facts.config.teacher.train]
@@ -311,7 +330,7 @@ def _samples(facts: Facts) -> None:
     settings = pairs.settings(facts.schedule(), student)
     optimizer = build_optimizer(student, facts.detectors["student"], learning_rate=settings.learning_rate)
     build_schedulers(student, optimizer, steps=1000)
-    if "train" not in facts.data:
+    if not facts.images_here:
         return
     data, root = facts.config.data, Path(facts.config.data.root)
     train, test = (Images(root / split.annotations, root / split.images) for split in (data.train, data.test))
@@ -355,6 +374,8 @@ def _knowledge(facts: Facts) -> None:
         return
     student, teacher = facts.detectors["student"], facts.detectors["teacher"]
     show_scaled(teacher, facts.config.teacher.scale)
+    if not facts.whole:
+        return
     if facts.recipe:
         if facts.losses is not None:
             _require_use(facts.losses, facts.schedule().unlabelled)

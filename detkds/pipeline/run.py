@@ -61,13 +61,14 @@ class Run:
     Attributes:
         config: the checked content of run.yaml.
         home: the folder for caches, unfinished work and results, absolute.
-        store: what tells its store from the others of the same home, see `local_store`.
+        store: the name of its store among the others of the same home, see `local_store`.
         console: gets progress.
     """
 
     def __init__(self, path: Path, config: RunConfig, home: Path, store: str, *, trust: bool, console: Console) -> None:
         self.config, self.home, self.store, self.console = config, home, store, console
         self._path, self._trust, self._recipe = path, trust, ""
+        self._looked = False
         self._stack = contextlib.ExitStack()
 
     @classmethod
@@ -155,9 +156,8 @@ class Run:
         from detkds.pipeline import publish as published
         from detkds.pipeline.kubeflow.local import run_local
         from detkds.pipeline.kubeflow.package import compiled, parameter_defaults
-        from detkds.pipeline.preflight import preflight
 
-        preflight(self.config, self._path, home=self.home, trust=self._trust, recipe=recipe)
+        self.look(recipe, whole=True)
         self._recipe = recipe
         ensure_bucket(self.config.store.bucket)
         pipeline = "transfer" if recipe else "search"
@@ -173,6 +173,22 @@ class Run:
         )
         option = " --embedded-s3" if self.store == "embedded" else ""
         published.show(self.name, results=self.results, home=self.home, console=self.console, option=option)
+
+    def look(self, recipe: str = "", *, whole: bool = False) -> None:
+        """Find whatever would stop the run before its first training step, before anything expensive starts; once, unless it is `whole`.
+
+        Args:
+            recipe: train with it instead of searching.
+            whole: the whole run is asked for, not one of its parts.
+
+        Raises:
+            DetKDSError: everything that is wrong, one line a fault.
+        """
+        from detkds.pipeline.preflight import preflight
+
+        if whole or not self._looked:
+            preflight(self.config, self._path, home=self.home, trust=self._trust, recipe=recipe, whole=whole)
+            self._looked = True
 
     @cached_property
     def subset(self) -> Path:
@@ -199,7 +215,7 @@ class Run:
         wanted = [str(name) for name in self.config.search.knowledge]
         if knowledge not in wanted:
             raise ConfigError(f"{self._path} searches {', '.join(wanted)}, got {knowledge!r}; add it to search.knowledge.")
-        self._require_one_machine()
+        self.look()
         out = self._place(f"evolve-{knowledge}")
         with self._transcript():
             stage.evolve(self.values, knowledge=knowledge, subset=self.subset, out=out)
@@ -225,7 +241,7 @@ class Run:
         semantics = self.config.search.semantics
         losses = Recipe((recipe,), semantics) if isinstance(recipe, Genome) else recipe
         losses = parse_recipe(losses, semantics) if isinstance(losses, str) else losses
-        self._require_one_machine()
+        self.look()
         out = self._place(f"train-{losses.digest[:12]}")
         with self._transcript():
             stage.train_with(self.values, losses, subset=self.subset, out=out)
@@ -279,20 +295,6 @@ class Run:
         run.execute(self._recipe)
         return str(published.fetch(before.name, run.results, self.home / "runs")[1] / CHECKPOINT)
 
-    def _require_one_machine(self) -> None:
-        """Refuse what only a cluster has.
-
-        Raises:
-            ConfigError: the run trains on several nodes, or reads a volume claim.
-        """
-        nodes, claims = self.config.train.nodes, ", ".join(self.config.claims())
-        if nodes > 1:
-            raise ConfigError(f"{self._path}: train.nodes is {nodes}, but this is one machine; set it to 1, or use detkds submit.")
-        if claims:
-            raise ConfigError(
-                f"{self._path}: names the volume claim {claims}, which only a cluster has; give a folder, or use detkds submit."
-            )
-
     def _place(self, name: str) -> Path:
         return self.home / "parts" / self.name / name
 
@@ -338,10 +340,10 @@ def _planned(config: RunConfig, pair: Pair, home: Path, show: Callable[[str], No
 def parameters(
     config: RunConfig, teacher_config: str, teacher_checkpoint: str, student_config: str, results: str, *, version: str
 ) -> dict[str, Any]:
-    """What the tasks of a run are told, see `Values`; unfinished work is kept on this machine.
+    """The parameters of the tasks of a run, see `Values`; unfinished work is kept on this machine.
 
     Raises:
-        ConfigError: the budget is a time that nobody has made a plan of.
+        ConfigError: the budget is a time that has not been converted into trainings yet.
     """
     prepared = {"teacher_config": teacher_config, "teacher_checkpoint": teacher_checkpoint, "student_config": student_config}
     version = "-".join(filter(None, (config.data.version, version)))
@@ -361,7 +363,7 @@ def teacher_address(teacher: Teacher, home: Path, trust: bool) -> str:
 
 
 def student_address(config: RunConfig, home: Path, trust: bool) -> str:
-    """The student's config; where the run itself asks for images without objects, they are trained on whatever the config filters."""
+    """The student's config; if the run itself requests images without objects, they are trained on even if the config filters them."""
     if config.search.empty != "share" or "empty" not in config.search.model_fields_set:
         return config_address(config.student, home, trust)
     from detkds.detectors.configs.data_config import read_config
@@ -425,7 +427,7 @@ def unlabelled_use(config: RunConfig) -> Unlabelled | None:
 
 
 def _fingerprint(address: str) -> str:
-    """Digest of the content of a file or folder; of what lies in a store, of its manifest or tags."""
+    """Digest of the content of a file or folder; for an address in a store, of its manifest or tags."""
     if address.startswith("s3://"):
         return fingerprint(address)
     if is_remote(address):
@@ -437,6 +439,6 @@ def _fingerprint(address: str) -> str:
 
 
 def code_digest() -> str:
-    """Digest of this library and of what it computes with: another version answers nothing from the cache."""
+    """Digest of this library and of the packages it computes with: another version reuses nothing from the cache."""
     own = plugins.identity().values()
     return digest([source_digest(), *own, *(package_version(name) for name in ("torch", "onedl-mmdetection", "onedl-mmcv", "pycocotools"))])

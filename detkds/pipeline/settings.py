@@ -127,7 +127,7 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a stage tells the UI beside its artifact: metadata of the artifact, flat metrics, Markdown, an HTML page.
+    """What a stage shows in the UI in addition to its artifact: metadata of the artifact, flat metrics, Markdown, an HTML page.
 
     KFP's launcher fails on a number that JSON does not know: metrics that are not finite are left out, and in metadata they are texts.
     """

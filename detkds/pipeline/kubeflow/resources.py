@@ -1,10 +1,9 @@
-"""What a run.yaml asks of the cluster, written into a compiled package. No kfp: a package is two YAML documents."""
+"""The resources of a run.yaml, written into a compiled package. No kfp: a package is two YAML documents."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from itertools import pairwise
 from typing import Any
 
 import yaml
@@ -16,14 +15,13 @@ from detkds.pipeline.task import RUN
 from detkds.plugins import VARIABLE
 
 FOLLOWER_CPU, FOLLOWER_MEMORY = "500m", "2G"
-"""What a task asks for that only follows a TrainJob."""
+"""Requests of a task that only follows a TrainJob."""
 
 
 def with_resources(package: str, resources: Resources, claims: Iterable[str], *, run: str = "", train_nodes: int = 1) -> str:
-    """The package with what a run.yaml asks of the cluster: CPUs, memory, nodes, a Kueue queue, and volume claims at /data/CLAIM.
+    """The package with the resources of a run.yaml: CPUs, memory, nodes, a Kueue queue, and volume claims at /data/CLAIM.
 
-    Where the full training is to run on several nodes, its task only makes a TrainJob and asks for no GPU, and without a queue one
-    training follows the other: of two TrainJobs that start together each could hold half of the nodes that both need.
+    Where the full training is to run on several nodes, its task only makes a TrainJob and asks for no GPU.
 
     Args:
         package: one that breaks no rule of the lint.
@@ -51,8 +49,6 @@ def with_resources(package: str, resources: Resources, claims: Iterable[str], *,
         else:
             _lower(asked, resources)
         annotations[CPUS_ANNOTATION] = str(asked["resourceCpuRequest"])
-    if train_nodes > 1 and not resources.queue:
-        _one_after_the_other(documents[0])
     return yaml.safe_dump_all(documents, sort_keys=False)
 
 
@@ -135,7 +131,7 @@ def _ask(asked: dict[str, Any], platform: dict[str, Any], resources: Resources) 
 
 
 def _lower(asked: dict[str, Any], resources: Resources) -> None:
-    """A task without a GPU asks for no more than one with a GPU may have."""
+    """A task without a GPU requests no more than one with a GPU may have."""
     if resources.cpu and quantity(asked["resourceCpuRequest"]) > resources.cpu:
         asked |= _cpu(f"{resources.cpu:g}")
     for end in ("Request", "Limit"):
@@ -167,13 +163,3 @@ def _cpu(count: str) -> dict[str, Any]:
 
 def _memory(end: str, size: str) -> dict[str, Any]:
     return {f"memory{end}": quantity(size) / 1e9, f"resourceMemory{end}": size}
-
-
-def _one_after_the_other(pipeline: dict[str, Any]) -> None:
-    """Let each full training begin when the one before it has ended, in the order in which they could begin."""
-    tasks = pipeline["root"]["dag"]["tasks"]
-    executors = {name: component.get("executorLabel", "") for name, component in pipeline["components"].items()}
-    trainings = [name for name, task in tasks.items() if executors[task["componentRef"]["name"]].startswith(TRAIN)]
-    trainings.sort(key=lambda name: len(tasks[name].get("dependentTasks", ())))
-    for before, name in pairwise(trainings):
-        tasks[name]["dependentTasks"] = sorted({*tasks[name].get("dependentTasks", ()), before})
