@@ -11,7 +11,6 @@ from mmdet.structures.bbox import get_box_tensor
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
-from detkds.data.unlabelled import Unlabelled
 from detkds.detectors.configs.classes import class_count
 from detkds.detectors.connectors import Connectors, shown_strides, stride_mismatch
 from detkds.detectors.detected import looked_at
@@ -25,6 +24,7 @@ from detkds.genome import Knowledge, Recipe
 from detkds.losses.distill import RecipeLoss
 from detkds.losses.generator import Generators
 from detkds.losses.views import Response, Views
+from detkds.unlabelled import Unlabelled
 
 
 def of_unlabelled(recipe: Recipe, use: Unlabelled) -> Recipe:

@@ -37,7 +37,7 @@ def _has(genome: Genome, slot: str, fold: Fold) -> bool:
 
 
 def _fold_unit(genome: Genome) -> Genome:
-    """The loss is multiplied by weight and unit. A product that is no weight stays as it is."""
+    """The loss is multiplied by weight and unit. A product that is not a weight stays as it is."""
     return genome.with_weight(genome.factor).with_unit(1) if genome.factor <= MAX_WEIGHT else genome
 
 

@@ -67,7 +67,7 @@ class DataSet(ABC):
         """The sha256 of each file (folder and name).
 
         Raises:
-            DatasetError: a file is not there, or a stored set has no index that knows it.
+            DatasetError: a file does not exist, or a stored set has no index that knows it.
         """
 
     @abstractmethod

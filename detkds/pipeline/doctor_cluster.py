@@ -29,7 +29,7 @@ class NotKnown(Exception):
 
 def examine(endpoint: Endpoint, *, bucket: str, console: Console, api: Any = None) -> list[dict[str, Any]]:
     """Run every check, print one line each, and give back `name`, `passed` and `text` of each; `passed` is None for what cannot be asked,
-    which is no failure.
+    which is not a failure.
 
     Args:
         endpoint: of Kubeflow Pipelines.

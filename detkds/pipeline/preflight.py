@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from mmengine.config import Config
     from torch import nn
 
-    from detkds.data.unlabelled import Unlabelled
     from detkds.detectors.training.batches import Samples
     from detkds.detectors.training.batches import Source as ImageSource
     from detkds.detectors.training.kept import Kept
     from detkds.pipeline.unlabelled import Found
+    from detkds.unlabelled import Unlabelled
 
 Coco = Mapping[str, Any]
 
@@ -212,7 +212,7 @@ def _data(facts: Facts) -> None:
             if split:
                 facts.data[name] = load(place.annotations(split.annotations), place.in_place(split.images))
                 if place.in_place(split.images) is None:
-                    place.state(split.images, [image["file_name"] for image in facts.data[name]["images"]])  # whether they are there
+                    place.state(split.images, [image["file_name"] for image in facts.data[name]["images"]])  # whether they exist
         except (DatasetError, ArtifactError) as error:
             faults.append(str(error))
     if faults:

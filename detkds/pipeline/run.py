@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from detkds import plugins
-from detkds.data.unlabelled import Unlabelled
 from detkds.errors import ConfigError
 from detkds.genome import Genome, Recipe
 from detkds.pipeline import run_config
@@ -35,6 +34,7 @@ from detkds.search.study import Study
 from detkds.storage.artifacts import write_atomic
 from detkds.storage.content_digests import ContentDigests
 from detkds.storage.fetch import fingerprint
+from detkds.unlabelled import Unlabelled
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -48,7 +48,7 @@ DRAWN_FROM = (
 """Values of a run that its subset depends on."""
 SEED_OF_TEACHER = 0
 SEED_APART = 10_000
-"""From the seed of a run to that of its student's first generation, so that this is no copy of the student without distillation."""
+"""From the seed of a run to that of its student's first generation, so that this is not a copy of the student without distillation."""
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
@@ -182,7 +182,7 @@ class Run:
             whole: the whole run is asked for, not one of its parts.
 
         Raises:
-            DetKDSError: everything that is wrong, one line a fault.
+            DetKDSError: everything that is wrong, one line per fault.
         """
         from detkds.pipeline.preflight import preflight
 

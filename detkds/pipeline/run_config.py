@@ -12,7 +12,6 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from detkds import plugins
-from detkds.data.unlabelled import Unlabelled as UnlabelledUse
 from detkds.errors import ConfigError, GenomeError
 from detkds.genome import Knowledge
 from detkds.genome.presets import KNOWN_DISTILLERS, preset
@@ -20,6 +19,7 @@ from detkds.pairs import pair as tested_pair
 from detkds.pipeline.settings import COHORT, RacePlan
 from detkds.pipeline.yaml_faults import yaml_fault
 from detkds.search.budgets import is_time, plan
+from detkds.unlabelled import Unlabelled as UnlabelledUse
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]

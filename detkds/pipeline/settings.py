@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from detkds.data.unlabelled import Unlabelled
 from detkds.genome.presets import KNOWN_DISTILLERS
+from detkds.unlabelled import Unlabelled
 
 COHORT = 8
 """Candidates that a device trains side by side unless a run says otherwise."""

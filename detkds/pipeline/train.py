@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from detkds import plugins
-from detkds.data.unlabelled import Unlabelled
 from detkds.detectors.checkpoints import read_checkpoint
 from detkds.detectors.configs.data_config import freeze
 from detkds.detectors.distiller import of_unlabelled
@@ -39,6 +38,7 @@ from detkds.processes import gpus, use_cpus
 from detkds.storage.artifacts import publishing, verify
 from detkds.storage.manifest import file_sha256
 from detkds.storage.uri import is_s3
+from detkds.unlabelled import Unlabelled
 
 if TYPE_CHECKING:
     from mmengine.config import Config

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
-from detkds.data.unlabelled import Unlabelled
 from detkds.pipeline.settings import COHORT, Pair, RacePlan, Schedule, SearchPlan, Source, WeightsPlan
+from detkds.unlabelled import Unlabelled
 
 if TYPE_CHECKING:
     from detkds.data.sampling.counting import Counting

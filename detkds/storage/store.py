@@ -73,7 +73,7 @@ class Store(ABC):
 
     @abstractmethod
     def delete(self, key: str) -> None:
-        """Remove an object; one that does not exist is no error."""
+        """Remove an object; one that does not exist is not an error."""
 
     def exchange(self, data: bytes, key: str, expected: str | None) -> str | None:
         """Store bytes where the object's tag is still `expected` (None: where there is no object).

@@ -56,7 +56,7 @@ class Trainer:
         turn: AbstractContextManager[object] | None = None,
         interval_s: float = 10.0,
     ) -> None:
-        """Create a job, or take up the one of this name, and follow it to its end. One that failed before is made anew.
+        """Create a job, or take up the one of this name, and follow it to its end. One that failed before is made again.
 
         SIGTERM deletes the job, whose processes then write their checkpoint; the same call resumes from there.
 
