@@ -111,6 +111,7 @@ def test_a_batch_is_loaded_and_the_teacher_looks_once_a_step(sources: tuple[Sour
     objective._teacher.neck.register_forward_hook(lambda *args: looked.append(1))
     objective._teacher.bbox_head.register_forward_hook(lambda *args: asked.append(1))
     objective.identify(PKD)
+    objective.diagnose(PKD)  # the batches on which losses are tried are kept
     for seen in (loaded, looked, asked):
         seen.clear()
     objective.together(opened(Recipe(), PKD, MASKED, LOGITS))
