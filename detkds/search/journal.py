@@ -70,7 +70,7 @@ class Journal:
             self._opened = opened.pop_all()
 
     def _recover(self) -> list[Record]:
-        """Read what is there, cut a torn last line off, and see that the header is this study's."""
+        """Read the existing records, cut off an incomplete last line, and check that the header is that of this study."""
         records, self._last_sha256, self._size = _read(self.path)
         if self._size < self.path.stat().st_size:
             self._cut()
@@ -173,7 +173,7 @@ def _read(path: Path) -> tuple[list[Record], str, int]:
             record, digest = _decode(line, seq, digest)
         except ValueError as error:
             raise ArtifactError(
-                f"{path}, line {seq + 1}: {error}; restore the file from a copy, or delete it to start the study anew."
+                f"{path}, line {seq + 1}: {error}; restore the file from a copy, or delete it to start the study again."
             ) from None
         records.append(record)
     return records, digest, len(data) - len(torn)

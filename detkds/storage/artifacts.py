@@ -1,4 +1,4 @@
-"""Artifacts on disk: folders and files that are there wholly or not at all.
+"""Artifacts on disk: folders and files that are either complete or absent.
 
 An artifact is built in a hidden folder beside its place and moved there in one step, its manifest written last. Whatever stops the
 work - an exception, a full disk, a killed process - what was there before stays as it was.
@@ -22,7 +22,7 @@ from detkds.errors import ArtifactError, StoreError
 from detkds.storage.manifest import MANIFEST, MAX_MANIFEST_BYTES, Manifest, scan
 
 UNFINISHED = ".part"
-"""Suffix of what is being written; such names begin with a dot and are nobody's artifact."""
+"""Suffix of what is being written; such names begin with a dot and are never read as artifacts."""
 
 
 @contextmanager
@@ -121,7 +121,7 @@ def building(path: Path) -> Iterator[Path]:
         _remove_abandoned(path)
         folder = _beside(path)
         folder.mkdir()
-        # The lock tells a folder at work from one that a killed process left behind.
+        # The lock distinguishes a folder in use from one that a killed process left behind.
         lock = os.open(folder, os.O_RDONLY)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -214,7 +214,7 @@ def _settle(folder: Path, path: Path) -> None:
         path.rename(old)
         try:
             folder.rename(path)
-        except BaseException:
+        except BaseException:  # whatever stops the move, Ctrl-C included, must not leave the place empty
             old.rename(path)
             raise
         shutil.rmtree(old, ignore_errors=True)

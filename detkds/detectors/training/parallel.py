@@ -47,7 +47,7 @@ class Group:
         """The model whose gradients are averaged over the group. On GPUs its batch statistics are those of the whole batch."""
         if self.size == 1:
             return model
-        # Both change the model in place: a detector is no batch norm itself.
+        # Both change the model in place: a detector is not a batch norm itself.
         if next(model.parameters()).is_cuda:
             nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
         else:
