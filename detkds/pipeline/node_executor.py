@@ -17,9 +17,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from torch import distributed
-from torch.distributed.rendezvous import rendezvous
-
 from detkds.errors import Interrupted
 from detkds.processes import begin, gpus
 
@@ -63,6 +60,8 @@ class Nodes:
         Raises:
             Interrupted: the first process, which holds the store, is gone.
         """
+        from torch import distributed  # not before: who reads a run.yaml needs none
+
         try:
             with _beating(self.store, self.rank):
                 while self._await_round():
@@ -224,6 +223,9 @@ def joined() -> Iterator[Nodes]:
 
     While the block runs, `nodes()` gives it.
     """
+    from torch import distributed
+    from torch.distributed.rendezvous import rendezvous
+
     local, here = int(os.environ.get("LOCAL_RANK", "0")), gpus()
     begin(here[local] if here else "", int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     store, rank, size = next(iter(rendezvous("env://")))

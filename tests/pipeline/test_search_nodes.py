@@ -115,7 +115,7 @@ def test_several_processes_write_the_journal_of_one_and_lose_none_of_it(
 
         def run(self, job: TrainJob, **_: Any) -> None:
             first, second = start(job.command[-1], 2, folder, DIES_AT="1", DETKDS_SILENT_S="2")
-            assert (second.wait(120), first.wait(120)) == (-9, 75)
+            assert (second.wait(240), first.wait(240)) == (-9, 75)
             super().run(job)
 
     cluster = Lost(2, folder)
