@@ -58,6 +58,7 @@ class Journal:
 
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
         self.path = Path(path)
+        # As they will be read back: JSON has no tuples, and a difference from the header means that another search wrote it.
         self.settings: dict[str, Any] = json.loads(json.dumps(settings, allow_nan=False))
         self._fd = _CLOSED
         with _writing(self.path), contextlib.ExitStack() as opened:
@@ -78,6 +79,7 @@ class Journal:
             _check_settings(self.path, records[0].fields["settings"], self.settings)
             return records
         header = self._write(0, "study", {"schema": SCHEMA, "settings": self.settings})
+        # A new file survives a power cut only if the entry in its folder is on the disk as well.
         _sync_folder(self.path.parent)
         return [header]
 
@@ -93,7 +95,7 @@ class Journal:
             with _writing(self.path):
                 self.records.append(self._write(len(self.records), kind, fields))
         except ArtifactError:
-            self.close()
+            self.close()  # later records would refer to a trial that has none
             raise
 
     def _write(self, seq: int, kind: str, fields: Mapping[str, Any]) -> Record:

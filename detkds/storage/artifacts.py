@@ -126,6 +126,7 @@ def building(path: Path) -> Iterator[Path]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield folder
+            # On the disk before the move: otherwise a power cut could leave a complete name with empty files.
             _sync_tree(folder)
             _require_replaceable(path)
             _settle(folder, path)
@@ -166,8 +167,7 @@ def _room_for(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, StoreError, RuntimeError) as error:
-        # A file written inside a hidden folder has already told of the full disk: tell it again with the name that people know. torch
-        # turns the error of the file into one of its own.
+        # The error names a file in a hidden folder, or is one of torch's own; report it with the name that the user knows.
         if (cause := _full_disk(error)) is None:
             raise
         raise StoreError(f"no space is left on the disk of {path}; free some and start again: what was there before is intact.") from cause
@@ -209,7 +209,7 @@ def _settle(folder: Path, path: Path) -> None:
     """Move `folder` to `path`; an artifact that was there ends up at `folder`, or is gone."""
     if not path.is_dir() or not any(path.iterdir()):
         folder.rename(path)
-    elif not _exchanged(folder, path):
+    elif not _exchanged(folder, path):  # two renames instead: for a moment nothing is at `path`
         old = _beside(path)
         path.rename(old)
         try:
