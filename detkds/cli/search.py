@@ -52,7 +52,7 @@ def export(
     optuna: Annotated[
         Path | None, typer.Option(help="SQLite file for optuna-dashboard, a study for each knowledge and for the weights.")
     ] = None,
-    csv: Annotated[Path | None, typer.Option(help="CSV file, one line a trial.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="CSV file, one line per trial.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace files that exist; without it they are left and the export ends.")] = False,
     work: Work = "",
     home: Home = DEFAULT_HOME,

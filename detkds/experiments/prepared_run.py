@@ -25,7 +25,7 @@ class Effort:
     Args:
         seeds: how many, from the run's own on.
         epochs: of every training; 0: as the run says.
-        jobs: trainings at a time; 0: one per GPU, or without one per CPU as far as the memory goes.
+        jobs: trainings at a time; 0: one per GPU, or without a GPU one per CPU as far as the memory allows.
     """
 
     seeds: int = 3
@@ -67,7 +67,8 @@ def recipes_of(run: Run, texts: Iterable[str]) -> list[NamedRecipe]:
 
 
 def prepared_run(run: Run) -> PreparedRun:
-    """The teacher trained where there is none, the data checked and drawn, as `detkds run` does."""
+    """The run looked at, the teacher trained where there is none, the data checked and drawn, as `detkds run` does."""
+    run.look()
     return PreparedRun(run.values, run.subset, run.home, run.console, run.show)
 
 

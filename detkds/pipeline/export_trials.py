@@ -34,7 +34,7 @@ def export(run: str, work: str, home: Path, *, optuna: Path | None, table: Path 
     Args:
         run, work, home: see `watch`.
         optuna: SQLite file for optuna-dashboard, one Optuna study for each study of the search.
-        table: CSV file, one line a trial.
+        table: CSV file, one line per trial.
         force: replace files that exist.
 
     Raises:

@@ -1,12 +1,13 @@
 """Form: the parameters of the pipelines as a person fills them in, and the settings of run.yaml that go with them.
 
-About ten parameters each run decides have a field; everything else stands in one structure, `settings`, in the sections of run.yaml.
+About ten parameters, which every run has to decide, have a field; everything else is in one structure, `settings`, in the sections of
+run.yaml.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
@@ -16,12 +17,12 @@ from detkds.genome import Knowledge
 from detkds.pipeline.run_config import RunConfig, did_you_mean, validated
 from detkds.pipeline.values import LISTS, Values
 from detkds.search.budgets import is_time, plan
-from detkds.storage.uri import is_s3, open_store, split
+from detkds.storage.uri import is_s3, split
 
 FIELDS = ("run_name", "dataset", "teacher_config", "teacher_checkpoint", "student_config", "results", "epochs", "gpus")
 """The values of a run that have a field of their own."""
 PLACES = {each.name: str(each.metadata["place"]) for each in fields(Values)}
-SECTIONS = ("data", "student", "search", "train", "store", "seed")
+SECTIONS = ("data", "student", "search", "train", "store", "seed", "plugins")
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,8 @@ class Form:
         run_name … gpus: values of the same names.
         budget: a word or a number of trainings, see `detkds.search.budgets`, or keys of the section `search` as JSON; what `settings` says
             goes over it.
-        settings: the sections `data`, `student`, `search`, `train`, `store` and the key `seed` of a run.yaml, without what has a field.
+        settings: the sections `data`, `student`, `search`, `train`, `store` and the keys `seed` and `plugins` of a run.yaml, without what
+            has a field.
     """
 
     run_name: str
@@ -48,7 +50,7 @@ class Form:
 
     @classmethod
     def of(cls, values: Values) -> Form:
-        """The form that says these values: what has no field stands in the settings."""
+        """The form with these values: those without a field are in the settings."""
         settings: dict[str, Any] = {}
         for name, value in values.to_dict().items():
             if name in FIELDS or (value in ("", 0, 0.0) and getattr(Values, name, None) == value and name != "work"):
@@ -61,21 +63,10 @@ class Form:
         return asdict(self)
 
     def values(self) -> Values:
-        """The values of the run; what they name in the store is there.
-
-        Raises:
-            ConfigError: everything that is wrong, one line a fault.
-        """
-        values = self.values_without_looking()
-        if lost := list(_lost(values)):
-            raise ConfigError("\n".join(lost))
-        return values
-
-    def values_without_looking(self) -> Values:
         """The values of the run; no store is asked.
 
         Raises:
-            ConfigError: everything that is wrong, one line a fault.
+            ConfigError: everything that is wrong, one line per fault.
         """
         faults: list[str] = []
         raw = self._run_yaml(faults)
@@ -134,7 +125,7 @@ def _listed(text: str) -> list[str]:
 def _strange(key: str) -> str:
     """Why a key has no place in the settings."""
     if key == "resources":
-        return "is part of the package: compile one with it (python -m pipelines.compile), or use detkds submit"
+        return "KFP fixes what a task asks for when a package is compiled: compile one (python -m pipelines.compile), or use detkds submit"
     if key in ("name", "teacher"):
         return "has parameters of its own; leave it out"
     return did_you_mean("key", key, SECTIONS)
@@ -142,23 +133,7 @@ def _strange(key: str) -> str:
 
 def _where(place: str) -> str:
     """The parameter that a fault of a run.yaml is about, or its place in the settings."""
-    return next((name for name in FIELDS if PLACES[name] == place), f"settings.{place}" if place else "settings")
-
-
-def _lost(values: Values) -> Iterator[str]:
-    """Objects of the store that the run reads and that are not there."""
-    addresses = {
-        "dataset": [f"{values.dataset}/{name}" for name in (values.train_annotations, values.test_annotations)],
-        "teacher_config": [values.teacher_config],
-        "teacher_checkpoint": [values.teacher_checkpoint],
-        "student_config": [values.student_config],
-        "settings.student.checkpoint": [values.student_checkpoint],
-    }
-    for name, places in addresses.items():
-        for address in filter(is_s3, places):
-            bucket, key = split(address)
-            if open_store(f"s3://{bucket}").stat(key) is None:
-                yield f"{name}: {address} does not exist; correct the address, or put the file there"
+    return next((name for name in FIELDS if PLACES[name] == place), f"settings.{place}") if place else "dataset or settings"
 
 
 def _put(target: dict[str, Any], place: str, value: Any) -> None:
@@ -166,7 +141,7 @@ def _put(target: dict[str, Any], place: str, value: Any) -> None:
     for section in sections:
         below = target.setdefault(section, {})
         if not isinstance(below, dict):
-            return  # RunConfig says that a section is no text
+            return  # RunConfig says that a section is not text
         target = below
     target[key] = value
 

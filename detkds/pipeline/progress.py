@@ -15,7 +15,12 @@ from rich.console import Console
 
 from detkds import errors, plugins
 
+FAULTS = "DETKDS_FAULTS"
+"""The environment variable by which a local run asks its tasks for an error of ours as a line of JSON, which it reads and shows no one."""
 FAULT = "detkds-fault "
+"""How such a line begins."""
+ERROR = "detkds: "
+"""How each line of an error of ours begins in the log of a task, for those who look for it there."""
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
@@ -29,7 +34,7 @@ def say(task: str, text: str) -> None:
 
 
 def columns(line: str) -> tuple[str, str]:
-    """Task and text of such a line, as the terminal shows them; the task is padded so that texts stand below each other."""
+    """Task and text of such a line, as the terminal shows them; the task is padded so that the texts are aligned."""
     task, _, text = line.partition("] ")
     return f"{task.removeprefix('['):<22}", text
 
@@ -51,11 +56,8 @@ def shown(console: Console) -> Callable[[str], None]:
 
 
 def report_errors(run: Callable[_P, _T]) -> Callable[_P, _T]:
-    """Load the plugins that the run names, and print an error of ours as one line of JSON before it is raised on, so that a local run can
-    show it as it is.
-
-    In a task of a pipeline it is also the last of the log, in plain words, and the process ends with its exit code: what the person did
-    wrong stands there, and not 30 lines of where this library found it.
+    """Load the plugins that the run names, and end a task of a pipeline with an error of ours as the last of its log, in plain words, and
+    with its exit code: what the person did wrong stands there, and not 30 lines of where this library found it.
     """
 
     @functools.wraps(run)
@@ -67,21 +69,25 @@ def report_errors(run: Callable[_P, _T]) -> Callable[_P, _T]:
             error = found if isinstance(found, errors.DetKDSError) else of_system(found)
             if error is None:
                 raise
-            print(FAULT + json.dumps({"type": type(error).__name__, "message": str(error)}), flush=True)
+            if os.environ.get(FAULTS):
+                print(FAULT + json.dumps({"type": type(error).__name__, "message": str(error)}), flush=True)
             if not _is_task():
                 raise error from None
-            print(error, file=sys.stderr, flush=True)
+            print(*(ERROR + line for line in str(error).splitlines()), sep="\n", file=sys.stderr, flush=True)
             raise SystemExit(error.exit_code) from None
 
     return running
 
 
 def of_system(error: OSError) -> errors.DetKDSError | None:
-    """What the machine refused, as an error of ours: a full disk, or a place that may not be written; None for anything else."""
+    """What the machine refused, as an error of ours: a full disk, a file that may not grow, or a place that may not be written; None for
+    anything else."""
     where = error.filename or "a file"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return errors.StoreError(f"no space is left on the disk of {where}; free some and start the same command again.")
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+    if error.errno == errno.EFBIG:
+        return errors.StoreError(f"{where} may not become as large as it must: see ulimit -f, or the limit of its file system.")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST):
         return errors.ConfigError(f"{where}: {error.strerror}; give a place that can be written, or the right to.")
     return None
 

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from detkds.genome.presets import KNOWN_DISTILLERS
+from detkds.unlabelled import Unlabelled
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A COCO-format data set: `root` is a folder or an s3:// address, the rest is relative to it."""
+    """A COCO-format data set: `root` is a folder or an s3:// address, the rest is relative to it; `unlabelled`, a folder of images without
+    labels, may be an address of its own."""
 
     root: str
     train_annotations: str
     train_images: str
     test_annotations: str
     test_images: str
+    unlabelled: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +78,37 @@ class RacePlan:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """How long and how a student is trained; batch_size and learning_rate 0 are those of its config."""
+    """How long and how a student is trained; batch_size and learning_rate 0 are those of its config; `unlabelled` says how images without
+    labels are used, where there are some."""
 
     epochs: int
     batch_size: int = 0
     learning_rate: float = 0.0
     amp: bool = False
     seed: int = 0
+    unlabelled: Unlabelled | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; without images without labels no word of them, so that what is made of these values stays the same."""
+        values = asdict(self)
+        if self.unlabelled is None:
+            del values["unlabelled"]
+        return values
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Schedule:
+        """Read what `to_json` gave.
+
+        Raises:
+            TypeError, ConfigError: it is something else.
+        """
+        beside = values.get("unlabelled")
+        return cls(**{**values, "unlabelled": None if beside is None else Unlabelled(**beside)})
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a stage tells the UI beside its artifact: metadata of the artifact, flat metrics, Markdown, an HTML page.
+    """What a stage shows in the UI in addition to its artifact: metadata of the artifact, flat metrics, Markdown, an HTML page.
 
     KFP's launcher fails on a number that JSON does not know: metrics that are not finite are left out, and in metadata they are texts.
     """

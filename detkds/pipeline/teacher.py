@@ -36,7 +36,7 @@ def run(
     """The checkpoint of a teacher trained on one annotation file; one that was trained before with the same inputs is returned.
 
     Args:
-        pair: the teacher's config and first weights stand as the student's.
+        pair: the teacher's config and first weights, given as the student's.
         schedule: of the training.
         root: data set, a folder or an s3:// address.
         annotations, images: relative to it.
@@ -47,7 +47,7 @@ def run(
     place = data_set(root)
     path = place.annotations(annotations)
     names = [image["file_name"] for image in load(path)["images"]]
-    inputs = {"pair": pair, "schedule": schedule, "data": file_sha256(path), "images": place.state(images, names)}
+    inputs = {"pair": pair, "schedule": schedule.to_json(), "data": file_sha256(path), "images": place.state(images, names)}
     out = home / "teachers" / digest(inputs)[:16]
     if (out / MANIFEST).exists():
         verify(out, KIND)

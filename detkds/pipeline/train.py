@@ -17,6 +17,7 @@ from torch import nn
 from detkds import plugins
 from detkds.detectors.checkpoints import read_checkpoint
 from detkds.detectors.configs.data_config import freeze
+from detkds.detectors.distiller import of_unlabelled
 from detkds.detectors.tensors import save_tensors
 from detkds.detectors.training import parallel
 from detkds.detectors.training import train as training
@@ -37,6 +38,7 @@ from detkds.processes import gpus, use_cpus
 from detkds.storage.artifacts import publishing, verify
 from detkds.storage.manifest import file_sha256
 from detkds.storage.uri import is_s3
+from detkds.unlabelled import Unlabelled
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -53,7 +55,7 @@ def run(pair: Pair, schedule: Schedule, recipe: Recipe, *, subset: Path, out: Pa
     """Publish student.pth, its config student.py, student.safetensors, recipe.json and the training's log at `out`.
 
     A training that was killed resumes from its last checkpoint, which lies at `work` (see Workplace), with the same result. Each batch is
-    shared by `processes` (0: one a GPU that this process may use), as many of them as divide it.
+    shared by `processes` (0: one per GPU that this process may use), as many of them as divide it.
 
     Raises:
         DetKDSError: data, detectors or recipe cannot be used; the message says which.
@@ -73,21 +75,24 @@ def share(pair: Pair, schedule: Schedule, recipe: Recipe, group: Group, *, subse
     if not recipe.active and not pair.inherit:
         pair = replace(pair, teacher_config="", teacher_checkpoint="")
     master = pairs.teacher(pair.teacher_config, pair.teacher_checkpoint, classes) if pair.teacher_config else None
+    unlabelled = unlabelled_source(schedule, subset, "unlabelled")
     if group.rank:
-        return assist(pair, classes, schedule, recipe, master, source, group, out=out)
+        return assist(pair, classes, schedule, recipe, master, source, group, out=out, unlabelled=unlabelled)
     if recipe.active:
         from detkds.pipeline.teaching import require_teaching  # which reads this module
 
         require_teaching(_title(recipe), pair, schedule, subset, work)
     contents = {name: content(value) for name, value in asdict(pair).items()}
-    inputs = {"pair": contents, "classes": classes, "schedule": schedule, "recipe": recipe.digest, "subset": verify(subset).digest}
+    how = {"schedule": schedule.to_json(), "recipe": recipe.digest, "subset": verify(subset).digest}
+    inputs = {"pair": contents, "classes": classes, **how}
     inputs |= plugins.identity()
     with Workplace("train", inputs, work) as place:
-        return fit(pair, classes, schedule, recipe, master, source, task=_title(recipe), out=out, place=place, group=group)
+        task = _title(recipe)
+        return fit(pair, classes, schedule, recipe, master, source, task=task, out=out, place=place, group=group, unlabelled=unlabelled)
 
 
 def sharing(title: str, batch_size: int, processes: int = 0) -> int:
-    """How many processes share a batch: as many of `processes` (0: one a GPU that this process may use) as divide it."""
+    """How many processes share a batch: as many of `processes` (0: one per GPU that this process may use) as divide it."""
     asked = processes or max(1, len(gpus()))
     count = parallel.processes(batch_size, asked)
     if count < asked:
@@ -105,11 +110,36 @@ def assist(
     group: Group,
     *,
     out: Path,
+    unlabelled: tuple[Source, Unlabelled] | None = None,
 ) -> Result:
     """The share of a process of the group that is not the first, whose share is `fit`; it publishes nothing."""
     config, start = pairs.student(pair, classes)
-    training.train(config, source, pairs.settings(schedule, config), out, teacher=teacher, recipe=recipe, start=start, group=group)
+    how: dict[str, Any] = {"teacher": teacher, "recipe": recipe, "start": start, "group": group, "unlabelled": unlabelled}
+    training.train(config, source, pairs.settings(schedule, config), out, **how)
     return Result({})
+
+
+def unlabelled_source(schedule: Schedule, subset: Path, name: str) -> tuple[Source, Unlabelled] | None:
+    """The images without labels `name` of a subset and how a schedule uses them; None where it uses none.
+
+    Raises:
+        ArtifactError: the subset has none.
+    """
+    if schedule.unlabelled is None:
+        return None
+    data = part(subset, name)
+    return Source(data.annotations, data.images), schedule.unlabelled
+
+
+def used(recipe: Recipe, unlabelled: tuple[Source, Unlabelled], batch_size: int) -> str:
+    """For people: which losses of a recipe are taken of how many images without labels."""
+    source, use = unlabelled
+    losses = sorted({str(genome.knowledge) for genome in of_unlabelled(recipe, use).active})
+    count = len(json.loads(source.annotations.read_text())["images"])
+    if not losses:
+        return f"no loss of this recipe is taken of the {count} unlabelled images (data.unlabelled.knowledge)"
+    beside = f"{min(count, use.images(batch_size))} beside {batch_size} labelled ones per step"
+    return f"the losses of {', '.join(losses)} are taken of {count} unlabelled images too, {beside}"
 
 
 def _source(subset: Path) -> Source:
@@ -133,12 +163,15 @@ def fit(
     out: Path,
     place: Workplace,
     group: Group | None = None,
+    unlabelled: tuple[Source, Unlabelled] | None = None,
 ) -> Result:
-    """Train the student of `pair`, labels in the order of `classes`, on `source` and publish the model; `place` keeps the checkpoint to go
-    on from."""
+    """Train the student of `pair`, labels in the order of `classes`, on `source`, with `unlabelled` images beside it, and publish the
+    model; `place` keeps the checkpoint to go on from."""
     config, start = pairs.student(pair, classes)
     say(task, str(Kept.of_config(config, json.loads(source.annotations.read_text()))))
     settings = pairs.settings(schedule, config)
+    if unlabelled and recipe.active:
+        say(task, used(recipe, unlabelled, settings.batch_size))
     saved = Saved(place)
     began = time.monotonic()
 
@@ -163,6 +196,7 @@ def fit(
                 checkpoint=saved.checkpoint,
                 progress=progress,
                 group=group,
+                unlabelled=unlabelled,
             )
         (folder / CONFIG).write_text(freeze(config))
         save_tensors(read_checkpoint(folder / CHECKPOINT), folder / TENSORS, config=freeze(config))

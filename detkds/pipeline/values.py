@@ -1,4 +1,4 @@
-"""Values: everything that the tasks of a run are told, in one table: where each stands in run.yaml, and which stages read it."""
+"""Values: all parameters of the tasks of a run, in one table: where each is in run.yaml, and which stages read it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from detkds.pipeline.settings import Pair, RacePlan, Schedule, SearchPlan, Source, WeightsPlan
+from detkds.unlabelled import Unlabelled
 
 if TYPE_CHECKING:
     from detkds.data.sampling.counting import Counting
     from detkds.pipeline.run_config import RunConfig
 
-LISTS = {"searched", "warm_start", "race_known"}
+LISTS = {"searched", "warm_start", "race_known", "unlabelled_knowledge", "plugins"}
 """Fields that run.yaml has as lists, and a pipeline as text with commas."""
 PROXY, STUDENT = "evolve weights", "evolve weights train"
 """The stages that measure candidates, and those that train the student."""
@@ -24,7 +25,7 @@ def _at(place: str, stages: str, default: Any = "") -> Any:
 
 @dataclass(frozen=True)
 class Values:
-    """What the tasks of a run are told. An empty text or 0 means "not given", because a pipeline parameter has no null."""
+    """The parameters of the tasks of a run. An empty text or 0 means "not given", because a pipeline parameter has no null."""
 
     run_name: str = _at("name", "report")
     results: str = _at("", "report")
@@ -34,6 +35,11 @@ class Values:
     test_annotations: str = _at("data.test.annotations", "subset", "annotations/instances_val2017.json")
     test_images: str = _at("data.test.images", "subset", "val2017")
     data_version: str = _at("data.version", "subset")
+    unlabelled: str = _at("data.unlabelled.images", "subset")
+    unlabelled_share: float = _at("data.unlabelled.share", STUDENT, 0.0)
+    unlabelled_schedule: str = _at("data.unlabelled.schedule", STUDENT)
+    unlabelled_min_score: float = _at("data.unlabelled.min_score", STUDENT, 0.0)
+    unlabelled_knowledge: str = _at("data.unlabelled.knowledge", STUDENT)
     teacher_config: str = _at("teacher.config", f"{STUDENT} evaluate")
     teacher_checkpoint: str = _at("teacher.checkpoint", f"{STUDENT} evaluate report")
     student_config: str = _at("student.config", STUDENT)
@@ -68,16 +74,18 @@ class Values:
     learning_rate: float = _at("train.learning_rate", STUDENT, 0.0)
     amp: bool = _at("train.amp", STUDENT, False)
     train_nodes: int = _at("train.nodes", "train", 1)
+    search_nodes: int = _at("search.nodes", "evolve weights", 1)
     seed: int = _at("seed", f"subset {STUDENT}", 0)
     work: str = _at("store.work", STUDENT)
-    gpus: int = _at("resources.gpus", "train", 1)
+    gpus: int = _at("resources.gpus", STUDENT, 1)
+    plugins: str = _at("plugins", f"{STUDENT} evaluate report")
 
     @classmethod
     def of(cls, config: RunConfig, **given: Any) -> Values:
         """The values of a run.yaml, with what it does not say, such as `results`, and what was prepared, such as addresses of configs.
 
         Raises:
-            ConfigError: the budget is a time that nobody has made a plan of.
+            ConfigError: the budget is a time that has not been converted into trainings yet.
         """
         config = config.model_copy(update={"search": config.search.planned()})
         found = {each.name: _found(config, each.metadata["place"]) for each in fields(cls) if each.name not in given}
@@ -100,7 +108,8 @@ class Values:
     @property
     def source(self) -> Source:
         """The data set."""
-        return Source(self.dataset, self.train_annotations, self.train_images, self.test_annotations, self.test_images)
+        train, test = (self.train_annotations, self.train_images), (self.test_annotations, self.test_images)
+        return Source(self.dataset, *train, *test, self.unlabelled)
 
     @property
     def counting(self) -> Counting:
@@ -130,6 +139,13 @@ class Values:
         return RacePlan(self.race_candidates, self.race_seeds, self.race_epochs, self.race_known)
 
     @property
+    def unlabelled_use(self) -> Unlabelled | None:
+        """How images without labels are used; None where there are none."""
+        if not self.unlabelled_share:
+            return None
+        return Unlabelled(self.unlabelled_share, self.unlabelled_schedule, self.unlabelled_min_score, self.unlabelled_knowledge)
+
+    @property
     def proxy(self) -> Schedule:
         """How a candidate is trained."""
         return self._schedule(self.proxy_epochs)
@@ -140,12 +156,12 @@ class Values:
         return self._schedule(self.epochs)
 
     def _schedule(self, epochs: int) -> Schedule:
-        return Schedule(epochs, self.batch_size, self.learning_rate, self.amp, self.seed)
+        return Schedule(epochs, self.batch_size, self.learning_rate, self.amp, self.seed, self.unlabelled_use)
 
 
 def _found(config: RunConfig, place: str) -> Any:
-    """What stands at a place of a run.yaml, a list as text with commas; None where nothing does."""
+    """The value at a place of a run.yaml, a list as text with commas; None if there is none."""
     value: Any = config if place else None
     for step in place.split(".") if place else ():
-        value = getattr(value, step)
+        value = None if value is None else getattr(value, step)  # a section that is left out says nothing
     return ",".join(map(str, value)) if isinstance(value, tuple) else value

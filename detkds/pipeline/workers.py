@@ -5,21 +5,23 @@ from __future__ import annotations
 import multiprocessing
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing.queues import SimpleQueue
 
 from detkds import plugins
 from detkds.errors import DetKDSError, Interrupted
 from detkds.genome import Recipe
 from detkds.objective import Goal, Objective, Outcome
+from detkds.pipeline import node_executor
 from detkds.processes import at_once, begin, dealt
 from detkds.search.study import Job
 
 
 class Workers:
-    """An objective whose answers are begun ahead: the study says what it will ask, and takes the answers in that order.
+    """An objective that starts early: the study announces its next requests, and takes the results in that order.
 
     What was measured and not yet taken when the study is killed is measured again; with equal candidates that is one a worker.
 
@@ -27,7 +29,7 @@ class Workers:
         pool: of processes that know the objective.
     """
 
-    def __init__(self, pool: ProcessPoolExecutor) -> None:
+    def __init__(self, pool: Executor) -> None:
         self._pool = pool
         self._begun: deque[tuple[Job, Future[Outcome]]] = deque()
 
@@ -39,7 +41,7 @@ class Workers:
             raise _lost() from None
 
     def __call__(self, recipe: Recipe, goal: Goal) -> Outcome:
-        """The answer to the next job.
+        """The result of the next job.
 
         Raises:
             Rejected: the candidate cannot work.
@@ -49,7 +51,7 @@ class Workers:
             self.ahead([(recipe, goal)])
         job, answer = self._begun.popleft()
         if job != (recipe, goal):
-            raise DetKDSError(f"the study asks for `{recipe}`, but announced `{job[0]}` first.")
+            raise DetKDSError(f"the study requests `{recipe}`, but announced `{job[0]}` first.")
         try:
             return answer.result()
         except BrokenProcessPool:
@@ -58,14 +60,19 @@ class Workers:
 
 @contextmanager
 def hired(count: int, build: Callable[[], Objective]) -> Iterator[Workers | None]:
-    """Workers while the block runs; None for one worker, which this process is itself.
+    """Workers while the block runs; None for one worker, which this process is itself. In a job of several nodes its processes are the
+    workers, see `node_executor`.
 
     They end at once where the block ends with an error, and when this process is killed.
 
     Args:
-        count: of processes; 0: one per GPU that this process may use, or per CPU where there is none, as far as the memory goes.
+        count: of processes; 0: one per GPU that this process may use, or without a GPU one per CPU as far as the memory allows.
         build: makes the objective, once in each process; it pickles.
     """
+    if (nodes := node_executor.nodes()) is not None:
+        with nodes.executor(partial(_adopt, build)) as pool:
+            yield Workers(pool)
+        return
     count = count or at_once()
     if count == 1:
         yield None
@@ -78,7 +85,7 @@ def hired(count: int, build: Callable[[], Objective]) -> Iterator[Workers | None
     with ProcessPoolExecutor(count, context, _begin, (devices, build, count)) as pool:
         try:
             yield Workers(pool)
-        except BaseException:
+        except BaseException:  # Ctrl-C and SIGTERM too: workers in the middle of a training would hold the GPUs and the pool's exit
             pool.shutdown(wait=False, cancel_futures=True)
             for process in multiprocessing.active_children():
                 if process not in others:
@@ -95,6 +102,12 @@ def _begin(devices: SimpleQueue[str], build: Callable[[], Objective], count: int
     global _build
     begin(devices.get(), count)
     _build = build
+
+
+def _adopt(build: Callable[[], Objective]) -> None:
+    """Make this process a worker with another objective."""
+    global _build, _objective
+    _build, _objective = build, None
 
 
 def _measure(recipe: Recipe, goal: Goal) -> Outcome:

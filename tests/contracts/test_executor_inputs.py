@@ -165,12 +165,13 @@ def shape(given: Mapping[str, Any]) -> dict[str, Any]:
         "one folder": len({Path(each["artifacts"][0]["uri"]).parent for each in outputs.values()}) == 1,
         "added": {
             name.rpartition("-")[2] for name in inputs["parameterValues"] if name.startswith("pipelinechannel--") or name == "base_image"
-        },
+        }
+        - {"one_gpu"},  # of the evaluation, which asked for one whatever was filled in when the inputs were captured
     }
 
 
 def unnumbered(uri: str) -> str:
-    """The last part of an address; the logs' ends with the number of the attempt, which is no part of the form."""
+    """The last part of an address; the logs' ends with the number of the attempt, which is not part of the form."""
     return re.sub(r"^(executor-logs)-\d+$", r"\1", Path(uri).name)
 
 

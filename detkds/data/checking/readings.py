@@ -29,7 +29,7 @@ BOXES, IN_SIDES = "boxes", "sides"
 """`info: {"boxes": "sides"}` in a file says that its boxes are [x, y, width, height] in pixels, whatever they look like."""
 _DOUBTFUL = 0.95  # below this share of boxes that fit as COCO's, another reading is looked for
 _SURE = 0.99  # share of the boxes that the other reading must fit
-_FEW = 3  # boxes whose areas are no chance
+_FEW = 3  # boxes whose areas are not chance
 _LOST = 0.05  # share of boxes wholly outside their images from which on they are of other images, or of none of the readings
 _LOST_BOXES = 10  # wholly outside, at least: a few are faults of their own
 _LOOKED_AT = 20_000  # boxes, evenly taken from larger sets

@@ -38,7 +38,7 @@ def build_optimizer(
         learning_rate: replaces the config's, and `auto_scale_lr` then changes nothing.
         amp: mixed precision even where the config's optim_wrapper is none of mixed precision; its `dtype` and `loss_scale` hold.
         gpu: without one, mixed precision is left out.
-        batch_size: images a step over all processes, for a config whose `auto_scale_lr` is enabled.
+        batch_size: images per step over all processes, for a config whose `auto_scale_lr` is enabled.
 
     Raises:
         ConfigError: the config has no usable `optim_wrapper`.

@@ -1,36 +1,41 @@
-"""What a run.yaml asks of the cluster, written into a compiled package. No kfp: a package is two YAML documents."""
+"""The resources of a run.yaml, written into a compiled package. No kfp: a package is two YAML documents."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from itertools import pairwise
 from typing import Any
 
 import yaml
 
 from detkds.lint.pods import CACHE_ANNOTATION, CPUS_ANNOTATION, HOME, NODE_ANNOTATION, SHM, quantity
-from detkds.pipeline.kubeflow.package import QUEUE_LABEL, RUN_LABEL, TRAIN, VOLUMES, disk_size
-from detkds.pipeline.run_config import Resources
+from detkds.pipeline.kubeflow.package import QUEUE_LABEL, RUN_LABEL, SEARCH, TRAIN, VOLUMES, disk_size
+from detkds.pipeline.run_config import Resources, RunConfig
 from detkds.pipeline.task import RUN
 from detkds.plugins import VARIABLE
 
 FOLLOWER_CPU, FOLLOWER_MEMORY = "500m", "2G"
-"""What a task asks for that only follows a TrainJob."""
+"""Requests of a task that only follows a TrainJob."""
 
 
-def with_resources(package: str, resources: Resources, claims: Iterable[str], *, run: str = "", train_nodes: int = 1) -> str:
-    """The package with what a run.yaml asks of the cluster: CPUs, memory, nodes, a Kueue queue, and volume claims at /data/CLAIM.
+def nodes_of(config: RunConfig) -> dict[str, int]:
+    """On how many nodes a task works, by how the name of its executor begins."""
+    return {TRAIN: config.train.nodes, **dict.fromkeys(SEARCH, config.search.nodes)}
 
-    Where the full training is to run on several nodes, its task only makes a TrainJob and asks for no GPU, and without a queue one
-    training follows the other: of two TrainJobs that start together each could hold half of the nodes that both need.
+
+def with_resources(
+    package: str, resources: Resources, claims: Iterable[str], *, run: str = "", nodes: Mapping[str, int] | None = None
+) -> str:
+    """The package with the resources of a run.yaml: CPUs, memory, nodes, a Kueue queue, and volume claims at /data/CLAIM.
+
+    A task whose work is done on several nodes only makes a TrainJob and asks for no GPU.
 
     Args:
         package: one that breaks no rule of the lint.
         resources: of the run.yaml; what it does not say stays as the package has it.
         claims: names of the volume claims; one that the package mounts stays mounted there.
         run: name of the run, which its pods carry as a label and tell those who watch; empty: they tell the id that KFP gave the run.
-        train_nodes: of the full training.
+        nodes: of each task, see `nodes_of`; None: each works in its pod.
     """
     documents = list(yaml.safe_load_all(package))
     claims = tuple(claims)
@@ -44,15 +49,14 @@ def with_resources(package: str, resources: Resources, claims: Iterable[str], *,
             _ask(asked, platform, resources)
             node = node_of(asked, platform)
             annotations[NODE_ANNOTATION] = json.dumps(node, sort_keys=True)
-            if resources.gpus == 0 or (train_nodes > 1 and name.startswith(TRAIN)):
+            follows = any(count > 1 and name.startswith(start) for start, count in (nodes or {}).items())
+            if resources.gpus == 0 or follows:
                 asked.pop("accelerator")
-            if train_nodes > 1 and name.startswith(TRAIN):
+            if follows:
                 asked |= _cpu(FOLLOWER_CPU) | _memory("Request", FOLLOWER_MEMORY)
         else:
             _lower(asked, resources)
         annotations[CPUS_ANNOTATION] = str(asked["resourceCpuRequest"])
-    if train_nodes > 1 and not resources.queue:
-        _one_after_the_other(documents[0])
     return yaml.safe_dump_all(documents, sort_keys=False)
 
 
@@ -135,7 +139,7 @@ def _ask(asked: dict[str, Any], platform: dict[str, Any], resources: Resources) 
 
 
 def _lower(asked: dict[str, Any], resources: Resources) -> None:
-    """A task without a GPU asks for no more than one with a GPU may have."""
+    """A task without a GPU requests no more than one with a GPU may have."""
     if resources.cpu and quantity(asked["resourceCpuRequest"]) > resources.cpu:
         asked |= _cpu(f"{resources.cpu:g}")
     for end in ("Request", "Limit"):
@@ -167,13 +171,3 @@ def _cpu(count: str) -> dict[str, Any]:
 
 def _memory(end: str, size: str) -> dict[str, Any]:
     return {f"memory{end}": quantity(size) / 1e9, f"resourceMemory{end}": size}
-
-
-def _one_after_the_other(pipeline: dict[str, Any]) -> None:
-    """Let each full training begin when the one before it has ended, in the order in which they could begin."""
-    tasks = pipeline["root"]["dag"]["tasks"]
-    executors = {name: component.get("executorLabel", "") for name, component in pipeline["components"].items()}
-    trainings = [name for name, task in tasks.items() if executors[task["componentRef"]["name"]].startswith(TRAIN)]
-    trainings.sort(key=lambda name: len(tasks[name].get("dependentTasks", ())))
-    for before, name in pairwise(trainings):
-        tasks[name]["dependentTasks"] = sorted({*tasks[name].get("dependentTasks", ()), before})

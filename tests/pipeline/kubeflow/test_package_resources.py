@@ -9,7 +9,7 @@ import pytest
 from detkds.lint import Package, examine
 from detkds.lint.pods import CPUS_ANNOTATION, HOME, NODE_ANNOTATION
 from detkds.pipeline.kubeflow.nodes import job
-from detkds.pipeline.kubeflow.package import NODE, compiled
+from detkds.pipeline.kubeflow.package import NODE, SEARCH, TRAIN, compiled
 from detkds.pipeline.kubeflow.resources import node_of, with_resources
 from detkds.pipeline.kubeflow.schema import unknown
 from detkds.pipeline.run_config import Resources
@@ -66,15 +66,16 @@ def test_a_small_limit_lowers_what_is_asked_for() -> None:
 
 
 @pytest.mark.parametrize("pipeline", ["search", "transfer"])
-def test_the_tasks_of_a_training_on_several_nodes_ask_for_no_gpu_and_know_what_nodes_need(
+def test_tasks_whose_work_is_done_on_several_nodes_ask_for_no_gpu_and_know_what_nodes_need(
     pipeline: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     resources = Resources(gpus=8, memory_gb=128, node_selector={"pool": "a100"}, queue="gpu")
-    package = Package.parse(with_resources(compiled(pipeline), resources, iter(["coco"]), train_nodes=2))
+    package = Package.parse(with_resources(compiled(pipeline), resources, iter(["coco"]), nodes={TRAIN: 2, **dict.fromkeys(SEARCH, 3)}))
     assert examine(package) == []
     tasks = {task.name: task for task in package.tasks()}
     assert "accelerator" in tasks["evaluate"].resources
-    for name in ("train-baseline", "train-distilled"):
+    searches = ["evolve-global", "weights"] if pipeline == "search" else []
+    for name in ("train-baseline", "train-distilled", *searches):
         assert "accelerator" not in tasks[name].resources
         monkeypatch.setenv(NODE, tasks[name].settings["podMetadata"]["annotations"][NODE_ANNOTATION])
         monkeypatch.setenv(CACHE_GB, "200")
@@ -92,18 +93,6 @@ def test_a_package_says_of_nodes_what_it_says_of_its_tasks(pipeline: str) -> Non
         if task.on_gpu:
             assert json.loads(task.settings["podMetadata"]["annotations"][NODE_ANNOTATION]) == node_of(task.resources, task.settings)
             assert {"name": NODE, "fieldPath": f"metadata.annotations['{NODE_ANNOTATION}']"} in task.settings["fieldPathAsEnv"]
-
-
-@pytest.mark.parametrize("pipeline", ["search", "transfer"])
-@pytest.mark.parametrize(("queue", "nodes", "waits"), [("", 2, True), ("gpu", 2, False), ("", 1, False)])
-def test_trainings_on_several_nodes_follow_each_other_where_no_queue_admits_them_whole(
-    pipeline: str, queue: str, nodes: int, waits: bool
-) -> None:
-    package = Package.parse(with_resources(compiled(pipeline), Resources(queue=queue), (), train_nodes=nodes))
-    tasks = package.pipeline["root"]["dag"]["tasks"]
-    names = {task["taskInfo"]["name"]: name for name, task in tasks.items()}
-    assert (names["train-baseline"] in tasks[names["train-distilled"]]["dependentTasks"]) == waits
-    assert names["train-distilled"] not in tasks[names["train-baseline"]]["dependentTasks"]
 
 
 def test_cpus_memory_and_shared_memory_of_a_run_reach_every_task() -> None:
