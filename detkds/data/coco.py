@@ -17,8 +17,8 @@ from detkds.data.checking.names import has_hidden, likeness
 from detkds.data.checking.parsing import without_collection
 from detkds.data.checking.pictures import Look
 from detkds.data.checking.readings import check_readings
-from detkds.data.checking.shifts import check_shifts
 from detkds.data.checking.rules import MAX_NAME
+from detkds.data.checking.shifts import check_shifts
 from detkds.data.checking.values import shown, why_unfit
 from detkds.errors import DatasetError
 

@@ -29,7 +29,11 @@ def world(count: int, seed: int, reading: str, *, shares: bool = False, corner: 
         as_read["centres"] = [x + width / 2, y + height / 2, width, height]
         as_read |= {"sides-yx": [y, x, height, width], "corners-yx": [y, x, y + height, x + width]}
         box = as_read[reading]
-        written.append([value / side for value, side in zip(box, (100, 200) * 2 if reading.endswith("yx") else (200, 100) * 2, strict=True)] if shares else box)
+        written.append(
+            [value / side for value, side in zip(box, (100, 200) * 2 if reading.endswith("yx") else (200, 100) * 2, strict=True)]
+            if shares
+            else box
+        )
     areas = [width * height for _, _, width, height in right]
     coco = {
         "images": [{"id": 1, "file_name": "a.png", "width": 200, "height": 100}],

@@ -28,7 +28,9 @@ def inspected(folder: Path, images: list[int], categories: list[int], used: list
     return inspect(path)
 
 
-@pytest.mark.parametrize(("first", "says"), [(0, "category_id 0 to 2, categories have 1 to 3"), (2, "category_id 2 to 4, categories have 1 to 3")])
+@pytest.mark.parametrize(
+    ("first", "says"), [(0, "category_id 0 to 2, categories have 1 to 3"), (2, "category_id 2 to 4, categories have 1 to 3")]
+)
 def test_category_ids_one_off_are_refused_and_never_repaired(tmp_path: Path, first: int, says: str) -> None:
     found = inspected(tmp_path, [1, 2, 3], [1, 2, 3], [(1, first), (2, first + 1), (3, first + 2)])
     assert found.findings.counts["annotation.ids-shifted"] == 1
