@@ -41,7 +41,7 @@ class Cohorts:
             self._measured += zip(cohort, together(self._objective, cohort), strict=True)
         job, answer = self._measured.popleft()
         if job != (recipe, goal):
-            raise DetKDSError(f"the study asks for `{recipe}`, but announced `{job[0]}` first.")
+            raise DetKDSError(f"the study requests `{recipe}`, but announced `{job[0]}` first.")
         return outcome(answer)
 
 

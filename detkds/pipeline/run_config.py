@@ -152,7 +152,7 @@ class FinalRace(Section):
 
 
 class Search(Section):
-    """Algorithm 1: what is searched and how long."""
+    """Algorithm 1: what is searched and how long; each study on so many `nodes` of a cluster with Kubeflow Trainer."""
 
     knowledge: tuple[Knowledge, ...] = tuple(Knowledge)
     semantics: Literal["paper", "released", "sound"] = "paper"
@@ -176,6 +176,7 @@ class Search(Section):
     cohort: Annotated[int, Field(ge=1, le=64)] = COHORT
     final_race: FinalRace = FinalRace()
     budget: str = ""
+    nodes: Count = 1
 
     _presets = field_validator("warm_start")(lambda value: known_presets(value))
 

@@ -75,9 +75,10 @@ class Values:
     learning_rate: float = _at("train.learning_rate", STUDENT, 0.0)
     amp: bool = _at("train.amp", STUDENT, False)
     train_nodes: int = _at("train.nodes", "train", 1)
+    search_nodes: int = _at("search.nodes", "evolve weights", 1)
     seed: int = _at("seed", f"subset {STUDENT}", 0)
     work: str = _at("store.work", STUDENT)
-    gpus: int = _at("resources.gpus", "train", 1)
+    gpus: int = _at("resources.gpus", STUDENT, 1)
     plugins: str = _at("plugins", f"{STUDENT} evaluate report")
 
     @classmethod

@@ -5,15 +5,17 @@ from __future__ import annotations
 import multiprocessing
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing.queues import SimpleQueue
 
 from detkds import plugins
 from detkds.errors import DetKDSError, Interrupted
 from detkds.genome import Recipe
 from detkds.objective import Answer, Goal, Job, Objective, Outcome, outcome, together
+from detkds.pipeline import node_executor
 from detkds.pipeline.cohorts import Cohorts, cohorts
 from detkds.processes import at_once, begin, dealt
 
@@ -29,7 +31,7 @@ class Workers:
         cohort: how many candidates one of them trains side by side.
     """
 
-    def __init__(self, pool: ProcessPoolExecutor, count: int, cohort: int = 1) -> None:
+    def __init__(self, pool: Executor, count: int, cohort: int = 1) -> None:
         self._pool, self._count, self._cohort = pool, count, cohort
         self._begun: deque[tuple[Job, Future[list[Answer]], int]] = deque()
 
@@ -62,7 +64,8 @@ class Workers:
 
 @contextmanager
 def hired(count: int, build: Callable[[], Objective], cohort: int = 1, here: Objective | None = None) -> Iterator[Workers | Cohorts]:
-    """What measures a study's candidates while the block runs: workers, or this process itself where one is enough.
+    """What measures a study's candidates while the block runs: workers, or this process itself where one is enough. In a job of several
+    nodes its processes are the workers, see `node_executor`.
 
     They end at once where the block ends with an error, and when this process is killed.
 
@@ -72,6 +75,10 @@ def hired(count: int, build: Callable[[], Objective], cohort: int = 1, here: Obj
         cohort: how many candidates a process trains side by side.
         here: the objective of this process; None builds it where it is needed.
     """
+    if (nodes := node_executor.nodes()) is not None:
+        with nodes.executor(partial(_adopt, build)) as pool:
+            yield Workers(pool, nodes.size, cohort)
+        return
     count = count or at_once()
     if count == 1:
         yield Cohorts(build() if here is None else here, cohort)
@@ -101,6 +108,12 @@ def _begin(devices: SimpleQueue[str], build: Callable[[], Objective], count: int
     global _build
     begin(devices.get(), count)
     _build = build
+
+
+def _adopt(build: Callable[[], Objective]) -> None:
+    """Make this process a worker with another objective."""
+    global _build, _objective
+    _build, _objective = build, None
 
 
 def _measure(jobs: Sequence[Job]) -> list[Answer]:
