@@ -16,7 +16,7 @@ from detkds.errors import ConfigError, GenomeError
 from detkds.genome import Knowledge
 from detkds.genome.presets import KNOWN_DISTILLERS, preset
 from detkds.pairs import pair as tested_pair
-from detkds.pipeline.settings import RacePlan
+from detkds.pipeline.settings import COHORT, RacePlan
 from detkds.pipeline.yaml_faults import yaml_fault
 from detkds.search.budgets import is_time, plan
 from detkds.unlabelled import Unlabelled as UnlabelledUse
@@ -152,7 +152,7 @@ class FinalRace(Section):
 
 
 class Search(Section):
-    """Algorithm 1: what is searched and how long."""
+    """Algorithm 1: what is searched and how long; each study on so many `nodes` of a cluster with Kubeflow Trainer."""
 
     knowledge: tuple[Knowledge, ...] = tuple(Knowledge)
     semantics: Literal["paper", "released", "sound"] = "paper"
@@ -173,8 +173,10 @@ class Search(Section):
     empty: Literal["share", "exclude"] = "share"
     proxy_epochs: Count = 1
     repeats: Annotated[int, Field(ge=1, le=10)] = 1
+    cohort: Annotated[int, Field(ge=1, le=64)] = COHORT
     final_race: FinalRace = FinalRace()
     budget: str = ""
+    nodes: Count = 1
 
     _presets = field_validator("warm_start")(lambda value: known_presets(value))
 

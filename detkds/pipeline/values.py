@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
-from detkds.pipeline.settings import Pair, RacePlan, Schedule, SearchPlan, Source, WeightsPlan
+from detkds.pipeline.settings import COHORT, Pair, RacePlan, Schedule, SearchPlan, Source, WeightsPlan
 from detkds.unlabelled import Unlabelled
 
 if TYPE_CHECKING:
@@ -69,14 +69,16 @@ class Values:
     subset_empty: str = _at("search.empty", "subset", "share")
     proxy_epochs: int = _at("search.proxy_epochs", PROXY, 1)
     repeats: int = _at("search.repeats", PROXY, 1)
+    cohort: int = _at("search.cohort", PROXY, COHORT)
     epochs: int = _at("train.epochs", "train", 24)
     batch_size: int = _at("train.batch_size", f"{STUDENT} evaluate", 0)
     learning_rate: float = _at("train.learning_rate", STUDENT, 0.0)
     amp: bool = _at("train.amp", STUDENT, False)
     train_nodes: int = _at("train.nodes", "train", 1)
+    search_nodes: int = _at("search.nodes", "evolve weights", 1)
     seed: int = _at("seed", f"subset {STUDENT}", 0)
     work: str = _at("store.work", STUDENT)
-    gpus: int = _at("resources.gpus", "train", 1)
+    gpus: int = _at("resources.gpus", STUDENT, 1)
     plugins: str = _at("plugins", f"{STUDENT} evaluate report")
 
     @classmethod
@@ -130,7 +132,7 @@ class Values:
     @property
     def weights_plan(self) -> WeightsPlan:
         """The budget of the weights."""
-        return WeightsPlan(self.weights_population, self.weights_iterations, self.space, self.early_stop, self.repeats)
+        return WeightsPlan(self.weights_population, self.weights_iterations, self.space, self.early_stop, self.repeats, self.cohort)
 
     @property
     def race_plan(self) -> RacePlan:
