@@ -355,3 +355,7 @@ def test_a_candidate_of_the_search_is_another_trial_with_them(labelled: Source, 
     assert with_them(GLOBAL, Goal()).details["loss"] != without(GLOBAL, Goal()).details["loss"]
     none = [replace(one(Recipe(), Goal()), details={}) for one in (without, with_them)]
     assert none[0] == none[1]
+    jobs = [(recipe, Goal()) for recipe in (Recipe(), GLOBAL)]
+    for found, (recipe, goal) in zip(with_them.together(jobs), jobs, strict=True):  # side by side, the first without a use for them
+        alone = with_them(recipe, goal)
+        assert (found.score, found.details) == (alone.score, alone.details)
