@@ -344,7 +344,7 @@ def test_two_processes_train_the_same_student_as_one(labelled: Source, bare: Sou
 
 def test_a_candidate_of_the_search_is_another_trial_with_them(labelled: Source, bare: Source, teacher: nn.Module) -> None:
     from detkds.detectors.objective import ProxyObjective
-    from detkds.objective import Goal
+    from detkds.objective import Goal, Outcome
 
     settings = TrainSettings(epochs=1, batch_size=2, device="cpu")
     build = partial(ProxyObjective, make_config(), teacher, labelled, labelled, settings)
@@ -358,4 +358,5 @@ def test_a_candidate_of_the_search_is_another_trial_with_them(labelled: Source, 
     jobs = [(recipe, Goal()) for recipe in (Recipe(), GLOBAL)]
     for found, (recipe, goal) in zip(with_them.together(jobs), jobs, strict=True):  # side by side, the first without a use for them
         alone = with_them(recipe, goal)
+        assert isinstance(found, Outcome)
         assert (found.score, found.details) == (alone.score, alone.details)
