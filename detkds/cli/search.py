@@ -38,12 +38,12 @@ def watch(
     home: Home = DEFAULT_HOME,
     as_json: Json = False,
 ) -> None:
-    """Follow a search: best candidate, trials, rejected ones, pace and time left of each study. It reads journals only, waits for a search
-    that has not begun, and ends when the search ends."""
+    """Follow a run: best candidate, trials, rejected ones, pace and time left of each study, then its trainings and its evaluation. It only
+    reads, waits for a run that has not begun, and ends when the run ends."""
     from detkds.pipeline.watch import watch as follow
 
     found = follow(run, work, home, once=once, every_s=every, console=people(as_json), trials=trials)
-    answer(as_json, {"studies": found})
+    answer(as_json, found)
 
 
 @app.command()

@@ -76,7 +76,8 @@ class Facts:
     def schedule(self) -> Schedule:
         """Of the full training."""
         train = self.config.train
-        return Schedule(train.epochs, train.batch_size or 0, train.learning_rate or 0.0, train.amp, self.config.seed)
+        rest = (train.amp, self.config.seed, train.channels_last, train.compiled)
+        return Schedule(train.epochs, train.batch_size or 0, train.learning_rate or 0.0, *rest)
 
 
 def preflight(config: RunConfig, path: Path, *, home: Path, trust: bool, recipe: str = "") -> Facts:
@@ -121,9 +122,15 @@ def _packages(facts: Facts) -> None:
     needed = {"kfp": "a run on this machine"}
     if facts.config.search.algorithm == "tpe" and not facts.recipe:
         needed["optuna"] = "search.algorithm tpe"
+    needed |= dict.fromkeys(facts.config.train.loggers, "train.loggers")
     for name, what in needed.items():
         if find_spec(name) is None:
             raise ConfigError(f"the package {name} is not installed, and {what} needs it; install it: pip install {name}.")
+    if facts.config.train.compiled:
+        from detkds.detectors.device import uncompilable
+
+        if reason := uncompilable():
+            raise ConfigError(f"{facts.path}: train.compiled: {reason}.")
 
 
 def _home(facts: Facts) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from importlib.metadata import version as package_version
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from detkds import plugins
-from detkds.errors import ConfigError
+from detkds.errors import ConfigError, Stopped
 from detkds.genome import Genome, Recipe
 from detkds.pipeline import run_config
 from detkds.pipeline.form import Form
@@ -24,6 +24,8 @@ from detkds.pipeline.progress import shown
 from detkds.pipeline.provenance import source_digest
 from detkds.pipeline.run_config import Detector, RunConfig, Teacher, is_remote
 from detkds.pipeline.settings import Pair, Schedule, Source
+from detkds.pipeline.stage_line import StageLine
+from detkds.pipeline.stages import stages
 from detkds.pipeline.task import RUN
 from detkds.pipeline.transcript import Transcript
 from detkds.pipeline.values import Values
@@ -65,6 +67,7 @@ class Run:
         self.config, self.home, self.store, self.console = config, home, store, console
         self._path, self._trust = path, trust
         self._stack = contextlib.ExitStack()
+        self._line: StageLine | None = None
 
     @classmethod
     def open(
@@ -136,7 +139,31 @@ class Run:
 
     def show(self, line: str) -> None:
         """Print a progress line of a task."""
-        shown(self.console)(line)
+        (self._line.show if self._line else shown(self.console))(line)
+
+    @contextlib.contextmanager
+    def followed(self, recipe: str = "") -> Iterator[None]:
+        """Show on a terminal in which stage the run is and how far, and say what is kept where Ctrl-C ends it.
+
+        Args:
+            recipe: as of `execute`.
+
+        Raises:
+            Stopped: Ctrl-C.
+        """
+        if self._line is not None:
+            yield
+            return
+        searched = [str(name) for name in self.config.search.knowledge]
+        titles = stages(searched, recipe=bool(recipe), teacher=self.config.teacher.train is not None)
+        with StageLine(self.console, titles, self.home / "work", self.name) as line:
+            self._line = line
+            try:
+                yield
+            except KeyboardInterrupt:
+                raise Stopped(line.interrupted()) from None
+            finally:
+                self._line = None
 
     def execute(self, recipe: str = "") -> None:
         """Run the whole search pipeline, or with a recipe the transfer pipeline, and print what it found. Finished stages are answered from
@@ -148,8 +175,13 @@ class Run:
         Raises:
             ConfigError: the run needs a cluster.
             DetKDSError: a stage failed.
+            Stopped: Ctrl-C.
         """
-        from detkds.pipeline import publish as published
+        with self.followed(recipe):
+            self._execute(recipe)
+        self._show_results()
+
+    def _execute(self, recipe: str) -> None:
         from detkds.pipeline.kubeflow.local import run_local
         from detkds.pipeline.kubeflow.package import compiled, parameter_defaults
         from detkds.pipeline.preflight import preflight
@@ -166,7 +198,12 @@ class Run:
             cache_key=digest([code_digest(), self.store])[:16],  # what was published in one store is not in another
             transcript=self.home / "logs" / f"{self.name}.log",
             show=self.show,
+            begun=self._line.enter if self._line else lambda stage: None,
         )
+
+    def _show_results(self) -> None:
+        from detkds.pipeline import publish as published
+
         option = " --embedded-s3" if self.store == "embedded" else ""
         published.show(self.name, results=self.results, home=self.home, console=self.console, option=option)
 
@@ -291,7 +328,8 @@ def _planned(config: RunConfig, pair: Pair, home: Path, show: Callable[[str], No
     search, data, train = config.search, config.data, config.train
     pace = None
     if is_time(search.budget):
-        schedule = Schedule(search.proxy_epochs, train.batch_size or 0, train.learning_rate or 0.0, train.amp, config.seed)
+        rest = (train.amp, config.seed, train.channels_last)
+        schedule = Schedule(search.proxy_epochs, train.batch_size or 0, train.learning_rate or 0.0, *rest)
         source = Source(data.root, data.train.annotations, data.train.images, data.test.annotations, data.test.images)
         pace = training_s(pair, schedule, source, search.subset, search.search_val, home, show)
     found = search.planned(pace)

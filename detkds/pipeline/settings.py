@@ -71,15 +71,22 @@ class RacePlan:
     known: str = ",".join(KNOWN_DISTILLERS)
 
 
+PRECISIONS = ("bf16", "fp16")
+"""Of mixed precision, in which one says it; without one it is the student's config that says in which."""
+
+
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """How long and how a student is trained; batch_size and learning_rate 0 are those of its config."""
+    """How long and how a student is trained; batch_size and learning_rate 0 are those of its config. The others are as of
+    `detectors.training.loop.TrainSettings`."""
 
     epochs: int
     batch_size: int = 0
     learning_rate: float = 0.0
-    amp: bool = False
+    amp: bool | str = False
     seed: int = 0
+    channels_last: bool = False
+    compiled: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from detkds.detectors.training.parallel import Group
 from detkds.detectors.training.randomness import Purpose, derived_seed, preserved, seed_all
 from detkds.detectors.training.reading import Reading
 from detkds.detectors.training.runtime import announced, epoch_of, runtime
-from detkds.detectors.training.schedule import build_optimizer, build_schedulers
+from detkds.detectors.training.schedule import DTYPES, build_optimizer, build_schedulers
 from detkds.detectors.training.signals import terminated
 from detkds.detectors.training.sizes import ITERATION, place_sizes
 from detkds.detectors.training.state import restore, store
@@ -44,7 +44,8 @@ class TrainSettings:
         batch_size: images a step.
         seed: of the order, of the augmentations and of whatever a step draws.
         learning_rate: replaces that of the config.
-        amp: mixed precision where the device is a GPU; on the CPU training stays in float32.
+        amp: mixed precision where the device is a GPU, in the type that the config's optim_wrapper says (float16 where it says none), or
+            in "bf16" or "fp16"; on the CPU training stays in float32.
         device: "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:N".
         workers: processes that load images; 0 loads in the training process, None is as `loading.default_workers` says. The student is
             the same whatever their number.
@@ -61,7 +62,7 @@ class TrainSettings:
     batch_size: int
     seed: int = 0
     learning_rate: float | None = None
-    amp: bool = False
+    amp: bool | str = False
     device: str = "auto"
     workers: int | None = None
     channels_last: bool = False
@@ -74,6 +75,8 @@ class TrainSettings:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}.")
         if self.seed < 0 or (self.workers or 0) < 0:
             raise ConfigError(f"seed and workers must not be negative, got seed={self.seed}, workers={self.workers}.")
+        if not isinstance(self.amp, bool) and self.amp not in DTYPES:
+            raise ConfigError(f"amp must be true, false, {' or '.join(DTYPES)}, got {self.amp!r}.")
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -101,6 +104,10 @@ class Training:
         samples: the training images.
         settings: see TrainSettings.
         group: the processes that train this student together; all of them make the same Training and call `run`.
+
+    Attributes:
+        step: steps done.
+        learning_rate: that of the optimizer's first group in the step whose losses were read last.
 
     Raises:
         ConfigError: the config asks for something that this training does not do, see `asked.refusals`.
@@ -135,7 +142,7 @@ class Training:
         self._gpu = device.type == "cuda"
         self._late = int(self._gpu)
         self._speed_up()
-        self.step = 0
+        self.step, self.learning_rate = 0, 0.0
         self._begun = False
 
     @property
@@ -186,6 +193,7 @@ class Training:
                 reading = unread.popleft()
                 losses, asked = reading.read(self.total_steps)
                 agreed |= asked
+                self.learning_rate = reading.learning_rate
                 if progress is not None:
                     progress(reading.step + 1, self.total_steps, losses)
             stopped = agreed or (alone and stop.is_set())
@@ -245,7 +253,7 @@ class Training:
                 data["inputs"] = data["inputs"].contiguous(memory_format=torch.channels_last)
             losses = model(**data, mode="loss")
         total, named = self.distiller.parse_losses(losses)
-        reading = Reading(self.step, named, stop.is_set(), self.group)
+        reading = Reading(self.step, named, stop.is_set(), self.group, self.optimizer.param_groups[0]["lr"])
         self.optimizer.update_params(total)
         outputs = {name: value.detach() for name, value in named.items()}
         self._hooks.call("after_train_iter", batch_idx=place, data_batch=batch, outputs=outputs)

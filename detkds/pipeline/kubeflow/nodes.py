@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,7 @@ def run(
     nodes: int,
     gpus: int,
     image: str,
+    loggers: Sequence[str] = (),
     trainer: Callable[[], Trainer] = Trainer,
 ) -> Result:
     """Publish at `out` what `pipeline.train.run` would, trained on `nodes` nodes with `gpus` GPUs each.
@@ -63,7 +64,7 @@ def run(
     store.ensure_bucket()
     if store.manifest(MODEL) is None:
         store.put_folder(subset, SUBSET)
-        store.put_bytes(Job(pair, schedule, recipe, work, plugins.loaded()).dumps().encode(), JOB)
+        store.put_bytes(Job(pair, schedule, recipe, work, plugins.loaded(), tuple(loggers)).dumps().encode(), JOB)
         trainer().run(job(name, address, nodes=nodes, gpus=gpus, image=image), show=lambda line: say("train nodes", line))
     meta = store.get_folder(MODEL, out, KIND).meta
     steps = float(meta["student_steps"])

@@ -8,6 +8,8 @@ from detkds import plugins
 from detkds.genome.presets import parse_recipe
 from detkds.pipeline.form import Form
 from detkds.pipeline.progress import report_errors, say
+from detkds.pipeline.stages import CHECK, stages
+from detkds.pipeline.task_progress import begin
 
 
 class Plans(NamedTuple):
@@ -34,5 +36,6 @@ def run(form: Form, *, recipe: str = "") -> Plans:
     plugins.inherit()
     values = form.values()
     parse_recipe(recipe, values.semantics)
-    say("check", f"{values.run_name}: the parameters can be used, and what they name is there")
+    begin(stages(values.searched.split(","), recipe=bool(recipe)), values.work)
+    say(CHECK, f"{values.run_name}: the parameters can be used, and what they name is there")
     return Plans(str(values.gpus), *(values.of_stage(stage) for stage in Plans._fields[1:]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from detkds.genome import Recipe
 from detkds.pipeline import train
@@ -22,8 +23,7 @@ def run(told: Values, recipe: Recipe, *, subset: Path, out: Path, image: str) ->
     Raises:
         DetKDSError: as `pipeline.train.run` and `pipeline.kubeflow.nodes.run`.
     """
+    given: dict[str, Any] = {"subset": subset, "out": out, "work": told.work, "loggers": told.told}
     if told.train_nodes > 1:
-        return several.run(
-            told.pair, told.training, recipe, subset=subset, out=out, work=told.work, image=image, nodes=told.train_nodes, gpus=told.gpus
-        )
-    return train.run(told.pair, told.training, recipe, subset=subset, out=out, work=told.work)
+        return several.run(told.pair, told.training, recipe, **given, image=image, nodes=told.train_nodes, gpus=told.gpus)
+    return train.run(told.pair, told.training, recipe, **given)
