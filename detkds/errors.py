@@ -94,7 +94,7 @@ class Rejected(DetKDSError):
     """A candidate cannot work; the search records the reason and continues.
 
     `kind` is one word of the journal: nan, infinite, too-large, zero-gradient, ascending, unsupported,
-    out-of-memory, raised.
+    exploding, out-of-memory, raised.
     `student_steps` is what was trained in vain.
     """
 

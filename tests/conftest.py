@@ -23,6 +23,12 @@ def shared_data() -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def _one_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests run beside each other, and their searches are too small to gain from a process per CPU."""
+    monkeypatch.setenv("DETKDS_CPUS", "1")
+
+
 @pytest.fixture
 def own_words() -> Iterator[None]:
     """Words, heads and plugins that the test registers are forgotten when it ends."""

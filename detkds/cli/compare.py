@@ -12,7 +12,12 @@ from detkds.cli.options import DEFAULT_HOME, EmbeddedS3, Home, Json, RunFile, Tr
 
 Seeds = Annotated[int, typer.Option(help="Trainings of each recipe: the run's seed and those after it.", min=1, max=100)]
 Epochs = Annotated[int, typer.Option(help="Of every training; default: train.epochs of the run.", min=0, show_default=False)]
-Jobs = Annotated[int, typer.Option(help="Trainings at a time; default: one per GPU, or one on the CPU.", min=0, show_default=False)]
+Jobs = Annotated[
+    int,
+    typer.Option(
+        help="Trainings at a time; default: one per GPU; without one, one per CPU as far as the memory goes.", min=0, show_default=False
+    ),
+]
 
 
 @app.command()

@@ -9,9 +9,10 @@ from collections.abc import Iterable
 from io import StringIO
 from typing import Any
 
-from rich.console import Console, ConsoleOptions, RenderableType
+from rich.console import Console, ConsoleDimensions, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.table import Table
+from rich.text import Text
 
 from detkds.pipeline.progress import logs_json
 
@@ -27,13 +28,17 @@ class PlainConsole(Console):
 
     @property
     def options(self) -> ConsoleOptions:
-        """Of rendering: wide and in ASCII where there is no terminal."""
+        """Of rendering: in ASCII where there is no terminal."""
         found = super().options
         if not self.is_terminal:
             found.encoding = "ascii"
-            if "COLUMNS" not in os.environ:
-                found = found.update(width=WIDE)
         return found
+
+    @property  # type: ignore[misc]  # rich lets it be set, which nothing here does
+    def size(self) -> ConsoleDimensions:
+        """Of what is written to: the terminal's, else wide. What is wider than this is cut off, so it is no property of one print."""
+        found = super().size
+        return found if self.is_terminal or "COLUMNS" in os.environ else ConsoleDimensions(WIDE, found.height)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """As rich does, without the frames of tables where there is no terminal."""
@@ -42,7 +47,10 @@ class PlainConsole(Console):
         return super().render(renderable, options)
 
     def print(self, *objects: Any, **options: Any) -> None:
-        """As rich does; with DETKDS_LOG=json every line becomes an object with `time` and `text`."""
+        """As rich does, but a line of text is never cut or wrapped where there is no terminal; with DETKDS_LOG=json every line becomes an
+        object with `time` and `text`."""
+        if not self.is_terminal and all(isinstance(each, str | Text) for each in objects):
+            options.setdefault("soft_wrap", True)
         if not logs_json() or self.quiet:
             super().print(*objects, **options)
             return

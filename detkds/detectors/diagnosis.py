@@ -45,18 +45,19 @@ class Diagnosis:
 
 
 def diagnose(distiller: DistilledDetector, batch: Mapping[str, Any]) -> Diagnosis:
-    """What the recipe of a distiller does on one batch; its student stays as it is, but for its batch statistics.
+    """What the recipe of a distiller does on one batch; nothing of its student changes.
 
     Args:
         distiller: with an active recipe, on the device, in training mode.
         batch: as its data preprocessor gives it, with a box or more.
     """
     weights = [parameter for parameter in distiller.student.parameters() if parameter.requires_grad]
-    views = distiller.views(**batch)
+    own_losses, views = distiller.trial_step(**batch)
     loss = torch.stack(list(RecipeLoss(distiller.recipe)(views, distiller.step).values())).sum()
     offered = list(_offered(views))
-    gradients = torch.autograd.grad(loss, [*weights, *(tensor for _, tensor in offered)], allow_unused=True)
-    own = _length(torch.autograd.grad(_detection_loss(distiller, batch), weights, allow_unused=True))
+    gradients = torch.autograd.grad(loss, [*weights, *(tensor for _, tensor in offered)], allow_unused=True, retain_graph=True)
+    detection: Tensor = distiller.parse_losses(own_losses)[0]
+    own = _length(torch.autograd.grad(detection, weights, allow_unused=True))
     ours = _length(gradients[: len(weights)])
     energy: dict[int, float] = {}
     outside = 0.0
@@ -70,12 +71,6 @@ def diagnose(distiller: DistilledDetector, batch: Mapping[str, Any]) -> Diagnosi
     total = sum(energy.values()) or 1.0
     shares = {stride: value / total for stride, value in energy.items()}
     return Diagnosis(float(loss.detach()), ours / own if own else math.inf, shares, outside / total)
-
-
-def _detection_loss(distiller: DistilledDetector, batch: Mapping[str, Any]) -> Tensor:
-    losses = distiller.student(**batch, mode="loss")
-    total: Tensor = distiller.parse_losses(losses)[0]
-    return total
 
 
 def _offered(views: Views) -> Iterator[tuple[int, Tensor]]:

@@ -127,7 +127,12 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]
         return {**losses, **{f"loss_kd_{knowledge}": loss for knowledge, loss in distilled.items()}}
 
     def views(self, inputs: Tensor, data_samples: Any) -> Views:
-        """What one training step on this batch offers to the losses, with gradients to the student, for the probe.
+        """What one training step on this batch offers to the losses, for the probe; see `trial_step`."""
+        return self.trial_step(inputs, data_samples)[1]
+
+    def trial_step(self, inputs: Tensor, data_samples: Any) -> tuple[dict[str, Any], Views]:
+        """The student's own losses in one training step on this batch, and what the step offers to the distillation losses, with gradients
+        to the student.
 
         Leaves no trace: neither batch statistics nor random draws nor the step counter move.
 
@@ -138,12 +143,12 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]
             raise ConfigError("a recipe without losses offers no views; probe one with an active genome.")
         buffers = {name: buffer.clone() for name, buffer in self.student.named_buffers()}
 
-        def trial_step(*args: Any, **kwargs: Any) -> Any:
+        def student(*args: Any, **kwargs: Any) -> Any:
             return torch.func.functional_call(self.student, buffers, args, kwargs)
 
         devices = [inputs.device] if inputs.is_cuda else []
         with torch.random.fork_rng(devices=devices):
-            return self._observe(inputs, data_samples, self._held.detector, trial_step)[1]
+            return self._observe(inputs, data_samples, self._held.detector, student)
 
     def _observe(self, inputs: Tensor, data_samples: Any, teacher: Any, student: Any) -> tuple[dict[str, Any], Views]:
         """The student's own losses, and what its step and the teacher's offer to compare."""

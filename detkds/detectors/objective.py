@@ -6,7 +6,7 @@ import copy
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from itertools import islice
@@ -15,6 +15,7 @@ from typing import Any
 from mmengine.config import Config
 from torch import Tensor, nn
 
+from detkds.detectors.calibration import look_step, reject_exploded, reject_idle, unit
 from detkds.detectors.device import resolve
 from detkds.detectors.diagnosis import Diagnosis, diagnose
 from detkds.detectors.distiller import DistilledDetector, supported
@@ -25,14 +26,17 @@ from detkds.detectors.training.loop import Training, TrainSettings, memory_limit
 from detkds.detectors.training.masks import measured_kind, require
 from detkds.detectors.training.randomness import Purpose, derived_seed, preserved, seed_all
 from detkds.detectors.training.runtime import announced, runtime
+from detkds.detectors.training.sizes import ITERATION
 from detkds.detectors.training.train import Start, start_student
-from detkds.errors import DatasetError, DetKDSError, Rejected
+from detkds.errors import ConfigError, DatasetError, DetKDSError, Rejected
 from detkds.evaluation.coco import bounds, evaluate
 from detkds.genome import SLOTS, Genome, Knowledge, Recipe, canonical
 from detkds.losses.filter import Signature, reject_on_probe, signature
 from detkds.losses.views import Views
 from detkds.objective import Goal, Outcome
 
+TRIED = 4
+"""Batches on which losses are looked at, at most."""
 CHECKS = 8
 """How often, at most, a validation asks whether it can stop; each time costs an evaluation."""
 
@@ -53,7 +57,8 @@ class ProxyObjective:
         digests: what else a trial is made of, by name: sha256 of subset, teacher and student config, and what else tells it from
             others, for the trial's identity.
         early_stop: stop a validation that can no longer reach the goal's floor.
-        loss_filter: try a candidate's losses on a probe batch before it is trained; off for the ablation of Table 12.
+        loss_filter: try a candidate's losses on a probe batch before it is trained, and look again when it has trained a little, see
+            `calibration`; off for the ablation of Table 12.
 
     Raises:
         DatasetError: a subset cannot be used.
@@ -108,13 +113,13 @@ class ProxyObjective:
         return hashlib.sha256(json.dumps([effects, self.identity], sort_keys=True).encode()).hexdigest()
 
     def _effect(self, genome: Genome, semantics: str) -> list[float] | str:
-        form = Recipe((genome.with_weight(1.0),), semantics)
+        form = Recipe((genome.with_weight(1.0).with_unit(1.0),), semantics)
         if form not in self._signatures:
             self._signatures[form] = self._sign(form)
         found = self._signatures[form]
         if found is None:
             return f"{semantics} {canonical(genome, semantics)}"
-        length, loss = genome.weight * found.size, genome.weight * found.size * found.loss
+        length, loss = genome.factor * found.size, genome.factor * found.size * found.loss
         # Equal effects differ by rounding, and different losses by far more than these steps; the direction has length 1.
         return [float(f"{length:.3g}"), float(f"{loss:.3g}"), *(round(entry, 3) + 0.0 for entry in found.direction)]
 
@@ -149,10 +154,18 @@ class ProxyObjective:
     def _measure(self, recipe: Recipe, floor: float | None) -> Outcome:
         distiller = DistilledDetector(copy.deepcopy(self._student), self._teacher, recipe)
         if recipe.active and self.loss_filter:
+            reject_idle(recipe)
             reject_on_probe(recipe, self._views)
         training = Training(distiller, self.config, self._samples, self.settings)
+        again = self._looking_again(distiller) if recipe.active and self.loss_filter else None
         last: dict[str, float] = {}
-        steps = training.run(progress=lambda step, total, losses: last.update(losses))
+
+        def progress(step: int, total: int, losses: Mapping[str, float]) -> None:
+            last.update(losses)
+            if again:
+                again(step)
+
+        steps = training.run(progress=progress)
         score = self._validate(distiller.student, floor)
         return replace(score, student_steps=steps, details={**score.details, "loss": last["loss"]})
 
@@ -172,30 +185,54 @@ class ProxyObjective:
         figures = evaluate(truth, found, kind=self._kind).figures
         return Outcome(figures["AP"], details={name: figures[name] for name in ("AP50", "AP75")})
 
-    def diagnose(self, recipe: Recipe, *, after: int = 0, batches: int = 4) -> Diagnosis:
+    def _looking_again(self, distiller: DistilledDetector) -> Callable[[int], None]:
+        """The second look of the loss filter, which is called after each step."""
+        due = look_step(self.settings.steps(self._samples))
+        first = self._look(distiller, self._tried[0])
+
+        def again(step: int) -> None:
+            if step == due:
+                reject_exploded(distiller.recipe, first, self._look(distiller, self._tried[0], step), step)
+
+        return again
+
+    def unit(self, genome: Genome, semantics: str) -> float:
+        """What a weight of 1 has to multiply this loss by, so that its gradient to the student's first weights is as long as the detection
+        loss's own, in the mean of the first batches with boxes; see `calibration.unit`."""
+        try:
+            return unit(self.diagnose(Recipe((genome.with_weight(1).with_unit(1),), semantics)))
+        except (ConfigError, DatasetError):  # the pair does not offer what the loss reads: it will be rejected with the reason
+            return 1.0
+
+    def diagnose(self, recipe: Recipe, *, after: int = 0) -> Diagnosis:
         """What the recipe's losses do to the student in the first batches with boxes.
 
         Args:
             recipe: with losses.
             after: epochs that the student has trained without distillation before; 0: its first weights.
-            batches: at most.
 
         Raises:
             ConfigError: the pair does not offer what the losses read.
             DatasetError: search-train holds no box.
         """
-        distiller: Any = (
-            DistilledDetector(copy.deepcopy(self._grown(after)), self._teacher, recipe).to(resolve(self.settings.device)).train()
-        )
-        found = []
-        with preserved(), announced(runtime(self.config, 0, self.settings.steps(self._samples))):
-            with_boxes = (batch for batch in self._samples.training_batches(self.settings.batch_size, batches) if _has_boxes(batch))
-            for place, batch in enumerate(islice(with_boxes, batches)):
-                seed_all(derived_seed(self.settings.seed, Purpose.STEP, place))
-                found.append(diagnose(distiller, distiller.data_preprocessor(batch, True)))
+        distiller = DistilledDetector(copy.deepcopy(self._grown(after)), self._teacher, recipe).to(resolve(self.settings.device))
+        return Diagnosis.mean([self._look(distiller, batch) for batch in self._tried])
+
+    def _look(self, distiller: Any, batch: Mapping[str, Any], step: int = 0) -> Diagnosis:
+        """What the losses do to the student on a batch of `_tried`, after so many steps; the same draws each time, and no trace."""
+        moment = {**runtime(self.config, step, self.settings.steps(self._samples)), ITERATION: 0}
+        with preserved(), announced(moment):
+            seed_all(derived_seed(self.settings.seed, Purpose.STEP, 0))
+            return diagnose(distiller.train(), distiller.data_preprocessor(batch, True))
+
+    @cached_property
+    def _tried(self) -> list[Any]:
+        """The first batches with boxes, as they are loaded."""
+        batches = self._samples.training_batches(self.settings.batch_size, TRIED)
+        found = list(islice((batch for batch in batches if _has_boxes(batch)), TRIED))
         if not found:
             raise DatasetError("search-train must hold an image with a box that the losses can be tried on, but holds none.")
-        return Diagnosis.mean(found)
+        return found
 
     def _grown(self, epochs: int) -> nn.Module:
         """The student after so many epochs without distillation."""

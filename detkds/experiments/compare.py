@@ -72,9 +72,9 @@ def train_and_compare(
 
 def train(made: PreparedRun, trainings: Trainings, entries: Sequence[Entry], effort: Effort) -> dict[str, Trial]:
     """Train what was not trained before; a trial for each entry's id."""
-    from detkds.processes import gpus
+    from detkds.processes import at_once
 
-    return trainings.run(entries, jobs=effort.jobs or max(1, len(gpus())), show=made.show)
+    return trainings.run(entries, jobs=effort.jobs or at_once(), show=made.show)
 
 
 def publish(out: Path, result: Comparison, console: Console, files: Mapping[str, str] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The result of trainings: figures of each recipe over its seeds, and differences to none and to inherit."""
+"""The result of trainings: figures of each recipe over its seeds, and differences from none and from inherit."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Comparison:
         images: of the test set.
         epochs: of every training.
         rows: in the order in which the recipes were given.
-        differences: in AP and AP50, to none and to inherit.
+        differences: in AP and AP50, over none and over inherit.
         teacher: the teacher's figures by kind.
         left_out: recipe to why it was not trained.
     """

@@ -57,7 +57,7 @@ def tables(comparison: Comparison) -> Iterator[tuple[str, list[list[str]]]]:
             yield about, [["recipe", *FIGURES, "seeds"], *_teacher(comparison, kind), *(_figures(row, kind) for row in rows)]
             lines = [[row.name, *(_gap(comparison.difference(row.name, name, kind)) for name in references)] for row in rows]
             if lines := [line for line in lines if any(line[1:])]:
-                yield f"paired differences in AP of {noun}, 95 %", [["recipe", *(f"to {name}" for name in references)], *lines]
+                yield f"paired differences in AP of {noun}, 95 %", [["recipe", *(f"over {name}" for name in references)], *lines]
 
 
 def _epochs(count: int) -> str:

@@ -38,7 +38,7 @@ def named_recipes(texts: Iterable[str], semantics: str, of_run: Callable[[str], 
     """The recipes that texts name: [NAME=] and one of
 
     * none: no distillation, nothing of the teacher; inherit: no distillation, neck and head start from the teacher's;
-    * a preset, or `PRESET x N`, all its weights times N;
+    * a preset, with its published weights, or `PRESET x N`, see `presets.preset`;
     * genome text, several losses apart by ; or lines;
     * a file or folder with a recipe (recipe.json, recipe.txt, or an artifact that has one);
     * the name of a published run.

@@ -9,7 +9,7 @@ from typing import Any
 from detkds.errors import Rejected
 from detkds.genome import Genome, Knowledge, Recipe
 from detkds.objective import Goal, Outcome
-from detkds.pipeline.evolve import candidates, designer
+from detkds.pipeline.evolve import candidates, designer, in_units
 from detkds.pipeline.proxy import Proxy
 from detkds.pipeline.settings import SearchPlan, WeightsPlan
 from detkds.pipeline.studies import conduct
@@ -148,7 +148,7 @@ class VariantSearch:
 
     def single(self, knowledge: Knowledge, plan: SearchPlan, proxy: Proxy, budget: int = 0) -> Study:
         """The study of one knowledge; a budget of 0 is none."""
-        asking: Designer = designer(knowledge, plan, self.seed)
+        asking: Designer = designer(knowledge, plan, self.seed, proxy)
         return self._conduct(
             f"{plan.algorithm} {knowledge}",
             str(knowledge),
@@ -208,4 +208,5 @@ class VariantSearch:
         answered = sorted(known or ())
         settings = {"variant_search": asdict(self), "study": name, "budget": budget, **how, "known": answered, **proxy.identity}
         task = Task(name, expected, tuple(map(str, self.knowledges)))
-        return conduct(title, task, Budgeted(asking, budget) if budget else asking, proxy, settings, known=known).study
+        asked = in_units(Budgeted(asking, budget) if budget else asking, self.plan, proxy)
+        return conduct(title, task, asked, proxy, settings, known=known).study

@@ -21,6 +21,7 @@ def canonical(genome: Genome, semantics: str = "paper") -> Genome:
     Returns:
         A genome that is its own canonical form.
     """
+    genome = _fold_unit(genome)
     if not genome.knowledge.is_feature:
         return _fold_unread_transform(_fold_reshape(genome)) if semantics == "paper" else genome
     genome = _fold_identity(genome)
@@ -33,6 +34,11 @@ def canonical(genome: Genome, semantics: str = "paper") -> Genome:
 
 def _has(genome: Genome, slot: str, fold: Fold) -> bool:
     return fold in genome.word(slot).folds
+
+
+def _fold_unit(genome: Genome) -> Genome:
+    """The loss is multiplied by weight and unit. A product that is no weight stays as it is."""
+    return genome.with_weight(genome.factor).with_unit(1) if genome.factor <= MAX_WEIGHT else genome
 
 
 def _fold_identity(genome: Genome) -> Genome:

@@ -61,7 +61,8 @@ def tex(genome: Genome, semantics: str = "paper") -> tuple[str, ...]:
     chain = "f"
     for word in words:
         chain = rf"{_name(word.name)}({chain})"
-    loss = rf"L_{{\text{{{genome.knowledge}}}}} = {format_weight(genome.weight)} \cdot "
+    unit = "" if genome.unit == 1 else rf"{format_weight(genome.unit)} \cdot "
+    loss = rf"L_{{\text{{{genome.knowledge}}}}} = {format_weight(genome.weight)} \cdot {unit}"
     background = r"\frac{1}{2}" if genome.background == BACKGROUND else rf"{format_weight(genome.background)} \cdot"
     inputs = _INPUTS[semantics][genome.knowledge].replace("BACKGROUND", background).removeprefix("$")
     steps = [f"${_name(word.name)}(f) =$ {word.formula_of(semantics)}" for word in words]

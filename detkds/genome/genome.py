@@ -14,6 +14,7 @@ from detkds.genome.words import check_word as check_word
 
 SCHEMA = "detkds.genome/1"
 MAX_WEIGHT = 1000.0
+MAX_UNIT = 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +25,10 @@ class Genome:
         knowledge: which of the five inputs is compared.
         transforms: feature knowledge: (attention, scale, norm); response knowledge: (transform,). "none" is an empty slot.
         distance: a word of the knowledge's distances.
-        weight: factor of the loss, 0 to 1000. 0 switches the loss off.
+        weight: factor of the loss in `unit`s, 0 to 1000. 0 switches the loss off.
         background: fgbg only: what background counts beside foreground (1), 0 to 1000.
+        unit: what a weight of 1 multiplies the loss by, above 0 up to 1,000,000: 1 as in the paper, or measured, so that the weight is the
+            loss's share of the detection loss's gradient (docs/genome.md, "Calibrated weights").
 
     Raises:
         GenomeError: a word is not in the slot's vocabulary, or a weight is out of range.
@@ -36,6 +39,7 @@ class Genome:
     distance: str
     weight: float = 1.0
     background: float = BACKGROUND
+    unit: float = 1.0
 
     def __post_init__(self) -> None:
         slots = SLOTS[self.knowledge]
@@ -50,6 +54,8 @@ class Genome:
             check_word(f"{self.knowledge} {slot}", word, vocabulary)
         if not (math.isfinite(self.weight) and 0 <= self.weight <= MAX_WEIGHT):
             raise GenomeError(f"a weight lies between 0 and {MAX_WEIGHT:g}, got {self.weight:g} in a {self.knowledge} genome.")
+        if not (math.isfinite(self.unit) and 0 < self.unit <= MAX_UNIT):
+            raise GenomeError(f"a unit is above 0 and at most {MAX_UNIT:,.0f}, got {self.unit:g} in a {self.knowledge} genome.")
         if not (math.isfinite(self.background) and 0 <= self.background <= MAX_WEIGHT):
             raise GenomeError(f"the weight of background lies between 0 and {MAX_WEIGHT:g}, got {self.background:g}.")
         if self.background != BACKGROUND and self.knowledge is not Knowledge.FGBG:
@@ -74,6 +80,15 @@ class Genome:
         """The same genome with another weight."""
         return replace(self, weight=float(weight))
 
+    def with_unit(self, unit: float) -> Genome:
+        """The same genome with its weight counted in another unit."""
+        return replace(self, unit=float(unit))
+
+    @property
+    def factor(self) -> float:
+        """What the loss is multiplied by."""
+        return self.weight * self.unit
+
     def with_background(self, background: float) -> Genome:
         """The same genome of fgbg with another weight of the background."""
         return replace(self, background=float(background))
@@ -90,11 +105,13 @@ class Genome:
 
     def __str__(self) -> str:
         background = "" if self.background == BACKGROUND else f" bg {format_weight(self.background)}"
-        return f"{self.knowledge}: {' > '.join(self.transforms)} | {self.distance} x {format_weight(self.weight)}{background}"
+        unit = "" if self.unit == 1 else f" unit {format_weight(self.unit)}"
+        return f"{self.knowledge}: {' > '.join(self.transforms)} | {self.distance} x {format_weight(self.weight)}{unit}{background}"
 
     @classmethod
     def parse(cls, text: str) -> Genome:
-        """Read `knowledge: transform > … | distance x weight`; the weight may be left out and is then 1. Of fgbg, ` bg share` may follow.
+        """Read `knowledge: transform > … | distance x weight`; the weight may be left out and is then 1. ` unit factor` may follow, and of
+        fgbg ` bg share`.
 
         Raises:
             GenomeError: the text has another form or names an unknown word; the message says where and what is near.
@@ -108,15 +125,17 @@ class Genome:
             )
         check_word("knowledge", head.strip(), tuple(Knowledge))
         tail, _, background = tail.strip().partition(" bg ")
+        tail, _, unit = tail.strip().partition(" unit ")
         distance, _, weight = tail.strip().partition(" x ")
         transforms = tuple(word.strip() for word in chain.split(">"))
         share = parse_weight(background, text) if background else BACKGROUND
-        return cls(Knowledge(head.strip()), transforms, distance.strip(), parse_weight(weight, text), share)
+        return cls(Knowledge(head.strip()), transforms, distance.strip(), parse_weight(weight, text), share, parse_weight(unit, text))
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON object with the schema version; `background` is there where it is not the usual."""
-        background = {} if self.background == BACKGROUND else {"background": self.background}
-        return {"schema": SCHEMA, "knowledge": str(self.knowledge), **self.slots, "weight": self.weight, **background}
+        """A JSON object with the schema version; `background` and `unit` are there where they are not the usual."""
+        further = {} if self.background == BACKGROUND else {"background": self.background}
+        further |= {} if self.unit == 1 else {"unit": self.unit}
+        return {"schema": SCHEMA, "knowledge": str(self.knowledge), **self.slots, "weight": self.weight, **further}
 
     @classmethod
     def from_json(cls, data: Any) -> Genome:
@@ -131,11 +150,12 @@ class Genome:
         knowledge = Knowledge(data["knowledge"])
         names = tuple(SLOTS[knowledge])
         expected = {"schema", "knowledge", "weight", *names}
-        if set(data) - {"background"} != expected:
+        if set(data) - {"background", "unit"} != expected:
             raise GenomeError(f"a {knowledge} genome in JSON has the keys {sorted(expected)}, got {sorted(map(str, data))}.")
         *transforms, distance = (data[name] for name in names)
         background = parse_weight(data.get("background", BACKGROUND), str(knowledge))
-        return cls(knowledge, tuple(transforms), distance, parse_weight(data["weight"], str(knowledge)), background)
+        unit = parse_weight(data.get("unit", 1.0), str(knowledge))
+        return cls(knowledge, tuple(transforms), distance, parse_weight(data["weight"], str(knowledge)), background, unit)
 
 
 def parse_weight(value: Any, where: str) -> float:

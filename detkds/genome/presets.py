@@ -11,18 +11,29 @@ from detkds.genome.recipe import Recipe
 
 
 class Preset(NamedTuple):
-    """A recipe's text, the semantics that gives it meaning, where it is from, and what of the published method it leaves out."""
+    """A recipe's text, the semantics that gives it meaning, where it is from, what of the published method it leaves out, and the factor of
+    its weights that is the published setting; 1 where none carries over."""
 
     text: str
     semantics: str
     source: str
     left_out: str = ""
+    published: float = 1.0
 
 
 _PRESETS = {
     "fitnets": Preset("global: none > none > none | l2", "paper", "FitNets (Romero et al., 2014): mean squared error of features"),
-    "pkd": Preset("global: none > none > norm_batch | l2", "paper", "PKD (Cao et al., 2022): mean squared error of standardised channels"),
-    "cwd": Preset("global: none > none > none | kl", "paper", "CWD (Shu et al., 2021): KL of each channel's softmax over positions"),
+    # MMRazor's configs by the authors of PKD: 10 for one-stage detectors (6 for two-stage ones), halved squares, summed over 4 levels.
+    "pkd": Preset(
+        "global: none > none > norm_batch | l2",
+        "paper",
+        "PKD (Cao et al., 2022): mean squared error of standardised channels",
+        published=10 * 0.5 * 4,
+    ),
+    # MMRazor's configs: 10, a sum over 5 levels of what is a mean over channels here too. The first code has 5 at 4 levels, which is 20.
+    "cwd": Preset(
+        "global: none > none > none | kl", "paper", "CWD (Shu et al., 2021): KL of each channel's softmax over positions", published=10 * 5
+    ),
     "skd": Preset("global: none > none > none | ssim", "paper", "SKD (de Rijk et al., 2022): structural similarity of features"),
     "defeat": Preset(
         "fgbg: even > none > none | l2 bg 4",
@@ -140,12 +151,12 @@ _PRESETS = {
     ),
     "released-gfl": Preset("global: catt > scale_2 > norm_N | l1 x 10", "released", "the authors' published config, GFL R101 to R50"),
 }
-"""Table 5 and the older distillers name no weights that carry over to this semantics' scales, so theirs are 1."""
+"""Weights in a text are 1, but for those of the authors' configs, which are published in the same means. Of the others PKD's and CWD's
+carry over; DeFeat, FGD, FKD, FRS, MGD and LD sum over cells, so what their weights are here depends on the size of the images; Table 5
+prints none, FitNets has none for detectors, and those of GID and SKD were not checked."""
 
-KNOWN_DISTILLERS = ("fitnets", "pkd", "pkd x 20", "cwd", "cwd x 50")
-"""What a search has to beat. The factors are the published weights: PKD 10, halved squares, summed over 4 levels, CWD 10 summed over 5,
-where losses here are means over levels. FitNets has published none for detectors. With few labels they are often the better ones, with many
-those of weight 1, so both run."""
+KNOWN_DISTILLERS = ("fitnets", "pkd x 1", "pkd", "cwd x 1", "cwd")
+"""What a search has to beat. With few labels the published weights are often the better ones, with many those of weight 1, so both run."""
 
 ABSENT = {
     "diffkd": "DiffKD denoises the student's features with a diffusion model that is trained beside it",
@@ -170,7 +181,8 @@ def preset(text: str) -> Recipe:
     """A known recipe, with the semantics it was made for.
 
     Args:
-        text: the name of a preset, or `NAME x FACTOR`, which multiplies all its weights.
+        text: the name of a preset, which has its published weights where these carry over, or `NAME x FACTOR`, which has instead all
+            weights of its text (1 each, but for the authors' configs) times the factor: `pkd` is `pkd x 20`.
 
     Raises:
         GenomeError: no such preset, and the message names the nearest; or a factor that is no number above 0 or makes a weight too large.
@@ -178,9 +190,7 @@ def preset(text: str) -> Recipe:
     scaled = _SCALED.fullmatch(text)
     found = _find(scaled[1] if scaled else text)
     recipe = Recipe.parse(found.text, found.semantics)
-    if scaled is None:
-        return recipe
-    factor = _factor(scaled[2], text)
+    factor = _factor(scaled[2], text) if scaled else found.published
     return recipe.with_weights(factor * genome.weight for genome in recipe.genomes)
 
 
@@ -209,6 +219,15 @@ def left_out(name: str) -> str:
         GenomeError: no such preset.
     """
     return _find(name).left_out
+
+
+def published(name: str) -> float:
+    """The factor of `NAME x FACTOR` that a preset's name alone stands for.
+
+    Raises:
+        GenomeError: no such preset.
+    """
+    return _find(name).published
 
 
 def source(name: str) -> str:

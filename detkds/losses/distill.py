@@ -46,7 +46,7 @@ class DistillLoss:
             raise ConfigError(reason)
         if self.semantics == "sound":
             views = without_padding(views)
-        return self.genome.weight * (self._response(views) if self._features is None else self._feature(self._features, views, step))
+        return self.genome.factor * (self._response(views) if self._features is None else self._feature(self._features, views, step))
 
     def _feature(self, words: FeaturePass, views: Views, step: int) -> Tensor:
         knowledge = self.genome.knowledge

@@ -92,7 +92,7 @@ def _judge(genome: Genome, semantics: str, views: Views, step: int) -> None:
     _check_value("gradient", length, genome)
     # Only what the loss moves gives the scale: pixels of boxes say nothing about features.
     size = _norm([tensor * (gradient != 0).any() for tensor, gradient in zip(_student(views), gradients, strict=True)])
-    if length * size <= ZERO * genome.weight:
+    if length * size <= ZERO * genome.factor:
         raise Rejected("zero-gradient", f"`{genome}` gives the student a gradient of length {length:.3g} on the probe batch.")
     _check_descent(recipe, views, step, loss, [gradient * (size / length) for gradient in gradients])
 

@@ -15,11 +15,13 @@ from detkds.pipeline import stage
 
 if TYPE_CHECKING:
     from detkds.detectors.diagnosis import Diagnosis  # it needs torch
+    from detkds.genome import Recipe
 
 
 def show(texts: Sequence[str], run_yaml: Path, semantics: str, after: int, *, home: Path, trust: bool, console: Console) -> None:
     """Print for each recipe its value, the length of its gradient to the student's weights over that of the detection loss's own, and the
-    shares of strides and of padding in what the student offers to it.
+    shares of strides and of padding in what the student offers to it; for a single loss also the unit that it has where weights are
+    calibrated.
 
     Args:
         texts: genomes or presets, `NAME` or `NAME x FACTOR`.
@@ -51,20 +53,28 @@ def show(texts: Sequence[str], run_yaml: Path, semantics: str, after: int, *, ho
     console.print(
         _table(
             list(found.values()),
-            f"Student after {after} epoch(s): value; gradient ÷ detection loss's own; its share by stride, and on padding",
+            [_unit(recipes[text], one) for text, one in found.items()],
+            f"Student after {after} epoch(s): value; gradient ÷ detection loss's own; calibrated unit; its share by stride, and on padding",
         )
     )
 
 
-def _table(found: Sequence[Diagnosis], title: str) -> Table:
+def _unit(recipe: Recipe, found: Diagnosis) -> str:
+    """What a weight of 1 multiplies a single loss by where weights are calibrated."""
+    if len(recipe.active) != 1 or not found.ratio > 0:
+        return ""
+    return f"{recipe.active[0].factor / found.ratio:.3g}"
+
+
+def _table(found: Sequence[Diagnosis], units: Sequence[str], title: str) -> Table:
     """A row a recipe; columns of strides are shares of the energy of its gradient."""
     strides = sorted({stride for one in found for stride in one.levels})
     table = Table(title=title, title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for column in ("", "value", "÷ own", *(str(stride) if stride else "no grid" for stride in strides), "padding"):
+    for column in ("", "value", "÷ own", "unit", *(str(stride) if stride else "no grid" for stride in strides), "padding"):
         table.add_column(column, justify="right", no_wrap=True)
-    for number, one in enumerate(found, 1):
+    for number, (one, unit) in enumerate(zip(found, units, strict=True), 1):
         shares = (_percent(one.levels.get(stride)) for stride in strides)
-        table.add_row(str(number), f"{one.value:.3g}", f"{one.ratio:.2g}", *shares, _percent(one.padding))
+        table.add_row(str(number), f"{one.value:.3g}", f"{one.ratio:.2g}", unit, *shares, _percent(one.padding))
     return table
 
 

@@ -14,7 +14,8 @@ from detkds.pipeline.task import Task
 from detkds.pipeline.workers import hired
 from detkds.processes import use_cpus
 from detkds.search.algorithms import single_search
-from detkds.search.designer import SingleSearch
+from detkds.search.calibrated import Calibrated, form, share
+from detkds.search.designer import Designer, SingleSearch
 from detkds.search.settings import SearchSettings
 from detkds.search.space import SearchSpace
 from detkds.search.study import Study
@@ -59,7 +60,7 @@ def run(
         return publish(left_out(title, task, reason, settings, work), out)
     say(title, f"search-train: {proxy.kept}")
     require_teaching(title, pair, schedule, subset, work)
-    searcher = designer(wanted, plan, schedule.seed)
+    searcher = in_units(designer(wanted, plan, schedule.seed, proxy), plan, proxy)
     with hired(workers, build) as crew:
         finished = conduct(title, task, searcher, proxy, settings, work=work, workers=crew)
     return publish(finished, out)
@@ -70,15 +71,25 @@ def candidates(plan: SearchPlan) -> int:
     return 1 + plan.population + 2 * plan.iterations
 
 
-def designer(knowledge: Knowledge, plan: SearchPlan, seed: int) -> SingleSearch:
-    """What asks the candidates of one knowledge.
+def designer(knowledge: Knowledge, plan: SearchPlan, seed: int, proxy: Proxy) -> SingleSearch:
+    """What asks the candidates of one knowledge. Where weights are calibrated, the proxy measures what the published weights of the warm
+    starts are as shares.
 
     Raises:
         ConfigError: no such algorithm or space.
     """
     settings = SearchSettings(plan.population, plan.iterations, plan.sample_ratio, plan.top_k)
     space = SearchSpace.preset(plan.space, plan.semantics)
-    return single_search(plan.algorithm, space, knowledge, settings, seed, warm_start(plan, knowledge)[: plan.population])
+    starts = warm_start(plan, knowledge)
+    if plan.weights_are == "calibrated":
+        shares = (share(genome, proxy.unit(form(genome), plan.semantics)) for genome in starts)
+        starts = [genome for genome in shares if genome is not None]
+    return single_search(plan.algorithm, space, knowledge, settings, seed, starts[: plan.population])
+
+
+def in_units(designer: Designer, plan: SearchPlan, proxy: Proxy) -> Designer:
+    """The designer, with the units of its weights where they are calibrated."""
+    return Calibrated(designer, proxy.unit) if plan.weights_are == "calibrated" else designer
 
 
 def warm_start(plan: SearchPlan, knowledge: Knowledge) -> list[Genome]:

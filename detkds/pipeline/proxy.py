@@ -15,7 +15,7 @@ from detkds.detectors.objective import ProxyObjective
 from detkds.detectors.training.batches import Source
 from detkds.detectors.training.kept import Kept
 from detkds.errors import ArtifactError, ConfigError, Rejected
-from detkds.genome import Knowledge, Recipe
+from detkds.genome import Genome, Knowledge, Recipe
 from detkds.objective import Goal, Outcome
 from detkds.pipeline import pair as pairs
 from detkds.pipeline.settings import Pair, Schedule
@@ -94,6 +94,10 @@ class Proxy:
     def identify(self, recipe: Recipe) -> str:
         """The trial's id."""
         return self._objective.identify(recipe)
+
+    def unit(self, genome: Genome, semantics: str) -> float:
+        """What a weight of 1 multiplies a loss by where weights are calibrated, see ProxyObjective."""
+        return self._objective.unit(genome, semantics)
 
     def diagnose(self, recipe: Recipe, after: int) -> Diagnosis:
         """What the recipe's losses do to the student after so many epochs without distillation, see ProxyObjective."""

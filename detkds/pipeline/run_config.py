@@ -155,6 +155,7 @@ class Search(Section):
     knowledge: tuple[Knowledge, ...] = tuple(Knowledge)
     semantics: Literal["paper", "released", "sound"] = "paper"
     space: Literal["paper", "extended"] = "paper"
+    weights_are: Literal["paper", "calibrated"] = "paper"
     algorithm: Literal["evolution", "random", "mcts", "tpe"] = "evolution"
     population: Count = 20
     iterations: Annotated[int, Field(ge=0)] = 20

@@ -34,7 +34,8 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class SearchPlan:
-    """Budget and reading of Alg. 1 for one knowledge; `warm_start` lists presets, `NAME` or `NAME x FACTOR`, comma-separated."""
+    """Budget and reading of Alg. 1 for one knowledge; `warm_start` lists presets, `NAME` or `NAME x FACTOR`, comma-separated; `weights_are`
+    is what weights mean, see `search.calibrated`."""
 
     semantics: str
     space: str
@@ -46,6 +47,7 @@ class SearchPlan:
     warm_start: str = ""
     early_stop: bool = True
     repeats: int = 1
+    weights_are: str = "paper"
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from detkds.pipeline.task import JOURNAL as JOURNAL
 from detkds.pipeline.task import TIMINGS as TIMINGS
 from detkds.pipeline.task_progress import Progress
 from detkds.pipeline.workplace import Workplace, patiently, plain
+from detkds.search.calibrated import Calibrated
 from detkds.search.designer import Designer
 from detkds.search.history import History
 from detkds.search.journal import Journal, timings
@@ -91,6 +92,8 @@ def conduct(
             narrate(trial)
 
         with patiently(lambda: Journal(journal_file, written), title) as journal:
+            if isinstance(designer, Calibrated):
+                designer.remember(started.recipe for started in History.of(journal).started.values())
             result = run_study(
                 designer,
                 workers or proxy,

@@ -14,7 +14,7 @@ from detkds import plugins
 from detkds.errors import DetKDSError, Interrupted
 from detkds.genome import Recipe
 from detkds.objective import Goal, Objective, Outcome
-from detkds.processes import begin, dealt, gpus
+from detkds.processes import at_once, begin, dealt
 from detkds.search.study import Job
 
 
@@ -63,10 +63,10 @@ def hired(count: int, build: Callable[[], Objective]) -> Iterator[Workers | None
     They end at once where the block ends with an error, and when this process is killed.
 
     Args:
-        count: of processes; 0: one a GPU that this process may use, one on a CPU.
+        count: of processes; 0: one per GPU that this process may use, or per CPU where there is none, as far as the memory goes.
         build: makes the objective, once in each process; it pickles.
     """
-    count = count or max(1, len(gpus()))
+    count = count or at_once()
     if count == 1:
         yield None
         return

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import StatisticsError, correlation
 
 
 @dataclass(frozen=True)
@@ -27,25 +26,9 @@ class Agreement:
 
 def agreement(first: Sequence[float], second: Sequence[float]) -> Agreement:
     """How two lists of finite scores of the same candidates agree."""
-    return Agreement(_pearson(_ranks(first), _ranks(second)), _kendall(first, second), _pearson(first, second), len(first))
+    if min(len(set(first)), len(set(second))) < 2:
+        return Agreement(math.nan, math.nan, math.nan, len(first))
+    from scipy.stats import kendalltau, pearsonr, spearmanr  # slow to import, and most reports compare no scores
 
-
-def _pearson(first: Sequence[float], second: Sequence[float]) -> float:
-    try:
-        return correlation(first, second)
-    except StatisticsError:  # fewer than two, or all equal
-        return math.nan
-
-
-def _ranks(values: Sequence[float]) -> list[float]:
-    return [sum(other < value for other in values) + (sum(other == value for other in values) + 1) / 2 for value in values]
-
-
-def _kendall(first: Sequence[float], second: Sequence[float]) -> float:
-    signs = [(_sign(first[i] - first[j]), _sign(second[i] - second[j])) for i in range(len(first)) for j in range(i)]
-    untied = math.sqrt(sum(a != 0 for a, _ in signs) * sum(b != 0 for _, b in signs))
-    return sum(a * b for a, b in signs) / untied if untied else math.nan
-
-
-def _sign(value: float) -> int:
-    return (value > 0) - (value < 0)
+    spearman, kendall, pearson = (float(measure(first, second).statistic) for measure in (spearmanr, kendalltau, pearsonr))
+    return Agreement(spearman, kendall, pearson, len(first))

@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 
 from detkds.genome import Genome, Recipe
+from detkds.genome.genome import MAX_WEIGHT
+from detkds.search.calibrated import form
 from detkds.search.trial import Trial
 
 SIGNAL = (0.02, 0.1, 0.25, 0.5, 0.75, 0.9)
@@ -69,7 +71,7 @@ def _without_outliers(scores: Matrix) -> Matrix:
 
 def _grid(recipes: Sequence[Recipe]) -> list[tuple[Matrix, float]]:
     """Covariance of the recipes' worth, of mean variance 1, and the share of the variance that is no noise."""
-    pairs = [(i, j, *_distance(one, other)) for i, j, one, other in _alike(recipes)]
+    pairs = [(i, j, *_distance(one, other)) for i, j, one, other in _alike(_shared(recipes))]
     grid: list[tuple[Matrix, float]] = []
     for decay, reach in itertools.product(DECAY, REACH):
         covariance = np.zeros((len(recipes), len(recipes)))
@@ -91,6 +93,21 @@ def _distance(one: Genome, other: Genome) -> tuple[float, float]:
     ours, theirs = (tuple(genome.slots.values()) for genome in (one, other))
     differ = sum(a != b for a, b in zip(ours, theirs, strict=True)) + (one.background != other.background)
     return differ / len(ours), math.log10(one.weight / other.weight)
+
+
+def _shared(recipes: Sequence[Recipe]) -> list[Recipe]:
+    """The recipes with all weights in the units of their losses: a published weight, a factor, beside calibrated ones of the same loss."""
+    units = {form(genome): genome.unit for recipe in recipes for genome in recipe.genomes if genome.unit != 1}
+    if not units:
+        return list(recipes)
+    return [
+        Recipe(tuple(_in_unit(genome, units.get(form(genome), 1.0)) for genome in recipe.active), recipe.semantics) for recipe in recipes
+    ]
+
+
+def _in_unit(genome: Genome, unit: float) -> Genome:
+    weight = min(max(genome.factor / unit, 1 / MAX_WEIGHT), MAX_WEIGHT)
+    return genome.with_weight(weight).with_unit(unit)
 
 
 def _posterior(scores: Matrix, covariance: Matrix, signal: float) -> tuple[float, Matrix, Matrix]:

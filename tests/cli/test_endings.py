@@ -113,6 +113,19 @@ def test_no_frames_and_no_colours_where_there_is_no_terminal() -> None:
     assert re.search("[\u2500-\u257f]", drawn.file.getvalue())  # type: ignore[attr-defined]
 
 
+def test_nothing_is_cut_or_wrapped_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    line, column = "word " * 80 + "end", "x" * 90
+    console = PlainConsole(file=StringIO())
+    table = Table("first", "second")
+    table.add_row(column, column)
+    console.print(line, markup=False)
+    console.print(table)
+    printed = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert printed[0] == line
+    assert printed[-1].split() == [column, column]
+
+
 def test_lines_are_objects_where_logs_are_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     from detkds.pipeline.progress import say, shown
 

@@ -6,7 +6,7 @@ import pytest
 
 from detkds.errors import GenomeError
 from detkds.genome import Knowledge, Recipe
-from detkds.genome.presets import ABSENT, is_preset, left_out, names, preset, source
+from detkds.genome.presets import ABSENT, is_preset, left_out, names, preset, published, source
 
 
 @pytest.mark.parametrize("name", names())
@@ -39,7 +39,18 @@ def test_published_weights_are_kept() -> None:
 
 
 def test_pkd_is_the_squared_error_of_standardised_channels() -> None:
-    assert str(preset("pkd")) == "global: none > none > norm_batch | l2 x 1"
+    assert str(preset("pkd x 1")) == "global: none > none > norm_batch | l2 x 1"
+
+
+def test_a_name_alone_has_the_published_weight() -> None:
+    # PKD: 10 · ½ (l2 is not halved here) · 4 levels (a mean here); CWD: 10 · 5 levels
+    assert preset("pkd") == preset("pkd x 20")
+    assert preset("cwd") == preset("cwd x 50")
+    assert {name: published(name) for name in names() if published(name) != 1} == {"pkd": 20, "cwd": 50}
+
+
+def test_a_factor_replaces_the_published_weight() -> None:
+    assert preset("pkd x 5").weights == {Knowledge.GLOBAL: 5}
 
 
 def test_a_factor_multiplies_every_weight() -> None:

@@ -50,14 +50,18 @@ def test_pkd(make_views: Callable[..., Views]):
     views = make_views(samples=3, sizes=((13, 10),), strides=(8,))
     rows = [f.transpose(0, 1).flatten(1).double() for f in features(views)]
     published = torch.stack([1 - torch.corrcoef(torch.stack(pair))[0, 1] for pair in zip(*rows, strict=True)]).mean()
-    assert loss(str(preset("pkd")), views) / 2 == pytest.approx(float(published), rel=1e-4)
+    assert loss(str(preset("pkd x 1")), views) / 2 == pytest.approx(float(published), rel=1e-4)
+    # 10 of it at each of 4 levels; ours is a mean over them
+    assert loss(str(preset("pkd")), views) == pytest.approx(4 * 10 * float(published), rel=1e-4)
 
 
 def test_cwd(views: Views):
     # Shu et al.: τ²/C Σ_c Σ_i φ(t) log(φ(t) / φ(s)), φ the softmax over the positions of a channel; τ = 1 for detectors
     s, t = (torch.exp(f) / torch.exp(f).sum((2, 3), keepdim=True) for f in features(views))
     published = (t * torch.log(t / s)).sum() / CHANNELS
-    assert loss(str(preset("cwd")), views) == pytest.approx(float(published), rel=1e-4)
+    assert loss(str(preset("cwd x 1")), views) == pytest.approx(float(published), rel=1e-4)
+    # 10 of it at each of 5 levels; ours is a mean over them
+    assert loss(str(preset("cwd")), views) == pytest.approx(5 * 10 * float(published), rel=1e-4)
 
 
 def test_skd(make_views: Callable[..., Views]):

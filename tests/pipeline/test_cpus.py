@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from detkds import processes
 from detkds.errors import ConfigError
-from detkds.processes import CPUS, begin, cpus
+from detkds.processes import CPUS, at_once, begin, cpus
 
 
 @pytest.fixture(autouse=True)
@@ -48,6 +49,28 @@ def test_what_is_no_number_of_cpus_is_refused(monkeypatch: pytest.MonkeyPatch, a
     monkeypatch.setenv(CPUS, asked)
     with pytest.raises(ConfigError, match="DETKDS_CPUS must be a number of CPUs above 0"):
         cpus()
+
+
+@pytest.mark.parametrize(
+    ("names", "asked", "memory", "count"),
+    [
+        ([], "", "", 8),
+        ([], "4", "", 4),
+        ([], "500m", "", 1),
+        ([], "", "7000000000", 2),
+        ([], "", "1000000000", 1),
+        ([], "", "max", 8),
+        (["0", "1"], "", "1000000000", 2),
+    ],
+)
+def test_as_many_processes_as_gpus_or_else_as_cpus_and_memory_allow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: list[str], asked: str, memory: str, count: int
+) -> None:
+    monkeypatch.setattr(processes, "gpus", lambda: names)
+    monkeypatch.setattr(os, "sysconf", {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 16_000_000}.__getitem__)
+    monkeypatch.setenv(CPUS, asked)
+    (tmp_path / "memory.max").write_text(memory)
+    assert at_once(tmp_path) == count
 
 
 def counted(share: int) -> tuple[int, int, str]:

@@ -24,7 +24,7 @@ def proxy(pair: Pair, schedule: Schedule, subset: Path, tmp_path_factory: pytest
 
 
 def test_a_weight_multiplies_value_and_gradient_and_moves_no_share(proxy: Proxy) -> None:
-    once, twenty = (proxy.diagnose(preset(name), 0) for name in ("pkd", "pkd x 20"))
+    once, twenty = (proxy.diagnose(preset(name), 0) for name in ("pkd x 1", "pkd x 20"))
     assert twenty.value == pytest.approx(20 * once.value, rel=1e-4)
     assert twenty.ratio == pytest.approx(20 * once.ratio, rel=1e-3)
     assert twenty.levels == pytest.approx(once.levels, abs=1e-4)

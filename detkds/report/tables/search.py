@@ -17,6 +17,7 @@ REASONS = {
     "too-large": "the loss is over 100",
     "zero-gradient": "the loss moves no weight of the student",
     "ascending": "a step along the gradient makes the loss larger",
+    "exploding": "the gradient outgrew the detection loss's a hundredfold after some steps",
     "unsupported": "the pair does not offer what the loss reads",
     "out-of-memory": "the device's memory does not suffice",
     "raised": "the loss stopped with an error",
