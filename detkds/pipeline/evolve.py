@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from detkds.genome import Genome, Knowledge, Recipe
 from detkds.genome.presets import preset, readable
@@ -19,6 +20,9 @@ from detkds.search.designer import Designer, SingleSearch
 from detkds.search.settings import SearchSettings
 from detkds.search.space import SearchSpace
 from detkds.search.study import Study
+
+if TYPE_CHECKING:
+    from detkds.pipeline.proxy import Proxy  # with torch and mmdet, see `run`
 
 
 @report_errors
@@ -47,7 +51,7 @@ def run(
     title = f"evolve {wanted}"
     if wanted not in searched.split(","):
         return publish(Conducted(Study(name=str(wanted), reason="not searched in this run")), out)
-    from detkds.pipeline.proxy import Proxy  # with torch and mmdet, which take seconds: only where something is searched
+    from detkds.pipeline.proxy import Proxy  # its imports take seconds: only where something is searched
     from detkds.pipeline.teaching import require_teaching
 
     use_cpus()
