@@ -10,13 +10,14 @@ from pathlib import Path
 
 from detkds.errors import ArtifactError, GenomeError
 from detkds.genome import Recipe
-from detkds.pipeline import measurement, studies
+from detkds.pipeline import measurement, published_detections, studies
 from detkds.pipeline import publish as published
 from detkds.pipeline.loggers import FOLDER
 from detkds.pipeline.progress import report_errors, say
 from detkds.pipeline.provenance import provenance
 from detkds.pipeline.settings import Result
 from detkds.pipeline.stages import BASELINE, DISTILLED, EVALUATE, REPORT
+from detkds.pipeline.subset import Part, part
 from detkds.pipeline.task import LEADERBOARD, TIMINGS, run_name
 from detkds.pipeline.task_progress import Progress
 from detkds.report.curve import LossCurve, read_log
@@ -69,7 +70,7 @@ def run(
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "results"
         events = {DISTILLED: model, BASELINE: baseline, EVALUATE: evaluation}
-        publish_folder(folder, data, page, summary, model, events)
+        publish_folder(folder, data, page, summary, model, evaluation, part(subset, "test"), events)
         address = published.publish(folder, run_name, results)
     say(REPORT, f"published at {address}")
     Progress(REPORT, "page", work=work, lines=False).tell(1, 1)
@@ -77,17 +78,25 @@ def run(
 
 
 def publish_folder(
-    folder: Path, data: ReportData, page: str, summary: str, model: Path, events: Mapping[str, Path | None] | None = None
+    folder: Path,
+    data: ReportData,
+    page: str,
+    summary: str,
+    model: Path,
+    evaluation: Path,
+    test: Part,
+    events: Mapping[str, Path | None],
 ) -> None:
     """Write the results artifact: what `detkds pull` brings; `events` are artifacts with event files for TensorBoard, by their stage."""
-    with publishing(folder, kind=published.KIND, meta={"run": data.run}) as inside:
+    with publishing(folder, kind=published.KIND, meta={"run": data.run, **published_detections.place_of(test)}) as inside:
         (inside / "report.html").write_text(page)
         (inside / "report.md").write_text(summary)
         (inside / "results.json").write_text(json.dumps(as_results(data), indent=1, allow_nan=False))
         (inside / "recipe.txt").write_text(f"{data.recipe}\n")
         for name in STUDENT_FILES:
             shutil.copy(model / name, inside / name)
-        for stage, artifact in (events or {}).items():
+        published_detections.write(inside, test, evaluation)
+        for stage, artifact in events.items():
             if artifact is not None and (artifact / FOLDER).is_dir():
                 shutil.copytree(artifact / FOLDER, inside / FOLDER / run_name(stage))
 
