@@ -128,3 +128,50 @@ def test_wandb_takes_up_the_same_page_after_an_interruption(home: Path, monkeypa
         assert "not a key" not in repr(calls)
         pages.append(calls[0][1]["id"])
     assert pages[0] == pages[1] != pages[2]
+
+
+def fake_mlflow(calls: list[tuple[str, Any]]) -> ModuleType:
+    """What mmengine's backend calls of mlflow-skinny 3.17, which was looked at with the same figures: it refuses plain files as a tracking
+    store, and takes an SQLite database; an image needs a suffix that Pillow knows."""
+    module: Any = ModuleType("mlflow")
+    module.MlflowException = type("MlflowException", (Exception,), {})
+
+    def set_tracking_uri(address: str) -> None:
+        if address.startswith("file:"):
+            raise module.MlflowException("The filesystem tracking backend (e.g., './mlruns') is in maintenance mode")
+        calls.append(("set_tracking_uri", address))
+
+    def called(name: str) -> Any:
+        return lambda *args, **options: calls.append((name, args))
+
+    module.set_tracking_uri = set_tracking_uri
+    module.get_experiment_by_name = lambda name: None
+    for name in ("create_experiment", "set_experiment", "set_tag", "set_tags", "log_params", "log_text", "log_metrics", "end_run"):
+        setattr(module, name, called(name))
+    module.log_image = lambda image, name: calls.append(("log_image", (name, image.shape)))
+    return module
+
+
+def test_mlflow_works_into_a_database_of_its_own_where_no_server_is_named(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[str, Any]] = []
+    monkeypatch.setitem(sys.modules, "mlflow", fake_mlflow(calls))
+    with Loggers("train distilled", ("mlflow",), key="train-1", settings={"epochs": 3}) as told:
+        told.scalars(7, {"loss": 1.0, "lr": 0.5})
+        told.image("student/1.jpg", Image.new("RGB", (6, 4)))
+    found = dict(calls)
+    assert found["set_tracking_uri"] == f"sqlite:///{home}/mlflow/mlflow.db"
+    assert found["set_tag"] == ("mlflow.runName", "demo train distilled")
+    assert found["log_metrics"] == ({"loss": 1.0, "lr": 0.5}, 7)
+    assert found["log_image"] == ("student/1.png", (4, 6, 3))
+    assert found["log_params"][0]["epochs"] == 3
+    assert calls[-1][0] == "end_run"
+    assert "log_artifact" not in found  # nothing of the working folder is sent
+
+
+def test_mlflow_is_told_on_the_server_that_its_variable_names(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[str, Any]] = []
+    monkeypatch.setitem(sys.modules, "mlflow", fake_mlflow(calls))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow.example.org")
+    with Loggers("train distilled", ("mlflow",), key="train-1", settings={}) as told:
+        told.scalars(1, {"loss": 1.0})
+    assert dict(calls)["set_tracking_uri"] == "http://mlflow.example.org"

@@ -6,7 +6,7 @@ from __future__ import annotations
 import netrc
 import os
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from mmengine.config import Config
@@ -38,7 +38,7 @@ class Logger:
         self._backend = _BACKENDS[name](folder, run, task, key, dict(settings))
         if not self._wandb:
             # Its `close` sends the files of work_dir, of which there are none: what is worth keeping is in the store.
-            empty = folder / "mlflow-nothing"
+            empty = folder / "mlflow" / "nothing"
             empty.mkdir(parents=True, exist_ok=True)
             self._backend.add_config(Config({**settings, "work_dir": str(empty)}))
         _ = self._backend.experiment  # it begins here, and not with the first figure
@@ -49,7 +49,7 @@ class Logger:
 
     def image(self, name: str, image: Any, step: int = 0) -> None:
         """A picture, uint8 of shape HWC in RGB."""
-        self._backend.add_image(name if self._wandb else f"{name}.png", image, step)
+        self._backend.add_image(name if self._wandb else str(PurePosixPath(name).with_suffix(".png")), image, step)
 
     def close(self) -> None:
         """Send what is left."""
@@ -84,14 +84,16 @@ def _has_key() -> bool:
 def _of_mlflow(folder: Path, run: str, task: str, key: str, settings: dict[str, Any]) -> BaseVisBackend:
     from mmengine.visualization import MLflowVisBackend
 
-    experiment = os.environ.get("MLFLOW_EXPERIMENT_NAME", PROJECT)
-    tags = {"run": run, "task": task, "key": key}
+    server = os.environ.get("MLFLOW_TRACKING_URI")
+    place = folder / "mlflow"
+    place.mkdir(parents=True, exist_ok=True)
     return MLflowVisBackend(
-        str(folder / "mlflow"),
-        exp_name=experiment,
+        str(place),
+        exp_name=os.environ.get("MLFLOW_EXPERIMENT_NAME", PROJECT),
         run_name=f"{run} {task}",
-        tags=tags,
-        tracking_uri=os.environ.get("MLFLOW_TRACKING_URI"),
+        tags={"run": run, "task": task, "key": key},
+        tracking_uri=server or f"sqlite:///{place}/mlflow.db",  # the plain files of MLflow 2 are refused by MLflow 3
+        artifact_location=None if server else place.as_uri() + "/artifacts",
     )
 
 
