@@ -22,7 +22,7 @@ from detkds.pipeline.task_progress import RunProgress, TaskProgress, duration
 from detkds.storage.folder import FolderStore
 
 _COUNT = re.compile(r"(?:[\w ]+: )?(?:[a-z]+ )?(\d+)/(\d+)\b")
-SHORTEST_BAR = 6
+SHORTEST_BAR, LONGEST_BAR = 6, 30
 PER_SECOND = 4
 
 
@@ -126,17 +126,14 @@ class StageLine:
 
 
 def stage_row(place: str, task: TaskProgress, width: int) -> Table:
-    """One line of at most `width` columns: place in the run, title, bar, count, details, of which the last are left out first."""
+    """One line of at most `width` columns: place in the run, title, bar, count, and as much of the rest as there is room for."""
     head = Text.assemble((place, "dim"), " " if place else "", (task.task, "cyan"))
-    details = task.details
-    while details and head.cell_len + len("  ".join([task.count, *details])) + 2 > width:
-        details = details[:-1]
-    tail = Text("  ".join([task.count, *details]), no_wrap=True, overflow="ellipsis")
-    room = width - head.cell_len - tail.cell_len - 2
+    room = width - head.cell_len - 2
+    text = next((line for line in task.lines if len(line) + SHORTEST_BAR < room), task.count)
+    cells: list[Text | ProgressBar] = [head, Text(text, no_wrap=True, overflow="ellipsis")]
+    if len(text) + SHORTEST_BAR < room:
+        cells.insert(1, ProgressBar(total=max(task.total, 1), completed=task.done, width=min(room - len(text) - 1, LONGEST_BAR)))
     line = Table.grid(padding=(0, 1, 0, 0), pad_edge=False)
-    cells: list[Text | ProgressBar] = [head, tail]
-    if room > SHORTEST_BAR:
-        cells.insert(1, ProgressBar(total=max(task.total, 1), completed=task.done, width=min(room - 1, 30)))
     for _ in cells:
         line.add_column(no_wrap=True)
     line.add_row(*cells)

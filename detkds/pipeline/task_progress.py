@@ -71,16 +71,17 @@ class TaskProgress:
         return f"{f'{self.what}: ' if self.what else ''}{self.unit} {self.done}/{self.total}"
 
     @property
-    def details(self) -> list[str]:
-        """What is known beside the count, the most important first."""
+    def lines(self) -> list[str]:
+        """The text of a progress line, and shorter ones for who has less room: first without images per second, then without time left."""
         pace = "" if self.images_s is None else f"{self.images_s:.{0 if self.images_s >= 10 else 1}f} images/s"
         left = "" if self.left_s is None or self.finished else f"{duration(self.left_s)} left"
-        return [part for part in (self.note, pace, left) if part]
+        texts = ((self.count, self.note, pace, left), (self.count, self.note, left), (self.count, self.note), (self.count,))
+        return ["  ".join(filter(None, text)) for text in texts]
 
     @property
     def line(self) -> str:
         """The text of a progress line."""
-        return "  ".join([self.count, *self.details])
+        return self.lines[0]
 
     def dumps(self) -> str:
         """One line of JSON."""
