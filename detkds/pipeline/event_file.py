@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -24,9 +25,7 @@ class EventFile:
     """
 
     def __init__(self, folder: Path, first_step: int | None = None) -> None:
-        from tensorboardX import SummaryWriter
-
-        self._writer = SummaryWriter(str(folder), purge_step=first_step, flush_secs=FLUSH_S)
+        self._writer = _writer()(str(folder), purge_step=first_step, flush_secs=FLUSH_S)
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Add figures by name."""
@@ -46,6 +45,19 @@ class EventFile:
     def close(self) -> None:
         """Write what is left."""
         self._writer.close()
+
+
+def _writer() -> Any:
+    """tensorboardX's writer. Its import also loads clients of cloud stores where they are installed, which takes three seconds and is for
+    addresses that are never given here; hidden for the moment, they count as not installed."""
+    hidden = [name for name in ("google.cloud.storage", "boto3") if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None is how Python marks a module that cannot be imported
+    try:
+        from tensorboardX import SummaryWriter
+    finally:
+        for name in hidden:
+            del sys.modules[name]
+    return SummaryWriter
 
 
 @contextmanager
