@@ -8,7 +8,7 @@ import importlib.util
 import sys
 
 STAGES = ("subset", "evolve", "weights", "train", "evaluate", "report")
-LIGHT_STAGES = ("subset", "report")
+LIGHT_STAGES = ("subset", "report", "kubeflow.plans")
 HEAVY = ("torch", "mmdet", "mmcv", "mmengine")
 
 

@@ -27,4 +27,4 @@ def drawn(plans: Channels, light_image: str) -> Any:
 
 def evaluated(plans: Channels, image: str, **artifacts: Any) -> Any:
     """The evaluation artifact."""
-    return gpu(evaluate(plan=plans["evaluate"], **artifacts), image, "evaluate").outputs["evaluation"]
+    return gpu(evaluate(plan=plans["evaluate"], **artifacts), image, "evaluate", plans["one_gpu"]).outputs["evaluation"]

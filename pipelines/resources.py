@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from kfp import dsl, kubernetes
 
 from detkds.lint.pods import CACHE_ANNOTATION, CPUS_ANNOTATION, HOME, NODE_ANNOTATION
-from detkds.pipeline.kubeflow.package import NODE, QUEUE_LABEL, VOLUMES, disk_size
+from detkds.pipeline.kubeflow.package import NODE, OPTIONAL_STORE_KEYS, QUEUE_LABEL, VOLUMES, disk_size
 from detkds.pipeline.kubeflow.package import STORE_KEYS as STORE_KEYS
 from detkds.pipeline.task import RUN
 from detkds.processes import CPUS
@@ -98,7 +98,7 @@ def light(task: dsl.PipelineTask, image: str, name: str) -> dsl.PipelineTask:
     return _common(task, asked, image, name, asked.light_cpu)
 
 
-def gpu(task: dsl.PipelineTask, image: str, name: str, gpus: str = "1") -> dsl.PipelineTask:
+def gpu(task: dsl.PipelineTask, image: str, name: str, gpus: str) -> dsl.PipelineTask:
     """A task with NVIDIA GPUs and memory-backed /dev/shm for data loaders, shown as `name`."""
     asked = chosen()
     task.set_accelerator_type(asked.gpu_type).set_accelerator_limit(gpus)
@@ -123,6 +123,7 @@ def _common(task: dsl.PipelineTask, asked: Resources, image: str, name: str, cpu
     # What the restricted Pod Security Standard wants beyond this, the backend of KFP 2.17 sets by itself: docs/adr/0009.
     kubernetes.set_security_context(task, run_as_user=asked.user, run_as_group=asked.user, run_as_non_root=True)
     kubernetes.use_secret_as_env(task, asked.store_secret, STORE_KEYS)
+    kubernetes.use_secret_as_env(task, asked.store_secret, OPTIONAL_STORE_KEYS, optional=True)
     # Variables from the pod's metadata: plain ones would be part of the key of KFP's cache, and would go over those of a laptop.
     kubernetes.use_field_path_as_env(task, RUN, "metadata.labels['pipeline/runid']")
     kubernetes.add_pod_annotation(task, CPUS_ANNOTATION, cpus)

@@ -39,7 +39,7 @@ def transfer(
         gpus: GPUs of a searching or training task.
         image: Container image of the tasks with a GPU, named by its digest.
         light_image: Container image of the tasks without a detector; the former does as well.
-        settings: What has no field here: the sections data, student, search, train and store of a run.yaml, and its seed, as JSON.
+        settings: What has no field here: the sections data, student, search, train and store of a run.yaml, its seed and plugins, as JSON.
     """
     form = {"run_name": run_name, "dataset": dataset, "results": results, "epochs": epochs, "gpus": gpus, "recipe": recipe}
     detectors = {"teacher_config": teacher_config, "teacher_checkpoint": teacher_checkpoint, "student_config": student_config}

@@ -19,9 +19,13 @@ def check(
     budget: str = "paper-20",
     recipe: str = "",
 ) -> NamedTuple(  # type: ignore[valid-type]
-    "Plans", [("gpus", str), ("subset", dict), ("evolve", dict), ("weights", dict), ("train", dict), ("evaluate", dict), ("report", dict)]
+    "Plans",
+    [
+        *(("gpus", str), ("one_gpu", str), ("subset", dict), ("evolve", dict), ("weights", dict)),
+        *(("train", dict), ("evaluate", dict), ("report", dict)),
+    ],
 ):
-    """Hands on what each stage is told, and the number of GPUs as the text that a pod's resources are made of.
+    """Hands on what each stage is told, and how many GPUs a pod asks for, as the texts that its resources are made of.
 
     Args:
         run_name: Name of the run.
@@ -32,7 +36,7 @@ def check(
         results: Folder or s3:// address under which results are published.
         epochs: Epochs of the full training.
         gpus: GPUs of a searching or training task.
-        settings: The sections data, student, search, train and store of a run.yaml, and its seed.
+        settings: The sections data, student, search, train and store of a run.yaml, its seed and plugins.
         budget: How long to search: quick, paper-20, paper-40, `60 trainings`, or keys of the section search as JSON.
         recipe: A recipe as text or the name of a preset; empty where one is searched.
     """

@@ -20,10 +20,10 @@ def evaluate(
     from pathlib import Path
 
     from detkds.pipeline import evaluate as stage
+    from detkds.pipeline.kubeflow import plans
     from detkds.pipeline.kubeflow.outputs import hand_on
-    from detkds.pipeline.values import Values
 
-    told = Values.read(plan)
+    told = plans.read(plan)
     students = {"student": Path(baseline.path), "distilled": Path(distilled.path)}
     data, out = Path(subset.path), Path(evaluation.path)
     result = stage.run(

@@ -21,10 +21,10 @@ def evolve(
     from pathlib import Path
 
     from detkds.pipeline import evolve as stage
+    from detkds.pipeline.kubeflow import plans
     from detkds.pipeline.kubeflow.outputs import hand_on
-    from detkds.pipeline.values import Values
 
-    told = Values.read(plan)
+    told = plans.read(plan)
     result = stage.run(
         knowledge,
         told.pair,

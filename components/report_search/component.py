@@ -22,11 +22,11 @@ def report_search(
     from pathlib import Path
 
     from detkds.pipeline import report as stage
+    from detkds.pipeline.kubeflow import plans
     from detkds.pipeline.kubeflow.outputs import hand_on
     from detkds.pipeline.study_set import gathered
-    from detkds.pipeline.values import Values
 
-    told = Values.read(plan)
+    told = plans.read(plan)
     result = stage.run(
         told.run_name,
         told.results,

@@ -13,10 +13,10 @@ def subset(plan: dict, subset: dsl.Output[dsl.Dataset], summary: dsl.Output[dsl.
     from pathlib import Path
 
     from detkds.pipeline import subset as stage
+    from detkds.pipeline.kubeflow import plans
     from detkds.pipeline.kubeflow.outputs import hand_on
-    from detkds.pipeline.values import Values
 
-    told = Values.read(plan)
+    told = plans.read(plan)
     result = stage.run(
         told.source,
         fraction=told.subset_fraction,

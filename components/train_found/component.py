@@ -20,12 +20,12 @@ def train_found(
     """
     from pathlib import Path
 
+    from detkds.pipeline.kubeflow import plans
     from detkds.pipeline.kubeflow import training as stage
     from detkds.pipeline.kubeflow.outputs import hand_on
     from detkds.pipeline.train import recipe_of
-    from detkds.pipeline.values import Values
 
-    told = Values.read(plan)
+    told = plans.read(plan)
     losses = recipe_of(Path(recipe.path))
     result = stage.run(told, losses, subset=Path(subset.path), out=Path(model.path), image=image)
     hand_on(result, model, metrics=metrics)

@@ -25,11 +25,11 @@ def weights(
     from pathlib import Path
 
     from detkds.pipeline import weights as stage
+    from detkds.pipeline.kubeflow import plans
     from detkds.pipeline.kubeflow.outputs import hand_on
     from detkds.pipeline.study_set import gathering
-    from detkds.pipeline.values import Values
 
-    told = Values.read(plan)
+    told = plans.read(plan)
     single = [Path(each.path) for each in (global_study, fgbg_study, instance_study, logits_study, localization_study)]
     with gathering(single, Path(studies.path)) as out:
         result = stage.run(

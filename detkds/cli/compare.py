@@ -26,7 +26,8 @@ def compare(
     recipe: Annotated[
         list[str] | None,
         typer.Option(
-            help="none, inherit, a preset, `PRESET x 5`, genome text, a file with a recipe, or a run's name; may be given several times.",
+            help="none, inherit, a preset, `PRESET x 5`, genome text, a file with a recipe, or a run's name; ` without "
+            "unlabelled` behind it leaves the run's images without labels out; may be given several times.",
             metavar="[NAME=]RECIPE",
         ),
     ] = None,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
 from detkds.cli.app import app
 from detkds.cli.options import DEFAULT_HOME, EmbeddedS3, Home, Json, PairName, RecipeText, RunFile, Trust, answer, console, people
@@ -155,18 +156,19 @@ def doctor(
 ) -> None:
     """Check the environment, the object store and, for a run, that its teacher loads; with --cluster the cluster that runs it."""
     if cluster:
-        passed = _doctor_cluster(run_yaml, endpoint, namespace, token_file, ca_cert)
+        found = _doctor_cluster(run_yaml, endpoint, namespace, token_file, ca_cert, people(as_json))
     else:
         from detkds.pipeline.doctor import examine
 
         found = examine(run_yaml, home=home, trust=trust_config, console=people(as_json))
-        answer(as_json, {"checks": found})
-        passed = all(one["passed"] for one in found)
-    if not passed:
+    answer(as_json, {"checks": found})
+    if any(one["passed"] is False for one in found):
         raise typer.Exit(ExitCode.DATA)
 
 
-def _doctor_cluster(run_yaml: Path | None, endpoint: str, namespace: str, token_file: Path | None, ca_cert: Path | None) -> bool:
+def _doctor_cluster(
+    run_yaml: Path | None, endpoint: str, namespace: str, token_file: Path | None, ca_cert: Path | None, console: Console
+) -> list[dict[str, Any]]:
     from detkds.errors import ConfigError
     from detkds.pipeline import run_config
     from detkds.pipeline.doctor_cluster import examine

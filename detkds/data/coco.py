@@ -42,7 +42,9 @@ class Inspection:
     frames: Frames = field(default_factory=Frames)
 
 
-def inspect(annotations: Path, images: Path | None = None, *, look: Look = "headers", near: bool = False) -> Inspection:
+def inspect(
+    annotations: Path, images: Path | None = None, *, look: Look = "headers", near: bool = False, labelled: bool = True
+) -> Inspection:
     """Read and judge a COCO data set; nothing in it is trusted, and no file outside the image folder is opened.
 
     Args:
@@ -50,6 +52,7 @@ def inspect(annotations: Path, images: Path | None = None, *, look: Look = "head
         images: the folder that file_name is relative to; None leaves the files themselves out.
         look: how closely the image files are looked at.
         near: without `images`, look for their folder near the file.
+        labelled: whether there must be annotations.
     """
     findings = Findings(str(annotations))
     with without_collection():
@@ -57,7 +60,7 @@ def inspect(annotations: Path, images: Path | None = None, *, look: Look = "head
         readable = findings.sound or document is not None
         if near and images is None:
             images = image_folder(annotations, document)
-        frames = judge(document, findings, images, look) if readable else None
+        frames = judge(document, findings, images, look, labelled=labelled) if readable else None
     return Inspection(document if frames is not None else None, findings, images, frames or Frames())
 
 
@@ -66,13 +69,13 @@ def check(annotations: Path, images: Path | None = None, *, look: Look = "header
     return inspect(annotations, images, look=look).findings.faults
 
 
-def load(annotations: Path, images: Path | None = None, *, look: Look = "headers") -> dict[str, Any]:
+def load(annotations: Path, images: Path | None = None, *, look: Look = "headers", labelled: bool = True) -> dict[str, Any]:
     """A sound COCO data set, as parsed; nothing is changed or left out. Arguments as for `inspect`.
 
     Raises:
         DatasetError: the data set has faults that are not tolerated; the message counts them and names the first few.
     """
-    inspection = inspect(annotations, images, look=look)
+    inspection = inspect(annotations, images, look=look, labelled=labelled)
     if not inspection.findings.sound:
         raise DatasetError(summary(inspection.findings))
     assert inspection.document is not None  # anything else is a fault that is not tolerated
@@ -88,9 +91,9 @@ def summary(findings: Findings) -> str:
     return f"{findings.file}: {len(serious)} fault{'s' * (len(serious) > 1)}: {first}{rest}. Correct the file ({remedy}) and try again."
 
 
-def judge(document: Any, findings: Findings, images: Path | None = None, look: Look = "headers") -> Frames | None:
+def judge(document: Any, findings: Findings, images: Path | None = None, look: Look = "headers", *, labelled: bool = True) -> Frames | None:
     """Note the faults of a parsed document; returns which images are to be turned, None where it has not the lists of a COCO data set."""
-    if not _has_lists(document, findings):
+    if not _has_lists(document, findings, labelled):
         return None
     found = check_images(document["images"], images, look, findings)
     frames = check_frames(document, found, findings)
@@ -100,7 +103,7 @@ def judge(document: Any, findings: Findings, images: Path | None = None, look: L
     return frames
 
 
-def _has_lists(document: Any, findings: Findings) -> bool:
+def _has_lists(document: Any, findings: Findings, labelled: bool) -> bool:
     if not isinstance(document, dict):
         hint = ", as in a file of detections" if isinstance(document, list) else ""
         findings.add("file.structure", f"the top level is {shown(document)}, not an object{hint}")
@@ -109,7 +112,7 @@ def _has_lists(document: Any, findings: Findings) -> bool:
         if not isinstance(document.get(key), list):
             what = f"{key} is {shown(document[key])}" if key in document else f"{key} is missing"
             findings.add("file.structure", f"{what}, not a list")
-        elif not document[key]:
+        elif not document[key] and (labelled or key != "annotations"):
             findings.add("file.empty", f"{key} is empty")
     for key in unfit_keys(document, frozenset(LISTS)):
         findings.add("file.other-value", f"key {shown(key)}: {why_unfit({key: document[key]})}")

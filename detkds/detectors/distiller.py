@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -10,16 +11,24 @@ from mmdet.structures.bbox import get_box_tensor
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
+from detkds.data.unlabelled import Unlabelled
 from detkds.detectors.configs.classes import class_count
 from detkds.detectors.connectors import Connectors, shown_strides, stride_mismatch
+from detkds.detectors.detected import looked_at
 from detkds.detectors.heads import Reader, mismatch, reader
 from detkds.detectors.normalization import TeacherView, shown_scale
-from detkds.detectors.taps import neck_shape, tap
+from detkds.detectors.taps import Tapped, neck_shape, tap
+from detkds.detectors.training.masks import predicts_masks
 from detkds.errors import ConfigError
 from detkds.genome import Knowledge, Recipe
 from detkds.losses.distill import RecipeLoss
 from detkds.losses.generator import Generators
 from detkds.losses.views import Response, Views
+
+
+def of_unlabelled(recipe: Recipe, use: Unlabelled) -> Recipe:
+    """The losses of a recipe that are taken of images without labels too."""
+    return Recipe(tuple(genome for genome in recipe.active if use.uses(genome.knowledge)), recipe.semantics)
 
 
 def supported(student: nn.Module, teacher: nn.Module) -> dict[Knowledge, str | None]:
@@ -46,6 +55,17 @@ def _responses_mismatch(student: nn.Module, teacher: nn.Module) -> str | None:
     return mismatch(student, teacher)
 
 
+class _Features(nn.Module):
+    """A detector whose forward pass ends at its neck."""
+
+    def __init__(self, detector: Any) -> None:
+        super().__init__()
+        self.detector = detector
+
+    def forward(self, inputs: Tensor) -> Any:
+        return self.detector.extract_feat(inputs)
+
+
 class _Frozen:
     """Holds a detector out of nn.Module's sight; copies share it."""
 
@@ -69,6 +89,7 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]
         student: a detector that mmdet built.
         teacher: the same; frozen in place. None where the recipe has no active genome.
         recipe: the losses to add.
+        unlabelled: how images without labels are used, where a training has some.
 
     Attributes:
         student: save this one; the connectors beside it only serve the training.
@@ -78,10 +99,11 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]
         ConfigError: no teacher for an active recipe, or a pair that cannot share one of its knowledges; the message says why.
     """
 
-    def __init__(self, student: nn.Module, teacher: nn.Module | None, recipe: Recipe) -> None:
+    def __init__(self, student: nn.Module, teacher: nn.Module | None, recipe: Recipe, unlabelled: Unlabelled | None = None) -> None:
         super().__init__(data_preprocessor=student.data_preprocessor)
         self.student: Any = student
         self.recipe = recipe
+        self.unlabelled = unlabelled or Unlabelled()
         self.step = 0
         self._held: _Frozen | None = None
         if recipe.active:
@@ -98,6 +120,7 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]
         self._held = _Frozen(teacher)
         self._shown = TeacherView(self.student.data_preprocessor, teacher.data_preprocessor)
         self._losses = RecipeLoss(self.recipe)
+        self._unlabelled_losses = RecipeLoss(of_unlabelled(self.recipe, self.unlabelled))
         if self.recipe.needs_responses and (reason := reasons[Knowledge.LOGITS]):
             raise ConfigError(f"a loss of this recipe reads scores or boxes, which this pair does not share: {reason}; leave it out.")
         if any(knowledge.is_feature for knowledge in knowledges):
@@ -111,18 +134,23 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]
         """The frozen teacher, or None where no loss needs one."""
         return self._held.detector if self._held else None
 
-    def forward(self, inputs: Tensor, data_samples: Any = None, mode: str = "tensor") -> Any:
+    def forward(self, inputs: Tensor, data_samples: Any = None, mode: str = "tensor", unlabelled: Mapping[str, Any] | None = None) -> Any:
         """Mode "loss": the student's losses and `loss_kd_<knowledge>` of each active genome; other modes: the student's results.
 
         Args:
             inputs: (N, 3, H, W) as the data preprocessor gives them.
             data_samples: mmdet's samples of the batch.
             mode: "loss", "predict" or "tensor".
+            unlabelled: `inputs` and `data_samples` of a batch without labels, and the `weight` of its losses in [0, 1]: a loss of the
+                recipe is weight x its value there + (1 - weight) x its value on the labelled batch.
         """
         if mode != "loss" or not self._held:
             return self.student(inputs, data_samples, mode=mode)
         losses, views = self._observe(inputs, data_samples, self._held.detector, self.student)
         distilled = self._losses(views, self.step)
+        if unlabelled is not None:
+            beside, share = self._unlabelled_losses(self._observe_unlabelled(**unlabelled), self.step), unlabelled["weight"]
+            distilled = {name: (1 - share) * loss + share * beside[name] if name in beside else loss for name, loss in distilled.items()}
         self.step += 1
         return {**losses, **{f"loss_kd_{knowledge}": loss for knowledge, loss in distilled.items()}}
 
@@ -141,7 +169,7 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]
         """
         if not self._held:
             raise ConfigError("a recipe without losses offers no views; probe one with an active genome.")
-        buffers = {name: buffer.clone() for name, buffer in self.student.named_buffers()}
+        buffers = self._copied_buffers()
 
         def student(*args: Any, **kwargs: Any) -> Any:
             return torch.func.functional_call(self.student, buffers, args, kwargs)
@@ -156,6 +184,41 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]
             losses = student(inputs, data_samples, mode="loss")
         with torch.no_grad():
             levels = teacher.extract_feat(self._shown(inputs, data_samples))
+        return losses, self._views(tapped, levels, inputs, data_samples)
+
+    def _observe_unlabelled(self, inputs: Tensor, data_samples: Any, weight: float) -> Views:
+        """What the student and the teacher offer to compare on a batch without labels, the teacher's detections in their place.
+
+        The student takes a training step as on labelled images, and its own losses of it are thrown away; where no loss reads its head,
+        the step ends at its neck. Batch norm normalises by this batch and its running statistics do not move: they are those of the
+        labelled images, on which the student is measured.
+        """
+        assert self._held
+        regions = any(genome.knowledge in (Knowledge.FGBG, Knowledge.INSTANCE) for genome in self._unlabelled_losses.recipe.active)
+        levels, samples = looked_at(
+            self._held.detector,
+            self._shown,
+            inputs,
+            data_samples,
+            boxes=regions or self._responses is not None,
+            min_score=self.unlabelled.min_score,
+            masks=predicts_masks(self.student),
+        )
+        buffers = self._copied_buffers()
+        with tap(self.student) as tapped:
+            if self._responses is None:
+                named = {f"detector.{name}": buffer for name, buffer in buffers.items()}
+                torch.func.functional_call(_Features(self.student), named, (inputs,))
+            else:
+                torch.func.functional_call(self.student, buffers, (inputs, samples), {"mode": "loss"})
+        return self._views(tapped, levels, inputs, samples)
+
+    def _copied_buffers(self) -> dict[str, Tensor]:
+        """Copies of the student's buffers, for a step that leaves no trace in its batch statistics."""
+        return {name: buffer.clone() for name, buffer in self.student.named_buffers()}
+
+    def _views(self, tapped: Tapped, levels: Sequence[Tensor], inputs: Tensor, data_samples: Any) -> Views:
+        """What a step of the student's and the teacher's levels offer to compare."""
         features: dict[str, Any] = {"student_levels": (), "teacher_levels": (), "strides": ()}
         if hasattr(self, "connectors"):
             ours, theirs = self.connectors(tapped.levels, levels)
@@ -169,8 +232,7 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]
         shape = (inputs.shape[-2], inputs.shape[-1])
         images = tuple((int(sample.img_shape[0]), int(sample.img_shape[1])) for sample in data_samples)
         ours, theirs = responses
-        views = Views(**features, boxes=boxes, batch_shape=shape, student_response=ours, teacher_response=theirs, image_shapes=images)
-        return losses, views
+        return Views(**features, boxes=boxes, batch_shape=shape, student_response=ours, teacher_response=theirs, image_shapes=images)
 
     def init_weights(self) -> None:
         """Nothing: the student comes with its weights, which a runner must not draw again."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -74,6 +76,17 @@ def show_scaled(teacher: Any, scale: float) -> None:
 def shown_scale(preprocessor: Any) -> float:
     """How many times as large as the student's a teacher's images are."""
     return float(getattr(preprocessor, "shown_scale", 1.0))
+
+
+def enlarged(samples: Any, scale: float) -> Any:
+    """The samples of a batch that was enlarged; the very same where it was not."""
+    if scale == 1:
+        return samples
+    enlarged = copy.deepcopy(samples)
+    for sample in enlarged:
+        shapes: Mapping[str, Any] = {name: sample.metainfo[name] for name in ("img_shape", "pad_shape", "batch_input_shape")}
+        sample.set_metainfo({name: tuple(round(side * scale) for side in shape[:2]) for name, shape in shapes.items()})
+    return enlarged
 
 
 class Normalization:

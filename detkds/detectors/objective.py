@@ -15,6 +15,7 @@ from typing import Any
 from mmengine.config import Config
 from torch import Tensor, nn
 
+from detkds.data.unlabelled import Unlabelled
 from detkds.detectors.calibration import look_step, reject_exploded, reject_idle, unit
 from detkds.detectors.device import resolve
 from detkds.detectors.diagnosis import Diagnosis, diagnose
@@ -27,7 +28,7 @@ from detkds.detectors.training.masks import measured_kind, require
 from detkds.detectors.training.randomness import Purpose, derived_seed, preserved, seed_all
 from detkds.detectors.training.runtime import announced, runtime
 from detkds.detectors.training.sizes import ITERATION
-from detkds.detectors.training.train import Start, start_student
+from detkds.detectors.training.train import Start, start_student, unlabelled_samples
 from detkds.errors import ConfigError, DatasetError, DetKDSError, Rejected
 from detkds.evaluation.coco import bounds, evaluate
 from detkds.genome import SLOTS, Genome, Knowledge, Recipe, canonical
@@ -59,6 +60,7 @@ class ProxyObjective:
         early_stop: stop a validation that can no longer reach the goal's floor.
         loss_filter: try a candidate's losses on a probe batch before it is trained, and look again when it has trained a little, see
             `calibration`; off for the ablation of Table 12.
+        unlabelled: images without labels that candidates are trained on beside search-train, and how.
 
     Raises:
         DatasetError: a subset cannot be used.
@@ -77,9 +79,11 @@ class ProxyObjective:
         digests: Mapping[str, str] | None = None,
         early_stop: bool = True,
         loss_filter: bool = True,
+        unlabelled: tuple[Source, Unlabelled] | None = None,
     ) -> None:
         self.config, self.settings, self.early_stop, self.loss_filter = config, settings, early_stop, loss_filter
         self._samples = Samples(config, train, training=True, seed=settings.seed)
+        self._unlabelled = unlabelled_samples(config, settings, unlabelled) if unlabelled else None
         self._val = Samples(config, val, training=False)
         if not any(not annotation["iscrowd"] for annotation in self._val.truth["annotations"]):
             raise DatasetError(f"{val.annotations} must hold at least one box to score candidates on, but holds none.")
@@ -93,6 +97,7 @@ class ProxyObjective:
         self._students: dict[int, nn.Module] = {0: self._student}
         self.identity: dict[str, Any] = {**(digests or {}), "proxy": settings.identity, "inherit": self.inherited is not None}
         self.identity |= {} if loss_filter else {"loss_filter": False}
+        self.identity |= {"unlabelled": self._unlabelled.identity} if self._unlabelled else {}
 
     @property
     def kept(self) -> Kept:
@@ -152,11 +157,12 @@ class ProxyObjective:
             raise Rejected("raised", " ".join(f"{type(error).__name__}: {error}".split())[:300]) from error
 
     def _measure(self, recipe: Recipe, floor: float | None) -> Outcome:
-        distiller = DistilledDetector(copy.deepcopy(self._student), self._teacher, recipe)
+        beside = self._unlabelled
+        distiller = DistilledDetector(copy.deepcopy(self._student), self._teacher, recipe, beside.use if beside else None)
         if recipe.active and self.loss_filter:
             reject_idle(recipe)
             reject_on_probe(recipe, self._views)
-        training = Training(distiller, self.config, self._samples, self.settings)
+        training = Training(distiller, self.config, self._samples, self.settings, unlabelled=beside)
         again = self._looking_again(distiller) if recipe.active and self.loss_filter else None
         last: dict[str, float] = {}
 

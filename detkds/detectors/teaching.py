@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +13,7 @@ from mmengine.config import Config
 from torch import Tensor, nn
 
 from detkds.detectors.device import resolve
-from detkds.detectors.normalization import TeacherView
+from detkds.detectors.normalization import TeacherView, enlarged
 from detkds.detectors.predict import detections
 from detkds.detectors.training.batches import Samples, Source
 from detkds.evaluation.coco import evaluate
@@ -69,7 +68,7 @@ def teaching(teacher: nn.Module, config: Config, student: Config, source: Source
         data = preprocessor(batch, True)
         samples = data["data_samples"]
         with torch.no_grad():
-            results = model.predict(view(data["inputs"], samples), _enlarged(samples, view.scale), rescale=False)
+            results = model.predict(view(data["inputs"], samples), enlarged(samples, view.scale), rescale=False)
         for sample, result in zip(samples, results, strict=True):
             found += truth.answers(sample, result, view.scale)
     first = own[0, 0]["inputs"].shape[-2:]
@@ -106,14 +105,3 @@ def _entries(instances: Any, scale: float = 1.0) -> Iterator[tuple[list[float], 
     boxes: Tensor = get_box_tensor(instances.bboxes) * scale
     for (left, top, right, bottom), label in zip(boxes.tolist(), instances.labels.tolist(), strict=True):
         yield [left, top, right - left, bottom - top], label
-
-
-def _enlarged(samples: Any, scale: float) -> Any:
-    """The samples of a batch that was enlarged; the very same where it was not."""
-    if scale == 1:
-        return samples
-    enlarged = copy.deepcopy(samples)
-    for sample in enlarged:
-        shapes: Mapping[str, Any] = {name: sample.metainfo[name] for name in ("img_shape", "pad_shape", "batch_input_shape")}
-        sample.set_metainfo({name: tuple(round(side * scale) for side in shape[:2]) for name, shape in shapes.items()})
-    return enlarged

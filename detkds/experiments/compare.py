@@ -52,6 +52,7 @@ def compare(
     """
     with Run.open(path, home=home, trust=trust, embedded_s3=embedded_s3, console=console) as run:
         given = recipes_of(run, recipes or DEFAULT)
+        _require_unlabelled(run, given)
         made = prepared_run(run)
         trainings = made.trainings(effort)
         able, left_out = _parted(given, trainings)
@@ -96,7 +97,22 @@ def publish(out: Path, result: Comparison, console: Console, files: Mapping[str,
 def _entries(able: Sequence[NamedRecipe], seeds: range, *, inherit: bool) -> list[Entry]:
     from detkds.experiments.trainings import Entry
 
-    return [Entry(one.name, one.recipe, seed, inherit if one.inherit is None else one.inherit) for one in able for seed in seeds]
+    return [
+        Entry(one.name, one.recipe, seed, inherit if one.inherit is None else one.inherit, one.unlabelled) for one in able for seed in seeds
+    ]
+
+
+def _require_unlabelled(run: Run, given: Sequence[NamedRecipe]) -> None:
+    """Refuse a recipe that leaves out images without labels where the run has none.
+
+    Raises:
+        ConfigError: it would be the same training under another name.
+    """
+    named = [one.name for one in given if not one.unlabelled]
+    if named and run.config.data.unlabelled is None:
+        raise ConfigError(f"{named[0]!r} leaves out images without labels, but the run has none; add data.unlabelled, or drop the words.")
+    if idle := [one.name for one in given if not one.unlabelled and not one.recipe.active]:
+        raise ConfigError(f"{idle[0]!r}: without distillation no image without labels is used; leave the words out.")
 
 
 def _parted(given: Sequence[NamedRecipe], trainings: Trainings) -> tuple[list[NamedRecipe], dict[str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from detkds.errors import ArtifactError, ConfigError, GenomeError
@@ -16,6 +16,7 @@ from detkds.genome.presets import names as preset_names
 
 DEFAULT = (NONE, INHERIT, "fitnets", "pkd", "cwd", "detkds-one-stage")
 _TITLED = re.compile(r"([A-Za-z0-9][A-Za-z0-9 ._-]{0,39})=(.+)", re.DOTALL)
+_WITHOUT = re.compile(r"(.+?)\s+without unlabelled", re.DOTALL)
 _RUN = re.compile(r"[a-z0-9]([a-z0-9-]{0,60}[a-z0-9])?")
 
 
@@ -27,11 +28,13 @@ class NamedRecipe:
         name: for people.
         recipe: its losses.
         inherit: whether the student's neck and head start from the teacher's; None: as the run says.
+        unlabelled: whether its losses are taken of the run's images without labels too, where there are some.
     """
 
     name: str
     recipe: Recipe
     inherit: bool | None = None
+    unlabelled: bool = True
 
 
 def named_recipes(texts: Iterable[str], semantics: str, of_run: Callable[[str], Recipe]) -> list[NamedRecipe]:
@@ -42,6 +45,8 @@ def named_recipes(texts: Iterable[str], semantics: str, of_run: Callable[[str], 
     * genome text, several losses apart by ; or lines;
     * a file or folder with a recipe (recipe.json, recipe.txt, or an artifact that has one);
     * the name of a published run.
+
+    ` without unlabelled` behind it leaves the run's images without labels out of its training.
 
     Args:
         texts: as above.
@@ -77,6 +82,10 @@ def read_list(path: Path) -> list[str]:
 
 
 def _named_recipe(text: str, semantics: str, of_run: Callable[[str], Recipe]) -> NamedRecipe:
+    if labelled := _WITHOUT.fullmatch(text):
+        found = _named_recipe(labelled[1], semantics, of_run)
+        titled = _TITLED.fullmatch(text)
+        return replace(found, name=found.name if titled else f"{found.name} without unlabelled", unlabelled=False)
     titled = _TITLED.fullmatch(text)
     name, what = (titled[1], titled[2].strip()) if titled else (text, text)
     if name in REFERENCES and what != name:

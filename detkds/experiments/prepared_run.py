@@ -67,7 +67,8 @@ def recipes_of(run: Run, texts: Iterable[str]) -> list[NamedRecipe]:
 
 
 def prepared_run(run: Run) -> PreparedRun:
-    """The teacher trained where there is none, the data checked and drawn, as `detkds run` does."""
+    """The run looked at, the teacher trained where there is none, the data checked and drawn, as `detkds run` does."""
+    run.look()
     return PreparedRun(run.values, run.subset, run.home, run.console, run.show)
 
 

@@ -51,7 +51,7 @@ class Training:
     Args:
         number: of its trial.
         title: for progress lines.
-        recipe, seed, inherit: see Entry.
+        recipe, seed, inherit, unlabelled: see Entry.
         folder: where its artifacts go.
     """
 
@@ -61,6 +61,7 @@ class Training:
     seed: int
     inherit: bool
     folder: Path
+    unlabelled: bool = True
 
 
 def train_and_evaluate(context: TrainingContext, training: Training, show: Callable[[str], None]) -> Trial:
@@ -75,6 +76,7 @@ def train_and_evaluate(context: TrainingContext, training: Training, show: Calla
             model = training.folder / MODEL
             if not (model / MANIFEST).exists():
                 pair, schedule = replace(context.pair, inherit=training.inherit), replace(context.schedule, seed=training.seed)
+                schedule = schedule if training.unlabelled else replace(schedule, unlabelled=None)
                 train.run(pair, schedule, training.recipe, subset=context.subset, out=model, processes=1)
             steps = int(verify(model, train.KIND).meta["student_steps"])
             figures = _measure(context, model, training.folder / DETECTIONS)

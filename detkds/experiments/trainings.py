@@ -43,17 +43,20 @@ class Entry:
         recipe: the losses.
         seed: of first weights, order and augmentations; equal seeds are alike in all three, whatever the recipe.
         inherit: whether neck and head start from the teacher's.
+        unlabelled: whether the schedule's images without labels are used, where it has some.
     """
 
     name: str
     recipe: Recipe
     seed: int
     inherit: bool
+    unlabelled: bool = True
 
     @property
     def id(self) -> str:
         """What makes it this training; the name does not."""
-        return digest({"recipe": self.recipe.digest, "inherit": self.inherit, "seed": self.seed})
+        how = {} if self.unlabelled else {"unlabelled": False}
+        return digest({"recipe": self.recipe.digest, "inherit": self.inherit, "seed": self.seed, **how})
 
 
 class Trainings:
@@ -70,9 +73,10 @@ class Trainings:
 
     def __init__(self, pair: Pair, schedule: Schedule, subset: Path) -> None:
         self.context = TrainingContext(pair, schedule, subset)
-        data = {name: file_sha256(part(subset, name).annotations) for name in ("train", "test")}
+        names = ("train", "test", "unlabelled") if schedule.unlabelled else ("train", "test")
+        data = {name: file_sha256(part(subset, name).annotations) for name in names}
         pair_of = {name: content(value) for name, value in asdict(pair).items() if name != "inherit"}
-        how = {name: value for name, value in asdict(schedule).items() if name != "seed"}
+        how = {name: value for name, value in schedule.to_json().items() if name != "seed"}
         self.settings: dict[str, Any] = {"pair": pair_of, "schedule": how, "data": data, **plugins.identity()}
         self.folder = Workplace("trainings", self.settings).folder
 
@@ -137,9 +141,11 @@ class Trainings:
                 if entry.id not in numbers:
                     numbers[entry.id] = len(numbers)
                     start = {"number": numbers[entry.id], "id": entry.id, "recipe": entry.recipe.to_json()}
-                    journal.append("start", {**start, "seed": entry.seed, "inherit": entry.inherit})
+                    how = {} if entry.unlabelled else {"unlabelled": False}
+                    journal.append("start", {**start, "seed": entry.seed, "inherit": entry.inherit, **how})
                 title = f"{entry.name}, seed {entry.seed}"
-                yield entry, Training(numbers[entry.id], title, entry.recipe, entry.seed, entry.inherit, self._place(entry))
+                place, beside = self._place(entry), entry.unlabelled
+                yield entry, Training(numbers[entry.id], title, entry.recipe, entry.seed, entry.inherit, place, beside)
 
         if jobs == 1:
             yield from ((entry, train_and_evaluate(self.context, training, show)) for entry, training in trainings())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,17 +15,19 @@ from rich.table import Table
 
 from detkds.errors import ConfigError
 from detkds.pipeline import cost, run_config
+from detkds.pipeline.local_store import local_store
 from detkds.pipeline.preflight import Facts, preflight
 from detkds.pipeline.run_config import RunConfig, is_remote
 from detkds.pipeline.settings import RacePlan, SearchPlan, WeightsPlan
 from detkds.search.budgets import is_time
+from detkds.storage.uri import ENDPOINT, is_s3, split
 
 if TYPE_CHECKING:
     from detkds.detectors.teaching import Teaching
 
 
 def check(path: Path, *, trust: bool, console: Console, home: Path, pair: str = "", recipe: str = "", timed: bool = True) -> dict[str, Any]:
-    """Check a run.yaml and all it names on this machine as `run` does before its first step; ask no store and train nothing.
+    """Check a run.yaml and all it names as `run` does before its first step; train nothing, and ask a store only where the data is there.
 
     Args:
         path, pair, recipe, home, trust: as of `detkds run`.
@@ -38,18 +42,20 @@ def check(path: Path, *, trust: bool, console: Console, home: Path, pair: str = 
     """
     config = run_config.load(path, pair)
     run_config.load_plugins(config, path, trust=trust)
-    facts = preflight(config, path, home=home, trust=trust, recipe=recipe)
+    store = _store_at_hand(config.data.root, home)
+    with local_store(home, console) if store else nullcontext():
+        facts = preflight(config, path, home=home, trust=trust, recipe=recipe, store=store)
     found = _found(facts)
     for name, text in found["lines"]:
         console.print(f"{name:<8} {text}", markup=False, soft_wrap=True)
     found["studies"] = {} if recipe else cost.candidates(config)
-    if timed and facts.data and config.teacher.checkpoint and not is_remote(config.teacher.checkpoint):
+    if timed and facts.images_here and config.teacher.checkpoint and not is_remote(config.teacher.checkpoint):
         from detkds.pipeline import teaching
 
         measured_teacher = _teacher(facts)
         found["teacher"] = asdict(measured_teacher)
         console.print(f"{'teacher':<8} {teaching.described(measured_teacher)}", markup=False, soft_wrap=True)
-    if timed and facts.data:
+    if timed and facts.images_here:
         measured = cost.measure(facts)  # the first steps also find what no rule covers: a loss of nan, too little memory
         found["pace"] = asdict(measured)
         console.print(f"{'pace':<8} {measured}", markup=False, soft_wrap=True)
@@ -58,6 +64,11 @@ def check(path: Path, *, trust: bool, console: Console, home: Path, pair: str = 
     console.print(f"{path}: good", style="green", markup=False)
     del found["lines"]
     return found
+
+
+def _store_at_hand(root: str, home: Path) -> bool:
+    """Whether data in a store can be asked for: the environment names the store, or the local one has the bucket."""
+    return is_s3(root) and (bool(os.environ.get(ENDPOINT)) or (home / "store" / split(root)[0]).is_dir())
 
 
 def _teacher(facts: Facts) -> Teaching:
@@ -86,13 +97,25 @@ def _found(facts: Facts) -> dict[str, Any]:
     """Data and detectors; `lines` are for people."""
     root, lines = facts.config.data.root, []
     if is_remote(root):
-        lines.append(("data", f"{root}: not on this machine, looked at by the subset stage"))
+        seen = "annotations and the list of images were looked at; what is in the images, the run sees"
+        lines.append(
+            ("data", f"{root}: {seen if facts.store else f'{ENDPOINT} is not set and this is not in the local store: not looked at'}")
+        )
     counts = {}
     for name, data in facts.data.items():
         counts[name] = {key: len(data[key]) for key in ("images", "annotations", "categories")}
         lines.append(("data", "{}: {} images, {} objects, {} classes".format(name, *counts[name].values())))
     if facts.kept is not None:
         lines.append(("training", str(facts.kept)))
+    if facts.unlabelled is not None:
+        lines.append(("data", f"unlabelled: {facts.unlabelled}"))
+        if facts.step:
+            lines.append(("training", facts.step))
+    elif facts.config.data.unlabelled:
+        lines.append(("data", f"unlabelled: {facts.config.data.unlabelled.images}: not on this machine, looked at by the subset stage"))
+    if generations := facts.config.teacher.generations:
+        runs = "a search and its trainings" if generations == 1 else f"{generations} times a search and its trainings, one after the other"
+        lines.append(("teacher", f"the student of the generation before, trained here first without distillation; then {runs}"))
     sizes = {}
     for role, detector in facts.detectors.items():
         sizes[role] = sum(parameter.numel() for parameter in detector.parameters())
@@ -103,6 +126,7 @@ def _found(facts: Facts) -> dict[str, Any]:
         "run": facts.config.name,
         "data": counts,
         "trained_on": kept,
+        "unlabelled": facts.unlabelled and facts.unlabelled.counts,
         "parameters": sizes,
         "classes": list(facts.classes),
         "lines": lines,

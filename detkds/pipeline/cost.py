@@ -66,6 +66,7 @@ def measure(facts: Facts) -> Pace:
     from detkds.detectors.predict import predict
     from detkds.detectors.training.batches import Samples
     from detkds.detectors.training.batches import Source as Images
+    from detkds.detectors.training.train import unlabelled_samples
     from detkds.pipeline import pair as pairs
 
     config, student = facts.config, facts.configs["student"]
@@ -74,7 +75,9 @@ def measure(facts: Facts) -> Pace:
     train, test = (Images(root / split.annotations, root / split.images) for split in (config.data.train, config.data.test))
     samples = Samples(student, train, training=True)
     alone = _step_s(facts, Recipe(), samples, settings)
-    distilled = _step_s(facts, _some_recipe(facts), samples, settings)
+    with facts.unlabelled_source() as unlabelled:
+        beside = unlabelled_samples(student, settings, unlabelled) if unlabelled else None
+        distilled = _step_s(facts, _some_recipe(facts), samples, settings, beside)
     looks = predict(copy.deepcopy(facts.detectors["student"]), Samples(student, test, training=False))
     next(looks)
     began = time.perf_counter()
@@ -146,14 +149,15 @@ class _Enough(Exception):
     """Ends a training of which enough was timed."""
 
 
-def _step_s(facts: Facts, recipe: Recipe, samples: Any, settings: Any) -> float:
-    """Seconds of a training step, the least of a few."""
+def _step_s(facts: Facts, recipe: Recipe, samples: Any, settings: Any, unlabelled: Any = None) -> float:
+    """Seconds of a training step, the least of a few; `unlabelled` samples beside the others."""
     from detkds.detectors.distiller import DistilledDetector
     from detkds.detectors.training.loop import Training
     from detkds.pipeline.pair import remedy
 
     student = copy.deepcopy(facts.detectors["student"])
-    training = Training(DistilledDetector(student, facts.detectors["teacher"], recipe), facts.configs["student"], samples, settings)
+    distiller = DistilledDetector(student, facts.detectors["teacher"], recipe, unlabelled.use if unlabelled else None)
+    training = Training(distiller, facts.configs["student"], samples, settings, unlabelled=unlabelled)
     times = [time.perf_counter()]
 
     def progress(step: int, steps: int, losses: Mapping[str, float]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import posixpath
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping
@@ -11,10 +13,12 @@ from typing import TypeVar
 
 from detkds.data.checking.paths import plain_parts
 from detkds.data.same_files import same_files
+from detkds.errors import DatasetError
 from detkds.pipeline.progress import say
 from detkds.pipeline.workplace import digests_folder, home, local
 from detkds.storage.content_digests import ContentDigests
 from detkds.storage.image_cache import ImageCache
+from detkds.storage.manifest import file_sha256
 from detkds.storage.stored_set import StoredSet
 from detkds.storage.uri import is_s3
 
@@ -55,6 +59,18 @@ class DataSet(ABC):
         """
 
     @abstractmethod
+    def names(self, folder: str) -> list[str]:
+        """All files below a folder, relative to it; hidden ones are left out."""
+
+    @abstractmethod
+    def sha256(self, files: Mapping[Key, tuple[str, str]]) -> dict[Key, str]:
+        """The sha256 of each file (folder and name).
+
+        Raises:
+            DatasetError: a file is not there, or a stored set has no index that knows it.
+        """
+
+    @abstractmethod
     def same_content(self, files: Mapping[Key, tuple[str, str]]) -> tuple[list[list[Key]], str]:
         """Groups of files (folder and name) with the same content, in the order given, and how they were compared.
 
@@ -91,8 +107,21 @@ class _Local(DataSet):
         contents = self._contents.setdefault(folder, ContentDigests(self._root / folder, digests_folder()))
         return contents.digest(names)
 
+    def names(self, folder: str) -> list[str]:
+        place, found = self._root / folder, []
+        for at, folders, names in os.walk(place):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            found += [Path(at, name).relative_to(place).as_posix() for name in names if not name.startswith(".")]
+        return sorted(found)
+
+    def sha256(self, files: Mapping[Key, tuple[str, str]]) -> dict[Key, str]:
+        try:
+            return {key: file_sha256(self._root / folder / name) for key, (folder, name) in files.items()}
+        except OSError as error:
+            raise DatasetError(f"image file {error.filename} must be readable, got: {error.strerror}; put it back.") from None
+
     def same_content(self, files: Mapping[Key, tuple[str, str]]) -> tuple[list[list[Key]], str]:
-        return same_files({key: f"{self._root}/{folder}/{name}" for key, (folder, name) in files.items()}), "content"
+        return same_files({key: os.path.join(self._root, folder, name) for key, (folder, name) in files.items()}), "content"
 
 
 class _Stored(DataSet):
@@ -113,6 +142,21 @@ class _Stored(DataSet):
     def state(self, folder: str, names: Iterable[str]) -> str:
         files = self._set.files(folder, names)
         return hashlib.sha256("\n".join(f"{name}\0{file.content}" for name, file in sorted(files.items())).encode()).hexdigest()
+
+    def names(self, folder: str) -> list[str]:
+        inside = f"{posixpath.normpath(folder)}/" if folder else ""
+        below = (entry.name.removeprefix(inside) for entry in self._set if entry.name.startswith(inside))
+        return [name for name in below if not any(part.startswith(".") for part in name.split("/"))]
+
+    def sha256(self, files: Mapping[Key, tuple[str, str]]) -> dict[Key, str]:
+        found: dict[Key, str] = {}
+        for key, (folder, name) in files.items():
+            known = self._set.files(folder, [name])[name].sha256
+            if known is None:
+                reason = "has no index, so its images cannot be compared with those of another place"
+                raise DatasetError(f"{self._set.uri} {reason}; push it: detkds data push.")
+            found[key] = known
+        return found
 
     def same_content(self, files: Mapping[Key, tuple[str, str]]) -> tuple[list[list[Key]], str]:
         known: dict[str, dict[str, str]] = {}

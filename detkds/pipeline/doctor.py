@@ -31,7 +31,7 @@ def examine(path: Path | None, *, home: Path, trust: bool, console: Console) -> 
         ("store", lambda: _store(home, console)),
     ]
     if path is not None:
-        checks.append(("teacher", lambda: _teacher(run_config.load(path), home, trust, console)))
+        checks.append(("teacher", lambda: _teacher(_loaded(path, trust), home, trust, console)))
         checks.append(("pace", lambda: _pace(path, home, trust)))
     return [_result(name, check, console) for name, check in checks]
 
@@ -46,13 +46,22 @@ def _result(name: str, check: Callable[[], str], console: Console) -> dict[str, 
     return {"name": name, "passed": mark != "FAIL", "text": text}
 
 
+def _loaded(path: Path, trust: bool) -> RunConfig:
+    """The run, its plugins loaded: its teacher's head may be one of theirs."""
+    config = run_config.load(path)
+    run_config.load_plugins(config, path, trust=trust)
+    return config
+
+
 def _pace(path: Path, home: Path, trust: bool) -> str:
     """What the run takes on this device."""
     from detkds.pipeline import cost
+    from detkds.pipeline.local_store import local_store
     from detkds.pipeline.preflight import preflight
 
-    facts = preflight(run_config.load(path), path, home=home, trust=trust)
-    if not facts.data:
+    with local_store(home, Console(quiet=True)):
+        facts = preflight(_loaded(path, trust), path, home=home, trust=trust)
+    if not facts.images_here:
         return "the data is not on this machine; `detkds check` times a run whose data is"
     return str(cost.measure(facts))
 

@@ -27,8 +27,9 @@ class NotKnown(Exception):
     """What could not be asked; the message says why and how to look."""
 
 
-def examine(endpoint: Endpoint, *, bucket: str, console: Console, api: Any = None) -> bool:
-    """Run every check, print one line each, and say whether none failed. What cannot be asked is no failure.
+def examine(endpoint: Endpoint, *, bucket: str, console: Console, api: Any = None) -> list[dict[str, Any]]:
+    """Run every check, print one line each, and give back `name`, `passed` and `text` of each; `passed` is None for what cannot be asked,
+    which is no failure.
 
     Args:
         endpoint: of Kubeflow Pipelines.
@@ -46,20 +47,21 @@ def examine(endpoint: Endpoint, *, bucket: str, console: Console, api: Any = Non
         ("quota", lambda: _quota(core, namespace)),
         ("gpus", lambda: _gpus(core)),
     ]
-    passed = [_passes(name, check, console) for name, check in checks]
-    return all(passed)
+    return [_result(name, check, console) for name, check in checks]
 
 
-def _passes(name: str, check: Callable[[], str], console: Console) -> bool:
+def _result(name: str, check: Callable[[], str], console: Console) -> dict[str, Any]:
+    passed: bool | None
     try:
-        text, mark, style = check(), "ok  ", "green"
+        text, passed = check(), True
     except NotKnown as unknown:
-        text, mark, style = str(unknown), "?   ", "yellow"
+        text, passed = str(unknown), None
     except DetKDSError as error:
-        text, mark, style = str(error), "FAIL", "red"
+        text, passed = str(error), False
+    mark, style = {True: ("ok  ", "green"), None: ("?   ", "yellow"), False: ("FAIL", "red")}[passed]
     console.print(f"{mark} {name:<10}", style=style, end=" ")
     console.print(text, markup=False)
-    return mark != "FAIL"
+    return {"name": name, "passed": passed, "text": text}
 
 
 def _pipelines(endpoint: Endpoint) -> str:

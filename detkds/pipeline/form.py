@@ -6,7 +6,7 @@ About ten parameters each run decides have a field; everything else stands in on
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
@@ -16,12 +16,12 @@ from detkds.genome import Knowledge
 from detkds.pipeline.run_config import RunConfig, did_you_mean, validated
 from detkds.pipeline.values import LISTS, Values
 from detkds.search.budgets import is_time, plan
-from detkds.storage.uri import is_s3, open_store, split
+from detkds.storage.uri import is_s3, split
 
 FIELDS = ("run_name", "dataset", "teacher_config", "teacher_checkpoint", "student_config", "results", "epochs", "gpus")
 """The values of a run that have a field of their own."""
 PLACES = {each.name: str(each.metadata["place"]) for each in fields(Values)}
-SECTIONS = ("data", "student", "search", "train", "store", "seed")
+SECTIONS = ("data", "student", "search", "train", "store", "seed", "plugins")
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,8 @@ class Form:
         run_name … gpus: values of the same names.
         budget: a word or a number of trainings, see `detkds.search.budgets`, or keys of the section `search` as JSON; what `settings` says
             goes over it.
-        settings: the sections `data`, `student`, `search`, `train`, `store` and the key `seed` of a run.yaml, without what has a field.
+        settings: the sections `data`, `student`, `search`, `train`, `store` and the keys `seed` and `plugins` of a run.yaml, without what
+            has a field.
     """
 
     run_name: str
@@ -61,17 +62,6 @@ class Form:
         return asdict(self)
 
     def values(self) -> Values:
-        """The values of the run; what they name in the store is there.
-
-        Raises:
-            ConfigError: everything that is wrong, one line a fault.
-        """
-        values = self.values_without_looking()
-        if lost := list(_lost(values)):
-            raise ConfigError("\n".join(lost))
-        return values
-
-    def values_without_looking(self) -> Values:
         """The values of the run; no store is asked.
 
         Raises:
@@ -134,7 +124,7 @@ def _listed(text: str) -> list[str]:
 def _strange(key: str) -> str:
     """Why a key has no place in the settings."""
     if key == "resources":
-        return "is part of the package: compile one with it (python -m pipelines.compile), or use detkds submit"
+        return "KFP fixes what a task asks for when a package is compiled: compile one (python -m pipelines.compile), or use detkds submit"
     if key in ("name", "teacher"):
         return "has parameters of its own; leave it out"
     return did_you_mean("key", key, SECTIONS)
@@ -142,23 +132,7 @@ def _strange(key: str) -> str:
 
 def _where(place: str) -> str:
     """The parameter that a fault of a run.yaml is about, or its place in the settings."""
-    return next((name for name in FIELDS if PLACES[name] == place), f"settings.{place}" if place else "settings")
-
-
-def _lost(values: Values) -> Iterator[str]:
-    """Objects of the store that the run reads and that are not there."""
-    addresses = {
-        "dataset": [f"{values.dataset}/{name}" for name in (values.train_annotations, values.test_annotations)],
-        "teacher_config": [values.teacher_config],
-        "teacher_checkpoint": [values.teacher_checkpoint],
-        "student_config": [values.student_config],
-        "settings.student.checkpoint": [values.student_checkpoint],
-    }
-    for name, places in addresses.items():
-        for address in filter(is_s3, places):
-            bucket, key = split(address)
-            if open_store(f"s3://{bucket}").stat(key) is None:
-                yield f"{name}: {address} does not exist; correct the address, or put the file there"
+    return next((name for name in FIELDS if PLACES[name] == place), f"settings.{place}") if place else "dataset or settings"
 
 
 def _put(target: dict[str, Any], place: str, value: Any) -> None:

@@ -6,14 +6,17 @@ run's facts that raises an error of ours; it joins RULES.
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from detkds.errors import ConfigError, DatasetError, DetKDSError
+from detkds.errors import ArtifactError, ConfigError, DatasetError, DetKDSError
 from detkds.genome import Recipe
 from detkds.pipeline.run_config import RunConfig, Split, is_remote
 from detkds.pipeline.settings import Pair, Schedule, Source
@@ -22,8 +25,11 @@ if TYPE_CHECKING:
     from mmengine.config import Config
     from torch import nn
 
+    from detkds.data.unlabelled import Unlabelled
     from detkds.detectors.training.batches import Samples
+    from detkds.detectors.training.batches import Source as ImageSource
     from detkds.detectors.training.kept import Kept
+    from detkds.pipeline.unlabelled import Found
 
 Coco = Mapping[str, Any]
 
@@ -38,12 +44,16 @@ class Facts:
         home: as of `detkds run`.
         trust: whether config files that are Python may run.
         recipe: text of the recipe to train with instead of searching.
-        data: train and test as parsed, where they are on this machine.
+        whole: a whole run is asked for, not one of its parts, such as a training, or a comparison.
+        store: data in a store is looked at there.
+        data: train and test as parsed.
         search_train: the images that candidates will be trained on.
-        classes: in label order; empty where the data is not on this machine.
+        classes: in label order; names by number where nothing is known of the data.
         configs, detectors: by role, adapted to the classes.
         kept: what the student is trained on.
         losses: the recipe, where one was named.
+        unlabelled: the images without labels, where the run has some on this machine.
+        step: what a training step takes of them, for people.
     """
 
     config: RunConfig
@@ -51,6 +61,8 @@ class Facts:
     home: Path
     trust: bool
     recipe: str = ""
+    whole: bool = True
+    store: bool = True
     data: dict[str, Coco] = field(default_factory=dict)
     search_train: Coco | None = None
     classes: tuple[str, ...] = ()
@@ -58,11 +70,19 @@ class Facts:
     detectors: dict[str, nn.Module] = field(default_factory=dict)
     kept: Kept | None = None
     losses: Recipe | None = None
+    unlabelled: Found | None = None
+    step: str = ""
+
+    @property
+    def images_here(self) -> bool:
+        """Whether images are on this machine: those of a store are not fetched for a look."""
+        return bool(self.data) and not is_remote(self.config.data.root)
 
     def source(self) -> Source:
         """The data set, as the subset stage takes it."""
-        data = self.config.data
-        return Source(data.root, data.train.annotations, data.train.images, data.test.annotations, data.test.images)
+        from detkds.pipeline.run import source_of
+
+        return source_of(self.config)
 
     def pair(self) -> Pair:
         """Teacher and student; what is not on this machine is left out."""
@@ -75,18 +95,42 @@ class Facts:
 
     def schedule(self) -> Schedule:
         """Of the full training."""
+        from detkds.pipeline.run import unlabelled_use
+
         train = self.config.train
-        rest = (train.amp, self.config.seed, train.channels_last, train.compiled)
-        return Schedule(train.epochs, train.batch_size or 0, train.learning_rate or 0.0, *rest)
+        told = (train.epochs, train.batch_size or 0, train.learning_rate or 0.0, train.amp, self.config.seed)
+        return Schedule(*told, unlabelled_use(self.config), train.channels_last, train.compiled)
+
+    @contextmanager
+    def unlabelled_source(self) -> Iterator[tuple[ImageSource, Unlabelled] | None]:
+        """The images without labels and how they are used; None where the run has none on this machine. The file is gone afterwards."""
+        from detkds.detectors.training.batches import Source as Images
+
+        found, use = self.unlabelled, self.schedule().unlabelled
+        if found is None or use is None:
+            yield None
+            return
+        with TemporaryDirectory() as scratch:
+            file = Path(scratch) / "unlabelled.json"
+            file.write_text(json.dumps(found.content))
+            yield Images(file, Path(found.root, found.folder)), use
 
 
-def preflight(config: RunConfig, path: Path, *, home: Path, trust: bool, recipe: str = "") -> Facts:
-    """All that can be known of a run before it starts.
+def preflight(config: RunConfig, path: Path, *, home: Path, trust: bool, recipe: str = "", whole: bool = True, store: bool = True) -> Facts:
+    """All that can be known of a run before it starts. Of data in a store the annotations are fetched, and the list of its images.
+
+    Args:
+        config: the checked run.yaml.
+        path: of the run.yaml.
+        home, trust: as of `detkds run`.
+        recipe: train with it instead of searching.
+        whole: False for a part of a run, which needs no kfp, and where a knowledge that cannot be searched is the part's own matter.
+        store: False where the store of the data is not at hand: then the data is not looked at.
 
     Raises:
         ConfigError, DatasetError, DetKDSError: everything that is wrong, one line a fault; the class is that of the first.
     """
-    facts = Facts(config, path, home.resolve(), trust, recipe)
+    facts = Facts(config, path, home.resolve(), trust, recipe, whole, store)
     faults: list[DetKDSError] = []
     for rule in RULES:
         try:
@@ -119,7 +163,7 @@ def _one_machine(facts: Facts) -> None:
 
 
 def _packages(facts: Facts) -> None:
-    needed = {"kfp": "a run on this machine"}
+    needed = {"kfp": "a run on this machine"} if facts.whole else {}
     if facts.config.search.algorithm == "tpe" and not facts.recipe:
         needed["optuna"] = "search.algorithm tpe"
     needed |= dict.fromkeys(facts.config.train.loggers, "train.loggers")
@@ -161,24 +205,30 @@ def _data(facts: Facts) -> None:
     from detkds.pipeline.data_set import data_set
     from detkds.pipeline.leakage import shared_content
     from detkds.pipeline.subset import require_same_classes
+    from detkds.pipeline.unlabelled import found
 
     config = facts.config
-    if is_remote(config.data.root):
+    if is_remote(config.data.root) and not facts.store:
         return
-    root, faults = Path(config.data.root), []
+    place, faults = data_set(config.data.root), []
     teachers = config.teacher.train.data if config.teacher.train else None
     splits: dict[str, Split | None] = {"train": config.data.train, "test": config.data.test, "teacher": teachers}
     for name, split in splits.items():
         try:
             if split:
-                facts.data[name] = load(root / split.annotations, root / split.images)
-        except DatasetError as error:
+                facts.data[name] = load(place.annotations(split.annotations), place.in_place(split.images))
+                if place.in_place(split.images) is None:
+                    place.state(split.images, [image["file_name"] for image in facts.data[name]["images"]])  # whether they are there
+        except (DatasetError, ArtifactError) as error:
             faults.append(str(error))
     if faults:
+        facts.data.clear()
         raise DatasetError("\n".join(faults))
     source, train, test = facts.source(), facts.data["train"], facts.data["test"]
     require_same_classes(source, train, test)
-    content = shared_content(data_set(config.data.root), source, train, test)
+    content = shared_content(place, source, train, test)
+    if source.unlabelled and not is_remote(source.unlabelled):
+        facts.unlabelled = found(place, source, train, test)
     facts.search_train = _draw(config, train, content.repeated_ids)
 
 
@@ -244,7 +294,7 @@ def _detectors(facts: Facts) -> None:
 
 
 def _classes(facts: Facts, pair: Pair) -> tuple[str, ...]:
-    """The label order of the run; names by number where the data is not here."""
+    """The label order of the run; names by number where nothing is known of the data."""
     from detkds.detectors.configs.config import own_class_count
     from detkds.detectors.configs.data_config import read_config
     from detkds.pipeline import pair as pairs
@@ -286,13 +336,21 @@ def _samples(facts: Facts) -> None:
     settings = pairs.settings(facts.schedule(), student)
     optimizer = build_optimizer(student, facts.detectors["student"], learning_rate=settings.learning_rate)
     build_schedulers(student, optimizer, steps=1000)
-    if "train" not in facts.data:
+    if not facts.images_here:
         return
     data, root = facts.config.data, Path(facts.config.data.root)
     train, test = (Images(root / split.annotations, root / split.images) for split in (data.train, data.test))
     facts.kept = _first(Samples(student, train, training=True)).kept
     for config in facts.configs.values():
         _first(Samples(config, test, training=False))
+    with facts.unlabelled_source() as unlabelled:
+        if unlabelled:
+            _first(Samples(student, unlabelled[0], training=True, labelled=False))
+            if facts.unlabelled:
+                use, batch = unlabelled[1], settings.batch_size
+                count, losses = min(facts.unlabelled.images, use.images(batch)), use.knowledge.replace(",", ", ")
+                facts.step = f"{count} unlabelled images beside {batch} labelled ones per step, for the losses of {losses}; "
+                facts.step += f"the teacher's detections of score {use.min_score:g} or more stand for objects there"
     if training := facts.config.teacher.train:
         own = training.data or data.train
         _first(Samples(facts.configs["teacher"], Images(root / own.annotations, root / own.images), training=True))
@@ -322,14 +380,26 @@ def _knowledge(facts: Facts) -> None:
         return
     student, teacher = facts.detectors["student"], facts.detectors["teacher"]
     show_scaled(teacher, facts.config.teacher.scale)
+    if not facts.whole:
+        return
     if facts.recipe:
         if facts.losses is not None:
+            _require_use(facts.losses, facts.schedule().unlabelled)
             DistilledDetector(student, teacher, facts.losses)
         return
     reasons = supported(student, teacher)
     searched = facts.config.search.knowledge
     if faults := [f"search.knowledge: {name} cannot be searched: {reasons[name]}" for name in searched if reasons[name]]:
         raise ConfigError("\n".join(faults))
+
+
+def _require_use(recipe: Recipe, use: Unlabelled | None) -> None:
+    """Refuse a recipe that has losses and takes none of them of the images without labels."""
+    losses = [str(genome.knowledge) for genome in recipe.active]
+    if use and losses and not any(map(use.uses, losses)):
+        raise ConfigError(
+            f"data.unlabelled.knowledge has none of the recipe's losses ({', '.join(losses)}); add one, or leave data.unlabelled out."
+        )
 
 
 def _room(facts: Facts) -> None:

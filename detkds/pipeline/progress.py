@@ -16,7 +16,12 @@ from rich.text import Text
 
 from detkds import errors, plugins
 
+FAULTS = "DETKDS_FAULTS"
+"""The environment variable by which a local run asks its tasks for an error of ours as a line of JSON, which it reads and shows no one."""
 FAULT = "detkds-fault "
+"""How such a line begins."""
+ERROR = "detkds: "
+"""How each line of an error of ours begins in the log of a task, for those who look for it there."""
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
@@ -60,11 +65,8 @@ def shown(console: Console) -> Callable[[str], None]:
 
 
 def report_errors(run: Callable[_P, _T]) -> Callable[_P, _T]:
-    """Load the plugins that the run names, and print an error of ours as one line of JSON before it is raised on, so that a local run can
-    show it as it is.
-
-    In a task of a pipeline it is also the last of the log, in plain words, and the process ends with its exit code: what the person did
-    wrong stands there, and not 30 lines of where this library found it.
+    """Load the plugins that the run names, and end a task of a pipeline with an error of ours as the last of its log, in plain words, and
+    with its exit code: what the person did wrong stands there, and not 30 lines of where this library found it.
     """
 
     @functools.wraps(run)
@@ -76,10 +78,11 @@ def report_errors(run: Callable[_P, _T]) -> Callable[_P, _T]:
             error = found if isinstance(found, errors.DetKDSError) else of_system(found)
             if error is None:
                 raise
-            print(FAULT + json.dumps({"type": type(error).__name__, "message": str(error)}), flush=True)
+            if os.environ.get(FAULTS):
+                print(FAULT + json.dumps({"type": type(error).__name__, "message": str(error)}), flush=True)
             if not _is_task():
                 raise error from None
-            print(error, file=sys.stderr, flush=True)
+            print(*(ERROR + line for line in str(error).splitlines()), sep="\n", file=sys.stderr, flush=True)
             raise SystemExit(error.exit_code) from None
 
     return running

@@ -20,7 +20,7 @@ from detkds.objective import Goal, Outcome
 from detkds.pipeline import pair as pairs
 from detkds.pipeline.settings import Pair, Schedule
 from detkds.pipeline.subset import part
-from detkds.pipeline.train import classes_of
+from detkds.pipeline.train import classes_of, unlabelled_source
 from detkds.pipeline.workplace import Workplace, digest, local
 from detkds.search.repeated import Repeated
 from detkds.storage.artifacts import verify, write_atomic
@@ -69,7 +69,9 @@ class Proxy:
             | ({"repeats": str(repeats)} if repeats > 1 else {})
             | plugins.identity()
         )
-        build = partial(ProxyObjective, config, teacher, source, Source(val.annotations, val.images), start=start, digests=digests)
+        unlabelled = unlabelled_source(schedule, subset, "search_unlabelled")
+        scored = Source(val.annotations, val.images)
+        build = partial(ProxyObjective, config, teacher, source, scored, start=start, digests=digests, unlabelled=unlabelled)
         seeds = range(schedule.seed, schedule.seed + repeats)
         settings = [pairs.settings(replace(schedule, seed=seed), config) for seed in seeds]
         self._settings = settings[0]

@@ -37,7 +37,7 @@ class Job:
 
     def dumps(self) -> str:
         """As JSON."""
-        content = {"pair": asdict(self.pair), "schedule": asdict(self.schedule), "recipe": self.recipe.to_json(), "work": self.work}
+        content = {"pair": asdict(self.pair), "schedule": self.schedule.to_json(), "recipe": self.recipe.to_json(), "work": self.work}
         return json.dumps({**content, "plugins": self.plugins, "loggers": self.loggers}, indent=1)
 
     @classmethod
@@ -50,7 +50,7 @@ class Job:
         try:
             found = json.loads(text)
             load(named := str(found.get("plugins", "")))  # before the recipe, which may have their words
-            pair, schedule, recipe = Pair(**found["pair"]), Schedule(**found["schedule"]), Recipe.from_json(found["recipe"])
+            pair, schedule, recipe = Pair(**found["pair"]), Schedule.from_json(found["schedule"]), Recipe.from_json(found["recipe"])
             return cls(pair, schedule, recipe, str(found["work"]), named, tuple(found.get("loggers", ())))
         except (ValueError, KeyError, TypeError) as error:
             raise ArtifactError(f"{source} is no job of a training ({error!r}); submit the run again.") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from importlib.metadata import version as package_version
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from detkds import plugins
+from detkds.data.unlabelled import Unlabelled
 from detkds.errors import ConfigError, Stopped
 from detkds.genome import Genome, Recipe
 from detkds.pipeline import run_config
@@ -43,10 +45,12 @@ if TYPE_CHECKING:
 
 DRAWN_FROM = (
     *("dataset", "train_annotations", "train_images", "test_annotations", "test_images", "data_version", "seed"),
-    *("subset_fraction", "search_val_fraction", "subset_sizes", "subset_crowd", "subset_empty"),
+    *("unlabelled", "subset_fraction", "search_val_fraction", "subset_sizes", "subset_crowd", "subset_empty"),
 )
 """Values of a run that its subset depends on."""
 SEED_OF_TEACHER = 0
+SEED_APART = 10_000
+"""From the seed of a run to that of its student's first generation, so that this is no copy of the student without distillation."""
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
@@ -65,7 +69,8 @@ class Run:
 
     def __init__(self, path: Path, config: RunConfig, home: Path, store: str, *, trust: bool, console: Console) -> None:
         self.config, self.home, self.store, self.console = config, home, store, console
-        self._path, self._trust = path, trust
+        self._path, self._trust, self._recipe = path, trust, ""
+        self._looked = False
         self._stack = contextlib.ExitStack()
         self._line: StageLine | None = None
 
@@ -127,8 +132,7 @@ class Run:
     def values(self) -> dict[str, Any]:
         """The parameters of the search pipeline by name; trains the teacher first where run.yaml has `teacher.train`."""
         teacher_config = teacher_address(self.config.teacher, self.home, self._trust)
-        plain = config_address(self.config.teacher, self.home, self._trust)
-        checkpoint = self._trained_teacher(plain) if self.config.teacher.train else self.config.teacher.checkpoint or ""
+        checkpoint = self._trained_teacher() if self.config.teacher.train else self.config.teacher.checkpoint or ""
         student_config = student_address(self.config, self.home, self._trust)
         version = data_version(self.config, checkpoint)
         config = self.config
@@ -184,9 +188,9 @@ class Run:
     def _execute(self, recipe: str) -> None:
         from detkds.pipeline.kubeflow.local import run_local
         from detkds.pipeline.kubeflow.package import compiled, parameter_defaults
-        from detkds.pipeline.preflight import preflight
 
-        preflight(self.config, self._path, home=self.home, trust=self._trust, recipe=recipe)
+        self.look(recipe, whole=True)
+        self._recipe = recipe
         ensure_bucket(self.config.store.bucket)
         pipeline = "transfer" if recipe else "search"
         known = parameter_defaults(compiled(pipeline))
@@ -206,6 +210,22 @@ class Run:
 
         option = " --embedded-s3" if self.store == "embedded" else ""
         published.show(self.name, results=self.results, home=self.home, console=self.console, option=option)
+
+    def look(self, recipe: str = "", *, whole: bool = False) -> None:
+        """Find whatever would stop the run before its first training step, before anything expensive starts; once, unless it is `whole`.
+
+        Args:
+            recipe: train with it instead of searching.
+            whole: the whole run is asked for, not one of its parts.
+
+        Raises:
+            DetKDSError: everything that is wrong, one line a fault.
+        """
+        from detkds.pipeline.preflight import preflight
+
+        if whole or not self._looked:
+            preflight(self.config, self._path, home=self.home, trust=self._trust, recipe=recipe, whole=whole)
+            self._looked = True
 
     @cached_property
     def subset(self) -> Path:
@@ -232,7 +252,7 @@ class Run:
         wanted = [str(name) for name in self.config.search.knowledge]
         if knowledge not in wanted:
             raise ConfigError(f"{self._path} searches {', '.join(wanted)}, got {knowledge!r}; add it to search.knowledge.")
-        self._require_one_machine()
+        self.look()
         out = self._place(f"evolve-{knowledge}")
         with self._transcript():
             stage.evolve(self.values, knowledge=knowledge, subset=self.subset, out=out)
@@ -258,7 +278,7 @@ class Run:
         semantics = self.config.search.semantics
         losses = Recipe((recipe,), semantics) if isinstance(recipe, Genome) else recipe
         losses = parse_recipe(losses, semantics) if isinstance(losses, str) else losses
-        self._require_one_machine()
+        self.look()
         out = self._place(f"train-{losses.digest[:12]}")
         with self._transcript():
             stage.train_with(self.values, losses, subset=self.subset, out=out)
@@ -276,15 +296,23 @@ class Run:
         ensure_bucket(self.config.store.bucket)  # there is none yet where nothing was ever published
         return recipe_of(published.fetch(name, self.results, self.home / "runs")[1])
 
-    def _trained_teacher(self, teacher_config: str) -> str:
+    def _trained_teacher(self) -> str:
+        """The checkpoint of a teacher that is trained first, or of the student of the generation before."""
         from detkds.pipeline.teacher import run as train_teacher
 
-        training = self.config.teacher.train
+        config, training = self.config, self.config.teacher.train
         assert training is not None
-        source = training.data or self.config.data.train
+        if config.teacher.generations > 1:
+            return self._student_before()
+        schedule, address = Schedule(training.epochs, seed=SEED_OF_TEACHER), config_address(config.teacher, self.home, self._trust)
+        if config.teacher.generations:
+            seed = config.seed + SEED_APART
+            how = (config.train.batch_size or 0, config.train.learning_rate or 0.0, config.train.amp, seed)
+            schedule, address = Schedule(training.epochs, *how), student_address(config, self.home, self._trust)
+        source = training.data or config.data.train
         checkpoint = train_teacher(
-            Pair("", "", teacher_config, training.backbone or "", inherit=False),
-            Schedule(training.epochs, seed=SEED_OF_TEACHER),
+            Pair("", "", address, training.backbone or "", inherit=False),
+            schedule,
             root=self.config.data.root,
             annotations=source.annotations,
             images=source.images,
@@ -293,25 +321,31 @@ class Run:
         )
         return str(checkpoint)
 
-    def _require_one_machine(self) -> None:
-        """Refuse what only a cluster has.
+    def _student_before(self) -> str:
+        """The checkpoint of the student of the generation before, which a run of its own makes and publishes."""
+        from detkds.pipeline import publish as published
+        from detkds.pipeline.train import CHECKPOINT
 
-        Raises:
-            ConfigError: the run trains on several nodes, or reads a volume claim.
-        """
-        nodes, claims = self.config.train.nodes, ", ".join(self.config.claims())
-        if nodes > 1:
-            raise ConfigError(f"{self._path}: train.nodes is {nodes}, but this is one machine; set it to 1, or use detkds submit.")
-        if claims:
-            raise ConfigError(
-                f"{self._path}: names the volume claim {claims}, which only a cluster has; give a folder, or use detkds submit."
-            )
+        before = generation_before(self.config)
+        self.show(f"[teacher] the student of the generation before is that of the run {before.name}")
+        run = Run(self._path, before, self.home, self.store, trust=self._trust, console=self.console)
+        run.execute(self._recipe)
+        return str(published.fetch(before.name, run.results, self.home / "runs")[1] / CHECKPOINT)
 
     def _place(self, name: str) -> Path:
         return self.home / "parts" / self.name / name
 
     def _transcript(self) -> Transcript:
         return Transcript(self.home / "logs" / f"{self.name}.log", self.show)
+
+
+def generation_before(config: RunConfig) -> RunConfig:
+    """The run of the generation before, under a name of its own."""
+    number = config.teacher.generations - 1
+    base = re.sub(r"-generation-\d+$", "", config.name)[:45].rstrip("-")
+    return config.model_copy(
+        update={"name": f"{base}-generation-{number}", "teacher": config.teacher.model_copy(update={"generations": number})}
+    )
 
 
 def first_gpus(count: int) -> str:
@@ -325,12 +359,11 @@ def _planned(config: RunConfig, pair: Pair, home: Path, show: Callable[[str], No
     """The run with the numbers that its budget allows on this machine."""
     from detkds.pipeline.pace import training_s
 
-    search, data, train = config.search, config.data, config.train
+    search, train = config.search, config.train
     pace = None
     if is_time(search.budget):
-        rest = (train.amp, config.seed, train.channels_last)
-        schedule = Schedule(search.proxy_epochs, train.batch_size or 0, train.learning_rate or 0.0, *rest)
-        source = Source(data.root, data.train.annotations, data.train.images, data.test.annotations, data.test.images)
+        told = (search.proxy_epochs, train.batch_size or 0, train.learning_rate or 0.0, train.amp, config.seed)
+        schedule, source = Schedule(*told, unlabelled_use(config), train.channels_last), source_of(config)
         pace = training_s(pair, schedule, source, search.subset, search.search_val, home, show)
     found = search.planned(pace)
     show(
@@ -407,8 +440,27 @@ def _as_data(config: Config, home: Path) -> str:
 def data_version(config: RunConfig, checkpoint: str) -> str:
     """Digest of what the addresses hold, and of the plugins, so that the cache sees when it changes under the same name."""
     root = config.data.root if is_remote(config.data.root) else None  # of a folder only what the run reads is of interest
-    addresses = [root, *config.local_files(), checkpoint, config.student.checkpoint]
+    addresses = [root, _own_address(config), *config.local_files(), checkpoint, config.student.checkpoint]
     return digest([*(_fingerprint(address) for address in addresses if address), *plugins.identity().values()])[:16]
+
+
+def _own_address(config: RunConfig) -> str | None:
+    """Where images without labels have an address of their own."""
+    unlabelled = config.data.unlabelled
+    return unlabelled.images if unlabelled and is_remote(unlabelled.images) else None
+
+
+def source_of(config: RunConfig) -> Source:
+    """The data set of a run, as the subset stage takes it."""
+    data = config.data
+    train, test = (data.train.annotations, data.train.images), (data.test.annotations, data.test.images)
+    return Source(data.root, *train, *test, data.unlabelled.images if data.unlabelled else "")
+
+
+def unlabelled_use(config: RunConfig) -> Unlabelled | None:
+    """How a run uses images without labels; None where it has none."""
+    given = config.data.unlabelled
+    return Unlabelled(given.share, given.schedule, given.min_score, ",".join(given.knowledge)) if given else None
 
 
 def _fingerprint(address: str) -> str:

@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from detkds import plugins
+from detkds.data.unlabelled import Unlabelled as UnlabelledUse
 from detkds.errors import ConfigError, GenomeError
 from detkds.genome import Knowledge
 from detkds.genome.presets import KNOWN_DISTILLERS, preset
@@ -32,8 +33,12 @@ from detkds.search.budgets import is_time, plan
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
+UNLABELLED = UnlabelledUse()
+"""The defaults of data.unlabelled."""
 
 
+SELF = "self"
+"""A teacher that is the student of the generation before."""
 NAME, BUCKET = r"^[a-z0-9]([a-z0-9-]{0,60}[a-z0-9])?$", r"^[a-z0-9][a-z0-9.-]{2,62}$"
 MODULE = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$"
 PATTERNS = {
@@ -69,6 +74,20 @@ class Split(Section):
     images: str = ""
 
 
+class Unlabelled(Section):
+    """Images without labels, which the distillation losses are taken of too: a folder relative to `data.root`, or an address of its own.
+
+    `share` of a step's images are unlabelled, beside as many labelled ones as ever; `schedule` is that of their weight, `constant` or
+    `ramp`; a detection of the teacher of `min_score` or more stands for an object; `knowledge` names the losses that use them.
+    """
+
+    images: Annotated[str, Field(min_length=1)]
+    share: Annotated[float, Field(gt=0, le=0.95)] = UNLABELLED.share
+    schedule: Literal["constant", "ramp"] = "constant"
+    min_score: Annotated[float, Field(gt=0, le=1)] = UNLABELLED.min_score
+    knowledge: tuple[Knowledge, ...] = tuple(Knowledge)
+
+
 class Data(Section):
     """The data set: `root` is a folder, an `s3://bucket/prefix`, or on a cluster a volume claim, `pvc://claim/path`.
     Another `version`, any text or number, runs everything anew."""
@@ -76,6 +95,7 @@ class Data(Section):
     root: str
     train: Split
     test: Split
+    unlabelled: Unlabelled | None = None
     version: Annotated[str, BeforeValidator(str)] = ""
 
     _located = field_validator("root")(lambda value, info: located(value, info))
@@ -112,9 +132,13 @@ class Teacher(Detector):
 
     It is shown the student's images, `scale` times as large, and must reach `min_ap` points of AP (0 to 100) on them before anything is
     distilled; without `min_ap` a quarter of what it reaches by its own pipeline, and at least 1.
+
+    `teacher: self` is the student of the generation before: of the first one a student trained without distillation, of each further one
+    that which the search and the training before it made. `generations` is how many are distilled; 0 for any other teacher.
     """
 
     train: TeacherTraining | None = None
+    generations: Annotated[int, Field(ge=0, le=10)] = 0
     scale: Annotated[float, Field(ge=0.25, le=4)] = 1.0
     min_ap: Annotated[float, Field(ge=0, le=100)] | None = None
 
@@ -278,11 +302,24 @@ class RunConfig(Section):
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     plugins: tuple[Annotated[str, Field(pattern=MODULE)], ...] = ()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _own_teacher(cls, raw: Any) -> Any:
+        return with_own_teacher(raw) if isinstance(raw, dict) else raw
+
     @model_validator(mode="after")
     def _files_exist(self, info: ValidationInfo) -> RunConfig:
         missing = [path for path in self.local_files() if not Path(path).exists()]
         if missing:
             raise ValueError("; ".join(f"{path} does not exist" for path in missing))
+        return self
+
+    @model_validator(mode="after")
+    def _unlabelled_images_are_used(self) -> RunConfig:
+        given = self.data.unlabelled
+        if given and not set(given.knowledge) & set(self.search.knowledge):
+            searched = ", ".join(self.search.knowledge)
+            raise ValueError(f"data.unlabelled.knowledge must name at least one of search.knowledge, which has {searched}")
         return self
 
     def local_files(self) -> Iterator[str]:
@@ -291,13 +328,41 @@ class RunConfig(Section):
             for split in (self.data.train, self.data.test, self.teacher.train and self.teacher.train.data):
                 if split:
                     yield from (f"{self.data.root}/{split.annotations}", f"{self.data.root}/{split.images}")
+            if self.data.unlabelled and not is_remote(self.data.unlabelled.images):
+                yield str(Path(self.data.root, self.data.unlabelled.images))
         optional = (self.teacher.checkpoint, self.student.checkpoint, self.teacher.train and self.teacher.train.backbone)
         yield from (path for path in optional if path and not is_remote(path))
 
     def claims(self) -> Iterator[str]:
         """The volume claims that the run reads, each once."""
-        addresses = (self.data.root, self.teacher.checkpoint, self.student.checkpoint)
+        unlabelled = self.data.unlabelled and self.data.unlabelled.images
+        addresses = (self.data.root, unlabelled, self.teacher.checkpoint, self.student.checkpoint)
         yield from dict.fromkeys(urlsplit(address).netloc for address in addresses if address and address.startswith("pvc://"))
+
+
+def with_own_teacher(raw: dict[str, Any]) -> dict[str, Any]:
+    """The content of a run.yaml in which `teacher: self` is written out: the student's config, trained first as the student is.
+
+    Raises:
+        ValueError: it says of the teacher what the student before it decides.
+    """
+    teacher, student = raw.get("teacher"), raw.get("student")
+    if isinstance(teacher, dict) and teacher.get("config") != SELF and teacher.get("generations"):
+        raise ValueError("`teacher.generations` belongs to `teacher: self`, whose teacher is the student before; leave out one of the two")
+    if teacher != SELF and not (isinstance(teacher, dict) and teacher.get("config") == SELF):
+        return raw
+    given = teacher if isinstance(teacher, dict) else {}
+    student = student if isinstance(student, dict) else {}
+    if wrong := sorted(set(given) - {"config", "generations", "min_ap"}):
+        raise ValueError(f"`teacher: self` is the student before, which decides {', '.join(wrong)}; leave them out")
+    if student.get("inherit"):
+        raise ValueError("`student.inherit` would start the student as its own copy under `teacher: self`; leave it out")
+    if not isinstance(epochs := (raw.get("train") or {}).get("epochs", Train().epochs), int):
+        return raw  # its own fault is said
+    itself = {name: student[name] for name in ("config", "options") if name in student}
+    trained = {"epochs": epochs} | ({"backbone": student["checkpoint"]} if student.get("checkpoint") else {})
+    asked = {name: value for name, value in given.items() if name != "config"}
+    return {**raw, "teacher": {"generations": 1, **asked, **itself, "train": trained}, "student": {**student, "inherit": False}}
 
 
 def known_presets(names: tuple[str, ...]) -> tuple[str, ...]:

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from detkds.data.unlabelled import Unlabelled
 from detkds.genome.presets import KNOWN_DISTILLERS
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A COCO-format data set: `root` is a folder or an s3:// address, the rest is relative to it."""
+    """A COCO-format data set: `root` is a folder or an s3:// address, the rest is relative to it; `unlabelled`, a folder of images without
+    labels, may be an address of its own."""
 
     root: str
     train_annotations: str
     train_images: str
     test_annotations: str
     test_images: str
+    unlabelled: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +82,32 @@ PRECISIONS = ("bf16", "fp16")
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """How long and how a student is trained; batch_size and learning_rate 0 are those of its config. The others are as of
-    `detectors.training.loop.TrainSettings`."""
+    """How long and how a student is trained; batch_size and learning_rate 0 are those of its config; `unlabelled` says how images without
+    labels are used, where there are some. The others are as of `detectors.training.loop.TrainSettings`."""
 
     epochs: int
     batch_size: int = 0
     learning_rate: float = 0.0
     amp: bool | str = False
     seed: int = 0
+    unlabelled: Unlabelled | None = None
     channels_last: bool = False
     compiled: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; of what is not used no word, so that what is made of these values stays the same."""
+        unused = {"unlabelled": None, "channels_last": False, "compiled": False}
+        return {name: value for name, value in asdict(self).items() if name not in unused or value != unused[name]}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Schedule:
+        """Read what `to_json` gave.
+
+        Raises:
+            TypeError, ConfigError: it is something else.
+        """
+        beside = values.get("unlabelled")
+        return cls(**{**values, "unlabelled": None if beside is None else Unlabelled(**beside)})
 
 
 @dataclass(frozen=True, slots=True)

@@ -196,7 +196,12 @@ def _only_here(config: RunConfig, images: Images, package: Path | None) -> Itera
     """What of a run only this machine can do."""
     if not is_remote(config.data.root):
         yield f"data.root is the folder {config.data.root}, which no pod can read; put it into the store: detkds data push"
-    if config.teacher.train:
+    unlabelled = config.data.unlabelled
+    if unlabelled and not is_remote(unlabelled.images) and Path(unlabelled.images).is_absolute():
+        yield f"data.unlabelled.images is the folder {unlabelled.images}, which no pod can read; put it into the store: detkds data push"
+    if config.teacher.generations:
+        yield "teacher: self is for this machine; run it with detkds run, or name a student that was trained before as teacher.checkpoint"
+    elif config.teacher.train:
         yield "teacher.train is for this machine; train it once with detkds run, and name its file as teacher.checkpoint"
     if not images.tasks and plugins.loaded():
         yield "plugins need an image that has them; build one on top of the project's, and name it with --image or DETKDS_IMAGE"

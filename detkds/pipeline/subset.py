@@ -12,8 +12,10 @@ from typing import Any
 from detkds.data.coco import load
 from detkds.data.sampling.counting import Counting
 from detkds.data.sampling.subset import Split, nested_name, split
+from detkds.data.unlabelled import drawn as draw_unlabelled
 from detkds.data.writing import write_coco
 from detkds.errors import ArtifactError, DatasetError
+from detkds.pipeline import unlabelled
 from detkds.pipeline.data_set import DataSet, data_set
 from detkds.pipeline.leakage import shared_content
 from detkds.pipeline.progress import report_errors, say
@@ -22,6 +24,8 @@ from detkds.pipeline.subset_markdown import markdown
 from detkds.storage.artifacts import publishing, verify
 
 KIND = "subset"
+UNLABELLED = ("unlabelled", "search_unlabelled")
+"""Names of the annotations without objects: of a training, and of a candidate's."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,9 @@ def run(
     Of a set in a store only the annotations are fetched; that its images are there is known from its index or listing, and what is in
     them is looked at when a later stage fetches them.
 
+    Where the source has images without labels, unlabelled.json holds them, without those that are labelled training images, and
+    search_unlabelled.json the share `fraction` of them; they are looked at here, and so fetched from a store.
+
     Train and test images are compared by content: one that is in both is an error. Of training images with the same content only the
     one of lowest id may be drawn, so that search-train and search-val share none.
 
@@ -97,16 +104,28 @@ def run(
         train, fraction=fraction, val_fraction=val_fraction, seed=seed, nested=nested, counting=rules, leave_out=content.repeated_ids
     )
     summary = drawn.summary | {"counting": asdict(rules), "content": content.to_json()}
+    beside = unlabelled.found(place, source, train, test) if source.unlabelled else None
     parts = {"train": train} | _parts(drawn) | {"test": test}
+    if beside:
+        parts |= {"unlabelled": beside.content, "search_unlabelled": draw_unlabelled(beside.content, fraction, seed)}
+        summary["unlabelled"] = beside.counts
     counts = {name: len(part["images"]) for name, part in parts.items()}
     folders = {name: source.test_images if name == "test" else source.train_images for name in parts}
-    states = {name: place.state(folders[name], _names(part)) for name, part in parts.items()}
+    roots: dict[str, str] = {}
+    if beside:
+        folders |= dict.fromkeys(UNLABELLED, beside.folder)
+        roots = dict.fromkeys(UNLABELLED, beside.root)
+    places = {name: data_set(roots[name]) if roots.get(name, source.root) != source.root else place for name in parts}
+    states = {name: places[name].state(folders[name], _names(part)) for name, part in parts.items()}
     summary["image_digests"] = states  # so that the artifact is another one, and with it the key of all work on it, where a picture changed
-    meta = {"root": source.root, "folders": folders, "states": states, "images": counts}
+    meta: dict[str, Any] = {"root": source.root, "folders": folders, "states": states, "images": counts}
+    meta |= {"roots": roots} if roots else {}
     with publishing(out, kind=KIND, meta=meta) as folder:
         for name, part in parts.items():
             write_coco(folder / f"{name}.json", part)
         write_coco(folder / "summary.json", summary)
+    if beside:
+        say("subset", f"unlabelled: {beside}")
     say("subset", ", ".join(f"{name.replace('_', '-')} {count} images" for name, count in counts.items()))
     return Result({**counts, "classes": len(train["categories"])}, markdown=markdown(parts, summary, drawn.seconds, drawn.equal_time))
 
@@ -129,14 +148,16 @@ def _loaded(place: DataSet, source: Source) -> tuple[dict[str, Any], dict[str, A
 
 
 def part(subset: Path, name: str) -> Part:
-    """The annotations `name` of a subset artifact (train, search_train, search_val, test, or `nested_name` of a share), with the
-    images they speak of.
+    """The annotations `name` of a subset artifact (train, search_train, search_val, test, unlabelled, search_unlabelled, or `nested_name`
+    of a share), with the images they speak of.
 
     Raises:
-        ArtifactError: the artifact is not whole.
+        ArtifactError: the artifact is not whole, or has no such annotations.
     """
     meta = verify(subset, KIND).meta
-    return Part(subset / f"{name}.json", meta["root"], meta["folders"][name], meta["states"][name])
+    if name not in meta["folders"]:
+        raise ArtifactError(f"subset {subset} has no {name.replace('_', ' ')} images; run the subset stage again.")
+    return Part(subset / f"{name}.json", meta.get("roots", {}).get(name, meta["root"]), meta["folders"][name], meta["states"][name])
 
 
 def _names(part: Mapping[str, Any]) -> list[str]:

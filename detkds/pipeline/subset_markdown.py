@@ -69,6 +69,11 @@ def _notes(summary: Plain) -> list[str]:
         f"{content['compared_files']} image files compared by {content['compared_by']}: none is in train and test; {repeated} training "
         f"images repeat another and are not drawn, {content['repeated_test_images']} test images repeat another",
     ]
+    if beside := summary.get("unlabelled"):
+        lines.append(
+            f"{beside['images']} images without labels; left out: {beside['labelled']} labelled for training, "
+            f"{beside['repeated']} repeated, {beside['others']} not named like an image"
+        )
     if full["absent_classes"]:
         lines.append(f"classes without an object: {_listed(full['absent_classes'])}")
     for name, part in summary["parts"].items():

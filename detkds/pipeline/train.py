@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from detkds import plugins
+from detkds.data.unlabelled import Unlabelled
 from detkds.detectors.checkpoints import read_checkpoint
 from detkds.detectors.configs.data_config import freeze
 from detkds.detectors.device import resolve
+from detkds.detectors.distiller import of_unlabelled
 from detkds.detectors.tensors import save_tensors
 from detkds.detectors.training import parallel
 from detkds.detectors.training import train as training
@@ -91,18 +93,20 @@ def share(
     if not recipe.active and not pair.inherit:
         pair = replace(pair, teacher_config="", teacher_checkpoint="")
     master = pairs.teacher(pair.teacher_config, pair.teacher_checkpoint, classes) if pair.teacher_config else None
+    unlabelled = unlabelled_source(schedule, subset, "unlabelled")
     if group.rank:
-        return assist(pair, classes, schedule, recipe, master, source, group, out=out)
+        return assist(pair, classes, schedule, recipe, master, source, group, out=out, unlabelled=unlabelled)
     if recipe.active:
         from detkds.pipeline.teaching import require_teaching  # which reads this module
 
         require_teaching(_title(recipe), pair, schedule, subset, work)
     contents = {name: content(value) for name, value in asdict(pair).items()}
-    inputs = {"pair": contents, "classes": classes, "schedule": schedule, "recipe": recipe.digest, "subset": verify(subset).digest}
+    how = {"schedule": schedule.to_json(), "recipe": recipe.digest, "subset": verify(subset).digest}
+    inputs = {"pair": contents, "classes": classes, **how}
     inputs |= plugins.identity()
     with Workplace("train", inputs, work) as place:
         given: dict[str, Any] = {"task": _title(recipe), "out": out, "place": place, "work": work, "loggers": loggers, "group": group}
-        return fit(pair, classes, schedule, recipe, master, source, **given)
+        return fit(pair, classes, schedule, recipe, master, source, **given, unlabelled=unlabelled)
 
 
 def sharing(title: str, batch_size: int, processes: int = 0) -> int:
@@ -124,11 +128,36 @@ def assist(
     group: Group,
     *,
     out: Path,
+    unlabelled: tuple[Source, Unlabelled] | None = None,
 ) -> Result:
     """The share of a process of the group that is not the first, whose share is `fit`; it publishes nothing."""
     config, start = pairs.student(pair, classes)
-    training.train(config, source, pairs.settings(schedule, config), out, teacher=teacher, recipe=recipe, start=start, group=group)
+    how: dict[str, Any] = {"teacher": teacher, "recipe": recipe, "start": start, "group": group, "unlabelled": unlabelled}
+    training.train(config, source, pairs.settings(schedule, config), out, **how)
     return Result({})
+
+
+def unlabelled_source(schedule: Schedule, subset: Path, name: str) -> tuple[Source, Unlabelled] | None:
+    """The images without labels `name` of a subset and how a schedule uses them; None where it uses none.
+
+    Raises:
+        ArtifactError: the subset has none.
+    """
+    if schedule.unlabelled is None:
+        return None
+    data = part(subset, name)
+    return Source(data.annotations, data.images), schedule.unlabelled
+
+
+def used(recipe: Recipe, unlabelled: tuple[Source, Unlabelled], batch_size: int) -> str:
+    """For people: which losses of a recipe are taken of how many images without labels."""
+    source, use = unlabelled
+    losses = sorted({str(genome.knowledge) for genome in of_unlabelled(recipe, use).active})
+    count = len(json.loads(source.annotations.read_text())["images"])
+    if not losses:
+        return f"no loss of this recipe is taken of the {count} unlabelled images (data.unlabelled.knowledge)"
+    beside = f"{min(count, use.images(batch_size))} beside {batch_size} labelled ones per step"
+    return f"the losses of {', '.join(losses)} are taken of {count} unlabelled images too, {beside}"
 
 
 def _source(subset: Path) -> Source:
@@ -154,12 +183,15 @@ def fit(
     work: str = "",
     loggers: Sequence[str] = (),
     group: Group | None = None,
+    unlabelled: tuple[Source, Unlabelled] | None = None,
 ) -> Result:
-    """Train the student of `pair`, labels in the order of `classes`, on `source` and publish the model; `place` keeps the checkpoint to go
-    on from, `work` how far the training is, and `loggers` its figures."""
+    """Train the student of `pair`, labels in the order of `classes`, on `source`, with `unlabelled` images beside it, and publish the
+    model; `place` keeps the checkpoint to go on from, `work` how far the training is, and `loggers` its figures."""
     config, start = pairs.student(pair, classes)
     say(task, str(Kept.of_config(config, json.loads(source.annotations.read_text()))))
     settings = pairs.settings(schedule, config)
+    if unlabelled and recipe.active:
+        say(task, used(recipe, unlabelled, settings.batch_size))
     if settings.amp and resolve(settings.device).type != "cuda":
         say(task, f"train.amp {settings.amp} is for a GPU, and there is none: trained in float32".replace("True", "true"))
     saved = Saved(place)
@@ -190,6 +222,7 @@ def fit(
                 checkpoint=saved.checkpoint,
                 progress=progress,
                 group=group,
+                unlabelled=unlabelled,
             )
         (folder / CONFIG).write_text(freeze(config))
         save_tensors(read_checkpoint(folder / CHECKPOINT), folder / TENSORS, config=freeze(config))

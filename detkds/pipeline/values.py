@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
+from detkds.data.unlabelled import Unlabelled
 from detkds.pipeline.settings import Pair, RacePlan, Schedule, SearchPlan, Source, WeightsPlan
 
 if TYPE_CHECKING:
     from detkds.data.sampling.counting import Counting
     from detkds.pipeline.run_config import RunConfig
 
-LISTS = {"searched", "warm_start", "race_known", "loggers"}
+LISTS = {"searched", "warm_start", "race_known", "loggers", "unlabelled_knowledge", "plugins"}
 """Fields that run.yaml has as lists, and a pipeline as text with commas."""
 PROXY, STUDENT = "evolve weights", "evolve weights train"
 """The stages that measure candidates, and those that train the student."""
@@ -34,6 +35,11 @@ class Values:
     test_annotations: str = _at("data.test.annotations", "subset", "annotations/instances_val2017.json")
     test_images: str = _at("data.test.images", "subset", "val2017")
     data_version: str = _at("data.version", "subset")
+    unlabelled: str = _at("data.unlabelled.images", "subset")
+    unlabelled_share: float = _at("data.unlabelled.share", STUDENT, 0.0)
+    unlabelled_schedule: str = _at("data.unlabelled.schedule", STUDENT)
+    unlabelled_min_score: float = _at("data.unlabelled.min_score", STUDENT, 0.0)
+    unlabelled_knowledge: str = _at("data.unlabelled.knowledge", STUDENT)
     teacher_config: str = _at("teacher.config", f"{STUDENT} evaluate")
     teacher_checkpoint: str = _at("teacher.checkpoint", f"{STUDENT} evaluate report")
     student_config: str = _at("student.config", STUDENT)
@@ -74,6 +80,7 @@ class Values:
     seed: int = _at("seed", f"subset {STUDENT}", 0)
     work: str = _at("store.work", f"{STUDENT} evaluate report")
     gpus: int = _at("resources.gpus", "train", 1)
+    plugins: str = _at("plugins", f"{STUDENT} evaluate report")
 
     @classmethod
     def of(cls, config: RunConfig, **given: Any) -> Values:
@@ -103,7 +110,8 @@ class Values:
     @property
     def source(self) -> Source:
         """The data set."""
-        return Source(self.dataset, self.train_annotations, self.train_images, self.test_annotations, self.test_images)
+        train, test = (self.train_annotations, self.train_images), (self.test_annotations, self.test_images)
+        return Source(self.dataset, *train, *test, self.unlabelled)
 
     @property
     def counting(self) -> Counting:
@@ -138,6 +146,13 @@ class Values:
         return tuple(filter(None, self.loggers.split(",")))
 
     @property
+    def unlabelled_use(self) -> Unlabelled | None:
+        """How images without labels are used; None where there are none."""
+        if not self.unlabelled_share:
+            return None
+        return Unlabelled(self.unlabelled_share, self.unlabelled_schedule, self.unlabelled_min_score, self.unlabelled_knowledge)
+
+    @property
     def proxy(self) -> Schedule:
         """How a candidate is trained."""
         return self._schedule(self.proxy_epochs)
@@ -149,14 +164,14 @@ class Values:
 
     def _schedule(self, epochs: int) -> Schedule:
         amp = {"true": True, "false": False}.get(self.amp, self.amp)
-        return Schedule(epochs, self.batch_size, self.learning_rate, amp, self.seed, self.channels_last)
+        return Schedule(epochs, self.batch_size, self.learning_rate, amp, self.seed, self.unlabelled_use, self.channels_last)
 
 
 def _found(config: RunConfig, place: str) -> Any:
     """What stands at a place of a run.yaml, a list as text with commas; None where nothing does."""
     value: Any = config if place else None
     for step in place.split(".") if place else ():
-        value = getattr(value, step)
+        value = None if value is None else getattr(value, step)  # a section that is left out says nothing
     if place == "train.amp":
         return str(value).lower()  # true, false, or a precision
     return ",".join(map(str, value)) if isinstance(value, tuple) else value

@@ -128,13 +128,14 @@ class Workplace:
             self._held.confirm()
 
 
-def patiently(enter: Callable[[], T], title: str, count: Callable[[], str] = lambda: "") -> T:
+def patiently(enter: Callable[[], T], title: str, count: Callable[[], str] = lambda: "", why: str = "takes what it found") -> T:
     """What `enter` returns once no other process holds the study; meanwhile one line says who does, and one each time it got further.
 
     Args:
         enter: raises StudyHeldError while another process is at work.
         title: of the lines.
         count: how far the other is.
+        why: what comes after the waiting.
     """
     waiting, shown = False, ""
     while True:
@@ -142,7 +143,7 @@ def patiently(enter: Callable[[], T], title: str, count: Callable[[], str] = lam
             return enter()
         except StudyHeldError as error:
             if not waiting:
-                say(title, f"{str(error).partition(';')[0]}; waits for it and takes what it found")
+                say(title, f"{str(error).partition(';')[0]}; waits for it and {why}")
             waiting = True
         if (found := count()) and found != shown:
             say(title, f"waits: {found}")

@@ -104,7 +104,7 @@ class Pod:
 
         def run(*given: Any, **named: Any) -> Result | Plans:
             if name == "plans":
-                return Plans("1", *(Values().of_stage(stage) for stage in Plans._fields[1:]))
+                return Plans("1", "1", *(Values().of_stage(stage) for stage in Plans._fields[2:]))
             for value in (*given, *named.values()):
                 self.paths += [path for path in (value if isinstance(value, list | tuple) else [value]) if isinstance(path, Path)]
                 self.paths += list(value.values()) if isinstance(value, dict) else []

@@ -14,7 +14,7 @@ from pycocotools import mask as run_lengths
 from detkds.data.checking.reading import read
 from detkds.data.coco import inspect
 from detkds.data.repair.repair import Named, repair
-from detkds.data.repair.turning import inverse, turn_array, turn_box, turn_mask, turn_polygon
+from detkds.data.repair.turning import inverse, turn_array, turn_box, turn_keypoints, turn_mask, turn_polygon
 from detkds.errors import DatasetError
 
 Coco = dict[str, Any]
@@ -193,3 +193,22 @@ def test_turning_there_and_back_changes_nothing(turn: int) -> None:
         mask = turn_mask(entry["segmentation"], SIZE, turn)
         assert turn_mask(mask, size, inverse(turn)) == entry["segmentation"]
     assert turn_polygon([0, 0, 60, 0, 60, 40], SIZE, 6) == [40, 0, 40, 60, 0, 60]
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_keypoints_stay_at_the_same_place_of_the_picture(turn: int) -> None:
+    """A marked pixel, found again in the turned picture; a keypoint names the pixel's middle."""
+    picture = np.zeros((SIZE[1], SIZE[0]), dtype=np.uint8)
+    picture[7, 11] = 1
+    ((row, column),) = np.argwhere(turn_array(picture, turn))
+    assert turn_keypoints([11.5, 7.5, 2, 0, 0, 0], SIZE, turn) == [column + 0.5, row + 0.5, 2, 0, 0, 0]
+    size = SIZE[::-1] if turn >= 5 else SIZE
+    assert turn_keypoints(turn_keypoints([11.5, 7.5, 1], SIZE, turn), size, inverse(turn)) == [11.5, 7.5, 1]
+    assert turn_keypoints([1, 2], SIZE, turn) == [1, 2]
+
+
+def test_keypoints_of_a_repaired_copy_are_turned(tmp_path: Path) -> None:
+    coco = stored()
+    coco["annotations"][0]["keypoints"] = [11.5, 7.5, 2]
+    mended = repair(inspect(put(tmp_path, coco, "JPEG", 6), tmp_path / "images"), named=Named(frame="stored")).document
+    assert mended["annotations"][0]["keypoints"] == [40 - 7.5, 11.5, 2]

@@ -138,6 +138,11 @@ FAULTS: dict[str, tuple[str, type[DetKDSError], str]] = {
         "but 1 of 2 are not, first one of image 99;",
     ),
     "a list as id": ('[{"image_id": [], "category_id": 5}]', ArtifactError, r"1 of 1 are not, first one of image \[\]"),
+    "ids in quotes": (
+        '[{"image_id": "1", "category_id": 5, "bbox": [1, 1, 2, 2], "score": 1}]',
+        ArtifactError,
+        "image_id must be a number as in .*truth.json, but 1 of 1 are text, first '1'; write them without quotes",
+    ),
     "another class": ('[{"image_id": 1, "category_id": 6, "bbox": [1, 1, 2, 2], "score": 1}]', ArtifactError, "category 6"),
     "nan": ('[{"image_id": 1, "category_id": 5, "bbox": [1, 1, NaN, 2], "score": 1}]', ArtifactError, "finite numbers"),
     "no box": ('[{"image_id": 1, "category_id": 5, "score": 1}]', ArtifactError, "must have bbox"),

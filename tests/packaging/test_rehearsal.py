@@ -41,7 +41,7 @@ elif args[0] == "exec":
     for output in outputs.values():
         output["artifacts"][0]["metadata"] = {{"said": "by the task"}}
     named = json.load(open(here + "/given"))["outputs"].get("parameters", {{}})
-    print(json.dumps({{"artifacts": outputs, "parameterValues": {{name: "1" if name == "gpus" else {{}} for name in named}}}}))
+    print(json.dumps({{"artifacts": outputs, "parameterValues": {{name: "1" if name in ("gpus", "one_gpu") else {{}} for name in named}}}}))
 """
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from detkds.errors import ConfigError
+from detkds.lint import Package
 from detkds.pipeline.form import FIELDS, Form
 from detkds.pipeline.kubeflow import plans
+from detkds.pipeline.kubeflow.package import compiled
 from detkds.pipeline.run import parameters
 from detkds.pipeline.run_config import RunConfig, load
 from detkds.pipeline.values import Values
@@ -23,10 +27,10 @@ FORM = Form("blood", "s3://detkds/data", "retinanet_r101_fpn_1x_coco", "s3://det
 
 
 def filled(**given: Any) -> Values:
-    return replace(FORM, **given).values_without_looking()
+    return replace(FORM, **given).values()
 
 
-@pytest.mark.parametrize("name", ["coco", "bccd", "bccd-few", "masks"])
+@pytest.mark.parametrize("name", ["coco", "bccd", "bccd-few", "bccd-unlabelled", "masks"])
 def test_a_run_yaml_goes_through_the_form_and_comes_back_the_same(name: str) -> None:
     path = ROOT / "examples" / f"{name}.yaml"
     try:
@@ -36,7 +40,7 @@ def test_a_run_yaml_goes_through_the_form_and_comes_back_the_same(name: str) -> 
     values = Values.read(parameters(config, "teacher", "s3://detkds/t.pth", "student", "s3://detkds/runs", version="1"))
     sent = json.loads(json.dumps(Form.of(values).parameters()), parse_int=float)  # KFP's structures know no whole numbers
     sent |= {"epochs": int(sent["epochs"]), "gpus": int(sent["gpus"])}
-    assert Form(**sent).values_without_looking() == values
+    assert Form(**sent).values() == values
 
 
 def test_every_value_has_a_place_in_run_yaml_and_a_stage() -> None:
@@ -85,7 +89,7 @@ def test_every_fault_is_one_line_with_the_name_of_its_field() -> None:
         "epochs: ",
         "settings.search.top_k: ",
         "settings.search.populaton: unknown key 'populaton': did you mean population?",
-        "settings.resources: is part of the package: compile one with it",
+        "settings.resources: KFP fixes what a task asks for when a package is compiled: compile one",
         "settings.teacher: has parameters of its own",
         "settings.data.root: is the parameter dataset; leave out one of the two",
         "settings.store.bucket: is the parameter results; leave out one of the two",
@@ -114,10 +118,38 @@ def test_the_check_says_what_is_not_in_the_store_and_divides_the_values(
     assert [line.partition(" does not exist")[0] for line in str(error.value).splitlines()] == [
         "dataset: s3://form/data/annotations/instances_val2017.json", "teacher_checkpoint: s3://form/t.pth",
     ]  # fmt: skip
-    store.put_bytes(b"", "data/annotations/instances_val2017.json")
+    for name in ("train", "val"):
+        image = {"id": 1, "file_name": f"{name}.png", "width": 8, "height": 8}
+        box = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 4, 4], "area": 16, "iscrowd": 0}
+        data = {"images": [image], "annotations": [box], "categories": [{"id": 1, "name": "cell"}]}
+        store.put_bytes(json.dumps(data).encode(), f"data/annotations/instances_{name}2017.json")
+        store.put_bytes(b"a picture", f"data/{name}2017/{name}.png")
     store.put_bytes(b"", "t.pth")
+    with pytest.raises(ConfigError, match=r"^teacher: the checkpoint .* is not plain weights: it is empty; save it again"):
+        plans.run(form)
+    weights = io.BytesIO()
+    torch.save({"state_dict": {"backbone.conv1.weight": torch.zeros(1), "bbox_head.gfl_cls.weight": torch.zeros(80, 1, 3, 3)}}, weights)
+    store.put_bytes(weights.getvalue(), "t.pth")
+    with pytest.raises(
+        ConfigError, match=r"the teacher checkpoint s3://form/t\.pth tells 80 classes apart, the data set has 1; give weights"
+    ):
+        plans.run(form)
+    torch.save({"state_dict": {"backbone.conv1.weight": torch.zeros(1)}}, weights := io.BytesIO())
+    store.put_bytes(weights.getvalue(), "t.pth")
     found = plans.run(form)
     assert "[check] blood: the parameters can be used" in capsys.readouterr().out
-    assert found.gpus == "4"
-    assert found.report == {"run_name": "blood", "results": "s3://detkds/runs", "teacher_checkpoint": "s3://form/t.pth"}
+    assert (found.gpus, found.one_gpu) == ("4", "1")
+    assert found.report == {"run_name": "blood", "results": "s3://detkds/runs", "teacher_checkpoint": "s3://form/t.pth", "plugins": ""}
     assert "epochs" not in found.subset | found.evolve, "another number of epochs draws and searches nothing anew"
+
+
+def test_without_gpus_no_task_asks_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The evaluation asked for one whatever the form said, and waited for ever on a cluster without GPUs."""
+    for pipeline in ("search", "transfer"):
+        tasks = {task.name: task for task in Package.parse(compiled(pipeline)).tasks()}
+        counts = {name: task.resources["accelerator"]["resourceCount"] for name, task in tasks.items() if task.on_gpu}
+        assert counts.pop("evaluate") == "{{$.inputs.parameters['pipelinechannel--check-one_gpu']}}"
+        assert all("gpus']}}" in count for count in counts.values())
+    monkeypatch.setattr("detkds.pipeline.stored_inputs.faults", lambda values: [])
+    assert plans.run(replace(FORM, gpus=0))[:2] == ("0", "0")
+    assert plans.run(replace(FORM, gpus=8))[:2] == ("8", "1")

@@ -15,6 +15,8 @@ from detkds import plugins
 from detkds.errors import ConfigError
 from detkds.genome import Recipe
 from detkds.lint import ImagePolicy, Package, examine
+from detkds.pipeline.form import Form
+from detkds.pipeline.kubeflow import plans
 from detkds.pipeline.kubeflow.package import compiled
 from detkds.pipeline.kubeflow.resources import with_plugins
 from detkds.pipeline.run import Run
@@ -116,3 +118,19 @@ def test_a_job_of_several_nodes_carries_its_plugins() -> None:
     assert Job.loads(job.dumps(), "job.json") == job
     with pytest.raises(ConfigError, match=r"has the sources .* here and 0000000000000000 where the run was started"):
         Job.loads(job.dumps().replace(plugins.loaded(), "detkds_robust@0000000000000000"), "job.json")
+
+
+def test_plugins_named_in_a_form_reach_every_task_that_may_need_them(pair: Pair, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package that a person fills in has no run.yaml, and its pods no DETKDS_PLUGINS."""
+    monkeypatch.setattr("detkds.pipeline.stored_inputs.faults", lambda values: [])
+    settings = {"plugins": ["detkds_robust"]}
+    form = Form("tiny", "s3://detkds/data", pair.teacher_config, pair.teacher_checkpoint, pair.student_config, settings=settings)
+    recipe = "global: none > none > signed_root | pseudo_huber"
+    told = plans.run(form, recipe=recipe)
+    assert {name for name, plan in told._asdict().items() if isinstance(plan, dict) and plan.get("plugins") == "detkds_robust"} == {
+        "evolve", "weights", "train", "evaluate", "report",
+    }  # fmt: skip
+    asked: list[str] = []
+    monkeypatch.setattr(plugins, "load", asked.append)
+    plans.read(told.train)
+    assert asked[-1] == "detkds_robust"

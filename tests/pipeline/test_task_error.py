@@ -32,4 +32,5 @@ def test_a_mistake_ends_the_log_of_its_task_in_one_line(tmp_path: Path) -> None:
     ended = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=120)
     assert ended.returncode == 65
     assert "Traceback" not in ended.stdout + ended.stderr
-    assert ended.stderr.splitlines()[-1] == "annotations/train.json does not exist; correct the path."
+    assert ended.stderr.splitlines()[-1] == "detkds: annotations/train.json does not exist; correct the path."
+    assert "detkds-fault" not in ended.stdout + ended.stderr  # what a local run reads is for no one else

@@ -39,6 +39,7 @@ def test_a_tasks_fault_comes_back_as_itself(error: Exception, tmp_path: Path) ->
 
     with Transcript(tmp_path / "run.log", print) as output, pytest.raises(type(error)):
         fail()
+    assert "detkds-fault" not in (tmp_path / "run.log").read_text()
     assert type(output.fault) is type(error)
     assert str(output.fault) == str(error)
 

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from detkds.lint import Package
+from detkds.pipeline.kubeflow.package import OPTIONAL_STORE_KEYS, STORE_KEYS
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPONENTS = {
@@ -94,7 +95,9 @@ def test_keys_of_the_store_come_from_a_secret_only(name: str) -> None:
     for _, container, settings in executors(name):
         assert not container.get("env")
         variables = {entry["envVar"] for secret in settings["secretAsEnv"] for entry in secret["keyToEnv"]}
-        assert variables == {"DETKDS_S3_ENDPOINT", "DETKDS_S3_ACCESS_KEY", "DETKDS_S3_SECRET_KEY"}
+        assert variables == {*STORE_KEYS.values(), *OPTIONAL_STORE_KEYS.values()}
+        optional = {entry["secretKey"] for secret in settings["secretAsEnv"] if secret.get("optional") for entry in secret["keyToEnv"]}
+        assert optional == {"sessiontoken", "region"}, "a Secret need not have them, and must have the others"
 
 
 @pytest.mark.parametrize("name", TASKS)

@@ -77,6 +77,7 @@ def test_our_pipelines_break_no_rule(name: str) -> None:
 def in_a_loop(package: Package) -> None:
     """The task evaluate, with its retries, inside a ParallelFor."""
     tasks = package.pipeline["root"]["dag"]["tasks"]
+    container(package)["resources"]["accelerator"]["resourceCount"] = "1"  # what check makes is outside of the loop
     package.pipeline["components"]["comp-for-loop-1"] = {"dag": {"tasks": {"evaluate": tasks.pop("evaluate")}}}
     tasks["for-loop-1"] = {
         "componentRef": {"name": "comp-for-loop-1"},

@@ -10,7 +10,7 @@ from detkds.data.checking.frames import READ, STATED, Frames
 from detkds.data.checking.readings import BOXES, IN_SIDES, READINGS, fits, in_shares, sides
 from detkds.data.checking.values import is_number
 from detkds.data.repair.draft import Change, Draft, Entry
-from detkds.data.repair.turning import inverse, turn_box, turn_mask
+from detkds.data.repair.turning import inverse, turn_box, turn_keypoints, turn_mask
 from detkds.errors import DatasetError
 
 _ENOUGH = 0.9  # share of the boxes that must fit their images after a conversion
@@ -68,6 +68,8 @@ def _turn_annotations(draft: Draft, image: int, size: tuple[int, int], orientati
             entry["bbox"] = turn_box(entry["bbox"], size, orientation)
         if "segmentation" in entry:
             entry["segmentation"] = turn_mask(entry["segmentation"], size, orientation)
+        if "keypoints" in entry:
+            entry["keypoints"] = turn_keypoints(entry["keypoints"], size, orientation)
 
 
 def _set_box(entry: Entry, box: list[float]) -> None:

@@ -70,6 +70,17 @@ def turn_polygon(polygon: list[float], size: Size, orientation: int) -> list[flo
     return [value for x, y in points for value in _POINTS[orientation](x, y, *size)]
 
 
+def turn_keypoints(keypoints: Any, size: Size, orientation: int) -> Any:
+    """x, y, visibility, x, y, visibility, ... turned; a point that is not labelled (visibility 0) stays at 0, 0. What is no list of such
+    triples comes back as it is."""
+    if not isinstance(keypoints, list) or len(keypoints) % 3 or not all(map(is_number, keypoints)):
+        return keypoints
+    turned: list[float] = []
+    for x, y, seen in zip(keypoints[::3], keypoints[1::3], keypoints[2::3], strict=True):
+        turned += [*(_POINTS[orientation](x, y, *size) if seen else (x, y)), seen]
+    return turned
+
+
 def turn_mask(segmentation: Any, size: Size, orientation: int) -> Any:
     """A segmentation of COCO turned: polygons, or run lengths in the form they had; what is no sound one comes back as it is."""
     if isinstance(segmentation, list):

@@ -34,6 +34,12 @@ Batch = dict[str, Any]
 _READ_SO = {"color_type": "color", "imdecode_backend": "cv2"}  # as detkds.data.checking.reading does
 
 
+_KEEP_EMPTY = {
+    "RandomCrop": {"allow_negative_crop": True},
+    "FilterAnnotations": {"keep_empty": False},  # mmdet: whether an image without objects becomes None
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """One COCO annotation file and the folder that its file names are relative to."""
@@ -69,6 +75,8 @@ class Samples(Dataset[Any]):
         training: the train pipeline, with masks where it wants them, and the `filter_cfg` of the config: without one every image is
             trained on, as in mmdet. The test pipeline loads no masks.
         seed: of order and augmentations.
+        labelled: whether the file must have annotations. Without labels every image is trained on, and steps of the pipeline that leave out
+            images without objects keep them.
 
     Attributes:
         truth: the COCO object as parsed.
@@ -81,10 +89,12 @@ class Samples(Dataset[Any]):
         ConfigError: the config's data set is of a kind that one COCO file cannot stand in for, or names other classes than the file.
     """
 
-    def __init__(self, config: Config, source: Source, *, training: bool, seed: int = 0) -> None:
-        self.truth = load(source.annotations, source.images)
-        self.seed, self._source = seed, source
+    def __init__(self, config: Config, source: Source, *, training: bool, seed: int = 0, labelled: bool = True) -> None:
+        self.truth = load(source.annotations, source.images, labelled=labelled)
+        self.seed, self._source, self._labelled = seed, source, labelled
         dataset = _dataset_config(config, source, self.truth, training)
+        if not labelled:
+            _keep_all(inner(dataset))
         leaf = inner(dataset)
         ids = {str(category["name"]): int(category["id"]) for category in self.truth["categories"]}
         self.classes: tuple[str, ...] = leaf["metainfo"]["classes"]
@@ -109,7 +119,8 @@ class Samples(Dataset[Any]):
 
     def prepared(self, pipeline: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """A pipeline that a hook of the config changes to during training, as this data set runs it."""
-        return _stored(masks.for_training(pipeline, self.truth, self._source.annotations), self.truth, self._source)
+        wanted = pipeline if self._labelled else _without_objects(pipeline)
+        return _stored(masks.for_training(wanted, self.truth, self._source.annotations), self.truth, self._source)
 
     def order(self, epoch: int, batch_size: int) -> list[list[tuple[int, int]]]:
         """The keys of an epoch's batches, see `Order`."""
@@ -186,6 +197,21 @@ def _dataset_config(config: Config, source: Source, truth: dict[str, Any], train
         serialize_data=False,
     )
     return dataset
+
+
+def _keep_all(leaf: dict[str, Any]) -> None:
+    """Have a data set keep images without objects, wherever its config leaves them out."""
+    leaf.update(filter_cfg=None, pipeline=_without_objects(leaf["pipeline"]))
+
+
+def _without_objects(pipeline: Any) -> Any:
+    """A pipeline whose steps keep images without objects; RandomChoice and the like hold further steps."""
+    if isinstance(pipeline, list | tuple):
+        return type(pipeline)(map(_without_objects, pipeline))
+    if not isinstance(pipeline, Mapping):
+        return pipeline
+    step = {name: _without_objects(value) if name in ("transforms", "pipeline") else value for name, value in pipeline.items()}
+    return step | _KEEP_EMPTY.get(str(step.get("type")).rpartition(".")[2], {})
 
 
 def _built(dataset: Mapping[str, Any]) -> Any:

@@ -31,6 +31,10 @@ OWN = (
 """Hooks that do the Runner's own work or only look on; our loop, its log and its checkpoints do that work, so they never run."""
 
 
+SWITCHES = ("PipelineSwitchHook", "YOLOXModeSwitchHook")
+"""Hooks that change how images are made from some epoch on, of labelled and unlabelled ones alike."""
+
+
 class Loading:
     """What hooks may see and change of the train loader.
 
@@ -95,13 +99,14 @@ class Hooks:
         config: a full detector config; hooks in it that only look on or do the Runner's work are left out, see OWN.
         view: what hooks see of the training.
         prepare: what the data set does with a pipeline of the config before it uses it.
+        only: names of the hooks to build; none: all.
     """
 
-    def __init__(self, config: Config, view: View, prepare: Callable[[list[Any]], list[Any]]) -> None:
+    def __init__(self, config: Config, view: View, prepare: Callable[[list[Any]], list[Any]], only: tuple[str, ...] = ()) -> None:
         self.view = view
         init_default_scope("mmdet")
         with silence():
-            built = [_build(options, prepare) for options in wanted(config)]
+            built = [_build(options, prepare) for options in wanted(config) if not only or bare_name(options) in only]
         self._hooks = sorted(built, key=lambda hook: get_priority(hook.priority))
 
     def call(self, moment: str, **what: Any) -> None:
@@ -130,8 +135,13 @@ def wanted(config: Config) -> Iterator[dict[str, Any]]:
     """The hooks of a config that are not OWN, as it writes them."""
     default = config.get("default_hooks") or {}
     for options in [*default.values(), *(config.get("custom_hooks") or [])]:
-        if options and str(options.get("type")).rpartition(".")[2] not in OWN:
+        if options and bare_name(options) not in OWN:
             yield copy.deepcopy(dict(options))
+
+
+def bare_name(options: Any) -> str:
+    """The name of a hook's class, without its scope or module."""
+    return str(options.get("type")).rpartition(".")[2]
 
 
 def _build(options: dict[str, Any], prepare: Callable[[list[Any]], list[Any]]) -> Hook:

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,10 @@ from mmengine.config import Config
 from torch import nn
 
 from detkds.detectors.device import resolve
-from detkds.detectors.distiller import DistilledDetector
+from detkds.detectors.distiller import DistilledDetector, of_unlabelled
 from detkds.detectors.training.asked import require
 from detkds.detectors.training.batches import Samples
-from detkds.detectors.training.hooks import Hooks, Loading, View
+from detkds.detectors.training.hooks import SWITCHES, Hooks, Loading, View
 from detkds.detectors.training.loading import default_workers
 from detkds.detectors.training.parallel import Group
 from detkds.detectors.training.randomness import Purpose, derived_seed, preserved, seed_all
@@ -29,6 +30,7 @@ from detkds.detectors.training.schedule import DTYPES, build_optimizer, build_sc
 from detkds.detectors.training.signals import terminated
 from detkds.detectors.training.sizes import ITERATION, place_sizes
 from detkds.detectors.training.state import restore, store
+from detkds.detectors.training.unlabelled import UnlabelledSamples
 from detkds.errors import ConfigError, Interrupted, Rejected
 
 Progress = Callable[[int, int, Mapping[str, float]], None]
@@ -104,6 +106,8 @@ class Training:
         samples: the training images.
         settings: see TrainSettings.
         group: the processes that train this student together; all of them make the same Training and call `run`.
+        unlabelled: images without labels that each step sees beside the labelled ones; the distiller must know how they are used. A recipe
+            without losses for them does without.
 
     Attributes:
         step: steps done.
@@ -114,7 +118,13 @@ class Training:
     """
 
     def __init__(
-        self, distiller: DistilledDetector, config: Config, samples: Samples, settings: TrainSettings, group: Group | None = None
+        self,
+        distiller: DistilledDetector,
+        config: Config,
+        samples: Samples,
+        settings: TrainSettings,
+        group: Group | None = None,
+        unlabelled: UnlabelledSamples | None = None,
     ) -> None:
         require(config)
         device = resolve(settings.device)
@@ -122,6 +132,7 @@ class Training:
         self._device, self._config = device, config
         self.settings = settings if device.type == "cuda" else replace(settings, amp=False)
         self.samples = samples
+        self.unlabelled = unlabelled if unlabelled and of_unlabelled(distiller.recipe, unlabelled.use).active else None
         self.distiller: Any = distiller.to(device)
         place_sizes(self.student, settings.seed)
         own = {id(parameter) for parameter in self.student.parameters()}
@@ -137,8 +148,11 @@ class Training:
         self.total_steps = settings.steps(samples)
         self._schedulers = build_schedulers(config, self.optimizer, steps=self.total_steps)
         self._loading = Loading(samples.dataset, settings.batch_size)
-        view = View(self.student, self.optimizer, self._schedulers, self._loading, config, self.group.rank, self.group.size)
-        self._hooks = Hooks(config, view, samples.prepared)
+        self._hooks = Hooks(config, self._view(self._loading), samples.prepared)
+        self._switches: Hooks | None = None
+        if self.unlabelled:
+            loading = Loading(self.unlabelled.samples.dataset, self.unlabelled.per_step)
+            self._switches = Hooks(config, self._view(loading), self.unlabelled.samples.prepared, only=SWITCHES)
         self._gpu = device.type == "cuda"
         self._late = int(self._gpu)
         self._speed_up()
@@ -187,7 +201,7 @@ class Training:
             if self._loading.changed():
                 self._loading.settled()
                 batches = self._batches()
-            unread.append(self._advance(model, next(batches), place, stop))
+            unread.append(self._advance(model, *next(batches), place, stop))
             due = self._checkpoint_due()
             while unread and (len(unread) > self._late or due or agreed or (alone and stop.is_set())):
                 reading = unread.popleft()
@@ -217,6 +231,10 @@ class Training:
                 if detector.with_neck:
                     detector.neck.compile()
 
+    def _view(self, loading: Loading) -> View:
+        """What hooks see of this training."""
+        return View(self.student, self.optimizer, self._schedulers, loading, self._config, self.group.rank, self.group.size)
+
     def _moment(self) -> dict[str, int]:
         return runtime(self._config, self.step, self.total_steps)
 
@@ -228,21 +246,23 @@ class Training:
         if self.step == first or not self._begun:
             self._begun = True
             self._hooks.call("before_train_epoch")
+            if self._switches:
+                self._switches.at(self._moment())
+                self._switches.call("before_train_epoch")
             self.distiller.train()
         return self.step - first
 
-    def _batches(self) -> Iterator[Any]:
+    def _batches(self) -> Iterator[tuple[Any, Any]]:
+        """The batch of each step that is left, and beside it the one without labels, None where there is none."""
         settings = self.settings
-        return self.samples.training_batches(
-            settings.batch_size,
-            settings.epochs,
-            first_step=self.step,
-            workers=default_workers(self._device) if settings.workers is None else settings.workers,
-            pin=self._gpu,
-            share=self.group.share,
-        )
+        workers = default_workers(self._device) if settings.workers is None else settings.workers
+        how: dict[str, Any] = {"first_step": self.step, "workers": workers, "pin": self._gpu, "share": self.group.share}
+        labelled = self.samples.training_batches(settings.batch_size, settings.epochs, **how)
+        if self.unlabelled is None:
+            return zip(labelled, repeat(None), strict=False)
+        return zip(labelled, self.unlabelled.batches(self.total_steps, **how), strict=False)
 
-    def _advance(self, model: Any, batch: Any, place: int, stop: threading.Event) -> Reading:
+    def _advance(self, model: Any, batch: Any, unlabelled: Any, place: int, stop: threading.Event) -> Reading:
         """One step."""
         seed_all(derived_seed(self.settings.seed, Purpose.STEP, self.step))
         self._hooks.call("before_train_iter", batch_idx=place, data_batch=batch)
@@ -251,6 +271,8 @@ class Training:
             data = self.distiller.data_preprocessor(batch, True)
             if self.settings.channels_last:
                 data["inputs"] = data["inputs"].contiguous(memory_format=torch.channels_last)
+            if unlabelled is not None:
+                data["unlabelled"] = self._beside(unlabelled)
             losses = model(**data, mode="loss")
         total, named = self.distiller.parse_losses(losses)
         reading = Reading(self.step, named, stop.is_set(), self.group, self.optimizer.param_groups[0]["lr"])
@@ -264,12 +286,23 @@ class Training:
             self._hooks.call("after_train_epoch")
         return reading
 
+    def _beside(self, batch: Any) -> dict[str, Any]:
+        """The batch without labels as the distiller takes it; what is drawn for it moves no other draw of the step."""
+        assert self.unlabelled
+        with preserved():
+            data: dict[str, Any] = self.distiller.data_preprocessor(batch, True)
+        if self.settings.channels_last:
+            data["inputs"] = data["inputs"].contiguous(memory_format=torch.channels_last)
+        return {**data, "weight": self.unlabelled.use.weight(self.step, self.total_steps)}
+
     def _checkpoint_due(self) -> bool:
         return self.step % self.settings.checkpoint_every == 0 or self.step == self.total_steps
 
     @property
     def _identity(self) -> dict[str, Any]:
-        return {**self.settings.identity, "recipe": self.distiller.recipe.digest, "images": len(self.samples), "steps": self.total_steps}
+        beside = {"unlabelled": self.unlabelled.identity} if self.unlabelled else {}
+        own = {"recipe": self.distiller.recipe.digest, "images": len(self.samples), "steps": self.total_steps}
+        return {**self.settings.identity, **own, **beside}
 
     def _store(self, path: Path) -> None:
         distillation = {name: value for name, value in self.distiller.state_dict().items() if not name.startswith("student.")}

@@ -21,6 +21,7 @@ class Purpose(IntEnum):
     ORDER = 1
     AUGMENTATION = 2
     STEP = 3
+    UNLABELLED = 4
 
 
 def derived_seed(seed: int, purpose: Purpose, *place: int) -> int:

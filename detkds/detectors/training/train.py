@@ -10,12 +10,14 @@ from pathlib import Path
 from mmengine.config import Config
 from torch import nn
 
+from detkds.data.unlabelled import Unlabelled
 from detkds.detectors.checkpoints import InheritReport, apply_backbone, apply_weights, inherit, load_weights, save_student
 from detkds.detectors.configs.config import build_detector
 from detkds.detectors.distiller import DistilledDetector
 from detkds.detectors.training.batches import Samples, Source
 from detkds.detectors.training.loop import Progress, Training, TrainSettings
 from detkds.detectors.training.parallel import Group
+from detkds.detectors.training.unlabelled import UnlabelledSamples
 from detkds.genome import Recipe
 
 
@@ -76,6 +78,12 @@ def _with_rate(training: Training, progress: Progress, step: int, steps: int, lo
     progress(step, steps, {**losses, "lr": training.learning_rate})
 
 
+def unlabelled_samples(config: Config, settings: TrainSettings, unlabelled: tuple[Source, Unlabelled]) -> UnlabelledSamples:
+    """The images without labels of a training with these settings."""
+    source, use = unlabelled
+    return UnlabelledSamples(config, source, use, batch_size=settings.batch_size, seed=settings.seed)
+
+
 def train(
     config: Config,
     source: Source,
@@ -88,6 +96,7 @@ def train(
     checkpoint: Path | None = None,
     progress: Progress | None = None,
     group: Group | None = None,
+    unlabelled: tuple[Source, Unlabelled] | None = None,
 ) -> Trained:
     """Train a detector and write it as a checkpoint for stock mmdet, with its config beside it (`.py`).
 
@@ -102,6 +111,7 @@ def train(
         checkpoint: where the training's own state goes every so often, see `Training.run`; None cannot be resumed.
         progress: see `loop.Progress`; its losses also have the learning rate, as `lr`.
         group: the processes that train it together, see `parallel`; the first alone writes `out`.
+        unlabelled: images without labels and how they are used; a recipe without losses does without them.
 
     Raises:
         Rejected: the loss became nan or infinite, or memory ran out.
@@ -109,8 +119,10 @@ def train(
         ArtifactError, ConfigError, DatasetError: as the parts say.
     """
     samples = Samples(config, source, training=True, seed=settings.seed)
+    beside = unlabelled_samples(config, settings, unlabelled) if unlabelled and recipe and recipe.active else None
     student, inherited = start_student(config, start or Start(), seed=settings.seed, teacher=teacher)
-    training = Training(DistilledDetector(student, teacher, recipe or Recipe()), config, samples, settings, group)
+    distiller = DistilledDetector(student, teacher, recipe or Recipe(), beside.use if beside else None)
+    training = Training(distiller, config, samples, settings, group, beside)
     training.run(checkpoint=checkpoint, progress=progress and partial(_with_rate, training, progress))
     if training.group.rank == 0:
         save_student(student, out, classes=samples.classes, config=config)

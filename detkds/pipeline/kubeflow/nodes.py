@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 from detkds import plugins
 from detkds.errors import ConfigError
 from detkds.genome import Recipe
-from detkds.pipeline.kubeflow.package import NODE, STORE_KEYS, VOLUMES, disk_size
+from detkds.pipeline.kubeflow.package import NODE, OPTIONAL_STORE_KEYS, STORE_KEYS, VOLUMES, disk_size
 from detkds.pipeline.kubeflow.trainer import Trainer
 from detkds.pipeline.kubeflow.trainjob import TrainJob
 from detkds.pipeline.progress import report_errors, say
@@ -20,12 +21,14 @@ from detkds.pipeline.rank import JOB, MODEL, SUBSET, Job
 from detkds.pipeline.settings import Pair, Result, Schedule
 from detkds.pipeline.task import RUN
 from detkds.pipeline.train import KIND, content
-from detkds.pipeline.workplace import digest
+from detkds.pipeline.workplace import digest, patiently
 from detkds.processes import CPUS
 from detkds.storage.artifacts import verify
 from detkds.storage.image_cache import CACHE_GB, DEFAULT_GB
+from detkds.storage.lease import Lease
 from detkds.storage.uri import is_s3, open_store
 
+TITLE = "train nodes"
 QUIET_TORCH = {"TORCH_CPP_LOG_LEVEL": "ERROR"}
 """Each process would warn at every training that all parameters were used, which parameters are not for all heads and images."""
 
@@ -65,10 +68,22 @@ def run(
     if store.manifest(MODEL) is None:
         store.put_folder(subset, SUBSET)
         store.put_bytes(Job(pair, schedule, recipe, work, plugins.loaded(), tuple(loggers)).dumps().encode(), JOB)
-        trainer().run(job(name, address, nodes=nodes, gpus=gpus, image=image), show=lambda line: say("train nodes", line))
+        asked = job(name, address, nodes=nodes, gpus=gpus, image=image)
+        trainer().run(asked, show=lambda line: say(TITLE, line), turn=None if asked.queue else _turn(work))
     meta = store.get_folder(MODEL, out, KIND).meta
     steps = float(meta["student_steps"])
     return Result({"recipe": str(recipe), "framework": "mmdet", "digest": digest(dict(meta))}, {"student_steps": steps})
+
+
+@contextmanager
+def _turn(work: str) -> Iterator[None]:
+    """The right to make a TrainJob, which one process at a time has among those that keep their unfinished work at `work`."""
+    lease = Lease(open_store(work), "trainjobs/lease.json")
+    patiently(lease.__enter__, TITLE, why="makes a TrainJob once the nodes of that one are at work")
+    try:
+        yield
+    finally:
+        lease.__exit__(None, None, None)
 
 
 def job(name: str, address: str, *, nodes: int, gpus: int, image: str) -> TrainJob:
@@ -80,4 +95,5 @@ def job(name: str, address: str, *, nodes: int, gpus: int, image: str) -> TrainJ
     cpus = {CPUS: str(asked["cpu"])} if "cpu" in asked else {}
     environment = {RUN: os.environ.get(RUN, ""), CACHE_GB: str(cache_gb), **cpus, **QUIET_TORCH}
     asked |= {"volumes": VOLUMES, "disk": disk_size(cache_gb)}
-    return TrainJob(name, image, command, nodes, gpus, secret_keys=STORE_KEYS, environment=environment, **asked)
+    asked |= {"secret_keys": STORE_KEYS, "optional_keys": OPTIONAL_STORE_KEYS, "environment": environment}
+    return TrainJob(name, image, command, nodes, gpus, **asked)

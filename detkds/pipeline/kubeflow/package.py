@@ -18,6 +18,8 @@ RUN_LABEL = "detkds/run"
 """The label of a pod with the run's name. Unlike a task's inputs, a pod's metadata are no part of the key of KFP's cache."""
 STORE_KEYS = {"endpoint": "DETKDS_S3_ENDPOINT", "accesskey": "DETKDS_S3_ACCESS_KEY", "secretkey": "DETKDS_S3_SECRET_KEY"}
 """The keys of the store's Secret and the variables that they become in a task."""
+OPTIONAL_STORE_KEYS = {"sessiontoken": "DETKDS_S3_SESSION_TOKEN", "region": "DETKDS_S3_REGION"}
+"""Keys that the Secret may have as well: the token of keys that were lent, and the store's region."""
 VOLUMES = "/data"
 """Where a claim is mounted in a task: /data/CLAIM."""
 SPARE_GB = 10

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from itertools import pairwise
 from typing import Any
 
 import yaml
@@ -22,8 +21,7 @@ FOLLOWER_CPU, FOLLOWER_MEMORY = "500m", "2G"
 def with_resources(package: str, resources: Resources, claims: Iterable[str], *, run: str = "", train_nodes: int = 1) -> str:
     """The package with what a run.yaml asks of the cluster: CPUs, memory, nodes, a Kueue queue, and volume claims at /data/CLAIM.
 
-    Where the full training is to run on several nodes, its task only makes a TrainJob and asks for no GPU, and without a queue one
-    training follows the other: of two TrainJobs that start together each could hold half of the nodes that both need.
+    Where the full training is to run on several nodes, its task only makes a TrainJob and asks for no GPU.
 
     Args:
         package: one that breaks no rule of the lint.
@@ -51,8 +49,6 @@ def with_resources(package: str, resources: Resources, claims: Iterable[str], *,
         else:
             _lower(asked, resources)
         annotations[CPUS_ANNOTATION] = str(asked["resourceCpuRequest"])
-    if train_nodes > 1 and not resources.queue:
-        _one_after_the_other(documents[0])
     return yaml.safe_dump_all(documents, sort_keys=False)
 
 
@@ -167,13 +163,3 @@ def _cpu(count: str) -> dict[str, Any]:
 
 def _memory(end: str, size: str) -> dict[str, Any]:
     return {f"memory{end}": quantity(size) / 1e9, f"resourceMemory{end}": size}
-
-
-def _one_after_the_other(pipeline: dict[str, Any]) -> None:
-    """Let each full training begin when the one before it has ended, in the order in which they could begin."""
-    tasks = pipeline["root"]["dag"]["tasks"]
-    executors = {name: component.get("executorLabel", "") for name, component in pipeline["components"].items()}
-    trainings = [name for name, task in tasks.items() if executors[task["componentRef"]["name"]].startswith(TRAIN)]
-    trainings.sort(key=lambda name: len(tasks[name].get("dependentTasks", ())))
-    for before, name in pairwise(trainings):
-        tasks[name]["dependentTasks"] = sorted({*tasks[name].get("dependentTasks", ()), before})

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from detkds.pipeline.kubeflow.core_api import core_api
-from detkds.pipeline.progress import FAULT, parse_fault
+from detkds.pipeline.progress import ERROR
 
 NODE_NAME = "workflows.argoproj.io/node-name"
 """The annotation with the engine's full name of a pod, such as detkds-search-9h52v(0).root(0).evolve(0).executor(0)."""
@@ -37,7 +37,7 @@ class RunPods:
         return {_task(pod): reason for pod in pods if (reason := self._reason(pod))}
 
     def last_lines(self, run: str, path: str) -> list[str]:
-        """The end of the log of the last pod of the task at `path`; an error of ours as its message. Empty where it cannot be had."""
+        """The end of the log of the last pod of the task at `path`; of an error of ours only that. Empty where it cannot be had."""
         pods = [pod for pod in self._pods(run) or [] if _task(pod) == path]
         if not pods:
             return []
@@ -46,8 +46,8 @@ class RunPods:
             lambda api: api.read_namespaced_pod_log(name, self.namespace, container="main", tail_lines=50, _request_timeout=TIMEOUT_S)
         )
         lines = [line for line in (text or "").splitlines() if line.strip()]
-        faults = [str(parse_fault(line)) for line in lines if line.startswith(FAULT)]
-        return faults[-1:] or lines[-LINES:]
+        faults = [line.removeprefix(ERROR) for line in lines if line.startswith(ERROR)]
+        return faults[-LINES:] or lines[-LINES:]
 
     def _pods(self, run: str) -> list[Any] | None:
         found = self._ask(

@@ -7,17 +7,20 @@ import math
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from detkds.errors import ClusterError, Interrupted
-from detkds.pipeline.kubeflow.trainjob import GROUP, PLURAL, VERSION, State, TrainJob, state
+from detkds.pipeline.kubeflow.trainjob import GROUP, LABELS, PLURAL, VERSION, State, TrainJob, state
 
 NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 MISSES = 20
 """How many questions in a row may stay without an answer."""
+OURS = ",".join(f"{name}={value}" for name, value in LABELS.items())
+OTHERS_S = 3600.0
+"""How long another job's nodes are waited for."""
 WAIT_S = 120.0
 """How long no node may be ready before it is said where the reason stands."""
 
@@ -45,10 +48,24 @@ class Trainer:
             api = client.CustomObjectsApi()
         self._api, self.namespace = api, namespace
 
-    def run(self, job: TrainJob, *, show: Callable[[str], None], interval_s: float = 10.0) -> None:
+    def run(
+        self,
+        job: TrainJob,
+        *,
+        show: Callable[[str], None],
+        turn: AbstractContextManager[object] | None = None,
+        interval_s: float = 10.0,
+    ) -> None:
         """Create a job, or take up the one of this name, and follow it to its end. One that failed before is made anew.
 
         SIGTERM deletes the job, whose processes then write their checkpoint; the same call resumes from there.
+
+        Args:
+            job: what is asked for.
+            show: called with lines of progress.
+            turn: entered before a job is made, once the nodes of every other job of ours are at work, and left when those of this one are:
+                of two jobs that start together each could hold half of the nodes that both need. None: a queue admits jobs as a whole.
+            interval_s: between two questions.
 
         Raises:
             ClusterError: the API cannot be reached or refuses, or the job failed.
@@ -59,17 +76,35 @@ class Trainer:
             self._delete(job.name)
             self._await(lambda: self._get(job.name) is None, interval_s)
             before = None
-        if before is None:
-            self._call("create", lambda: self._api.create_namespaced_custom_object(*self._place, job.manifest()))
-            show(f"TrainJob {self.namespace}/{job.name} on {job.nodes} nodes with {job.gpus} GPU(s) each")
-        with _on_term():
+        with _on_term(), ExitStack() as held:
             try:
-                self._follow(job.name, show, interval_s)
+                if before is None:
+                    if turn is not None:
+                        held.enter_context(turn)
+                        self._await_others(job.name, show, interval_s)
+                    self._call("create", lambda: self._api.create_namespaced_custom_object(*self._place, job.manifest()))
+                    show(f"TrainJob {self.namespace}/{job.name} on {job.nodes} nodes with {job.gpus} GPU(s) each")
+                self._follow(job.name, show, interval_s, at_work=held.close)
             except Interrupted:
                 self._delete(job.name)
                 raise
 
-    def _follow(self, name: str, show: Callable[[str], None], interval_s: float) -> None:
+    def _await_others(self, name: str, show: Callable[[str], None], interval_s: float) -> None:
+        """Return when no other job of ours waits for its nodes, or after an hour: one that nobody follows may wait for ever."""
+        began, shown = time.monotonic(), ""
+        while time.monotonic() - began < OTHERS_S:
+            found = self._call("list", lambda: self._api.list_namespaced_custom_object(*self._place, label_selector=OURS))
+            waiting = [job for job in found["items"] if state(job)[0] is State.RUNNING and not _ready(job)]
+            others = sorted(str(job["metadata"]["name"]) for job in waiting if job["metadata"]["name"] != name)
+            if not others:
+                return
+            line = f"TrainJob {name} is not made yet: {', '.join(others)} waits for its nodes"
+            if line != shown:
+                show(f"{line}; delete it if nobody needs it: kubectl -n {self.namespace} delete trainjob {others[0]}")
+            shown = line
+            time.sleep(interval_s)
+
+    def _follow(self, name: str, show: Callable[[str], None], interval_s: float, at_work: Callable[[], None]) -> None:
         shown, asleep = "", time.monotonic()
         while True:
             job = self._patiently(name, interval_s)
@@ -83,7 +118,8 @@ class Trainer:
             if line != shown:
                 show(f"TrainJob {name}: {line}")
             shown = line
-            if any(part.get("ready") for part in job.get("status", {}).get("jobsStatus", [])):
+            if _ready(job):
+                at_work()
                 asleep = math.inf
             elif time.monotonic() - asleep > WAIT_S:
                 look = f"kubectl -n {self.namespace} describe jobset/{name} and get events say why"
@@ -138,6 +174,11 @@ class Trainer:
             raise _refusal(f"{verb} the TrainJob in {self.namespace}", int(error.status or 0), message, known=kind is not None) from None
         except HTTPError as error:
             raise ClusterError(f"the Kubernetes API cannot be reached: {str(error).splitlines()[0]}; is its network policy open?") from None
+
+
+def _ready(job: Mapping[str, Any]) -> bool:
+    """Whether all nodes of a job are at work: its one replicated job counts as ready only then."""
+    return any(part.get("ready") or part.get("succeeded") for part in job.get("status", {}).get("jobsStatus", []))
 
 
 def _line(job: Mapping[str, Any], found: State, message: str) -> str:

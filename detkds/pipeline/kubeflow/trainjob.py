@@ -16,6 +16,8 @@ from detkds.storage.image_cache import DEFAULT_GB
 
 GROUP, VERSION, PLURAL = "trainer.kubeflow.org", "v1alpha1", "trainjobs"
 RUNTIME = "torch-distributed"
+LABELS = {"app.kubernetes.io/part-of": "detkds"}
+"""Of each job that we make."""
 NODE = "node"
 """Name of the replicated job and of its container in Trainer's torch runtimes."""
 MANAGER = "detkds.dev/pipeline"
@@ -39,6 +41,7 @@ class TrainJob:
         shm: size of /dev/shm.
         store_secret: name of the Secret whose keys become the variables `secret_keys` (key to variable).
         secret_keys: see `store_secret`.
+        optional_keys: as `secret_keys`, of keys that the Secret need not have.
         environment: further variables.
         gpu_type: resource by which the cluster counts GPUs; also the taint that the pods tolerate.
         node_selector: labels of the nodes.
@@ -63,6 +66,7 @@ class TrainJob:
     shm: str = "8Gi"
     store_secret: str = "detkds-s3"
     secret_keys: Mapping[str, str] = field(default_factory=dict)
+    optional_keys: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     gpu_type: str = "nvidia.com/gpu"
     node_selector: Mapping[str, str] = field(default_factory=dict)
@@ -77,7 +81,7 @@ class TrainJob:
 
     def manifest(self) -> dict[str, Any]:
         """The object as the API takes it. Variables go to `trainer`: Trainer refuses them in a patch of this container."""
-        labels = {"app.kubernetes.io/part-of": "detkds"} | ({"kueue.x-k8s.io/queue-name": self.queue} if self.queue else {})
+        labels = LABELS | ({"kueue.x-k8s.io/queue-name": self.queue} if self.queue else {})
         trainer = {
             "image": self.image,
             "command": list(self.command),
@@ -105,9 +109,9 @@ class TrainJob:
 
     def _environment(self) -> list[dict[str, Any]]:
         plain = [{"name": name, "value": value} for name, value in self.environment.items()]
-        return plain + [
-            {"name": name, "valueFrom": {"secretKeyRef": {"name": self.store_secret, "key": key}}} for key, name in self.secret_keys.items()
-        ]
+        keys: list[tuple[str, dict[str, Any]]] = [(name, {"name": self.store_secret, "key": key}) for key, name in self.secret_keys.items()]
+        keys += [(name, {"name": self.store_secret, "key": key, "optional": True}) for key, name in self.optional_keys.items()]
+        return plain + [{"name": name, "valueFrom": {"secretKeyRef": reference}} for name, reference in keys]
 
     def _pod(self) -> dict[str, Any]:
         """What the restricted Pod Security Standard asks, memory-backed /dev/shm, room on the disk, and where the pods may run."""

@@ -23,11 +23,14 @@ class FakeKubernetes:
         states: statuses of a job, one a question; the last one stays.
         refuse: (verb, code, message) of a refusal; verb GET or POST. An empty message is the plain page of an unknown kind.
         broken: answer the first so many questions with 503.
+        crowded: how often the job `other` is still in the list of jobs.
     """
 
     states: list[dict[str, Any]] = field(default_factory=lambda: [{}])
     refuse: tuple[str, int, str] | None = None
     broken: int = 0
+    crowded: int = 0
+    looks: int = 0
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     url: str = ""
@@ -37,6 +40,11 @@ class FakeKubernetes:
         self.asked.append(f"{verb} {name}".strip())
         if self.refuse and self.refuse[0] == verb:
             return self.refuse[1], _status(self.refuse[1], self.refuse[2], "detkds") if self.refuse[2] else None
+        if verb == "GET" and name.startswith("?labelSelector="):
+            self.looks += 1
+            if self.looks > self.crowded:
+                self.jobs.pop("other", None)
+            return 200, {"kind": "TrainJobList", "items": list(self.jobs.values())}
         if verb == "POST" and body is not None:
             if refused := refusal(body):
                 return refused[0], _status(*refused, body["metadata"]["name"])

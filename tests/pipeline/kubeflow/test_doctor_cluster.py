@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from io import StringIO
 from typing import Any
 
@@ -57,7 +58,9 @@ def told(core: FakeCore, version: str = "2.17.0") -> tuple[bool, dict[str, str]]
     """Whether it passed, and each line by its name."""
     output = StringIO()
     with serving(FakeApi([], version=version)) as api:
-        passed = examine(Endpoint(api.url), bucket="detkds", console=Console(file=output, width=300), api=core)
+        found = examine(Endpoint(api.url), bucket="detkds", console=Console(file=output, width=300), api=core)
+    passed = all(one["passed"] is not False for one in found)
+    json.dumps(found)
     lines = [line.split(maxsplit=2) for line in output.getvalue().splitlines()]
     assert "Y2FuYXJ5" not in output.getvalue()
     return passed, {name: f"{mark} {text}" for mark, name, text in lines}

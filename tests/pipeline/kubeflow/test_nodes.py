@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
-from detkds.errors import ArtifactError, ConfigError
+from detkds.errors import ArtifactError, ConfigError, StudyHeldError
 from detkds.genome import Recipe
 from detkds.pipeline import rank, train
 from detkds.pipeline.kubeflow import nodes
@@ -17,8 +18,10 @@ from detkds.pipeline.kubeflow.trainjob import TrainJob
 from detkds.pipeline.settings import Pair, Result, Schedule
 from detkds.processes import CPUS
 from detkds.storage.artifacts import publishing, verify
+from detkds.storage.lease import Lease
 from detkds.storage.manifest import MANIFEST
 from detkds.storage.server import EmbeddedServer
+from detkds.storage.uri import open_store
 
 PAIR = Pair("retinanet_r101_fpn_1x_coco", "teacher.pth", "retinanet_r50_fpn_1x_coco")
 RECIPE = Recipe.parse("global: none > none > norm_batch | l2 x 2")
@@ -36,9 +39,11 @@ class Nodes:
 
     def __init__(self) -> None:
         self.jobs: list[TrainJob] = []
+        self.turns: list[AbstractContextManager[None] | None] = []
 
-    def run(self, job: TrainJob, *, show: Callable[[str], None]) -> None:
+    def run(self, job: TrainJob, *, show: Callable[[str], None], turn: AbstractContextManager[None] | None) -> None:
         self.jobs.append(job)
+        self.turns.append(turn)
         show(f"TrainJob {job.name}")
         rank.run(job.command[-1])
 
@@ -91,8 +96,27 @@ def test_a_model_comes_back_from_the_nodes(
     assert (job.cpu, job.environment[CPUS]) == ("6", "6")
     assert job.environment["TORCH_CPP_LOG_LEVEL"] == "ERROR"
     assert len(job.name) <= 50
+    assert cluster.turns == [None]  # the queue admits jobs as a whole
     call("again")
     assert len(cluster.jobs) == len(trained) == 1  # it was there
+
+
+def test_without_a_queue_one_process_at_a_time_makes_a_job(
+    work: str, trained: list[tuple[object, ...]], subset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DETKDS_LEASE_S", "1")
+    monkeypatch.setenv("DETKDS_NODE", json.dumps({"queue": ""}))
+    cluster = Nodes()
+    nodes.run(
+        PAIR, Schedule(2, 16), RECIPE, subset=subset, out=tmp_path / "model", work=work, nodes=2, gpus=8, image="image",
+        trainer=lambda: cluster,  # type: ignore[arg-type,return-value]
+    )  # fmt: skip
+    (turn,) = cluster.turns
+    assert turn is not None
+    with turn, pytest.raises(StudyHeldError):
+        Lease(open_store(work), "trainjobs/lease.json").__enter__()
+    with Lease(open_store(work), "trainjobs/lease.json"):
+        pass  # given back
 
 
 def test_nodes_without_a_store_are_refused(subset: Path, tmp_path: Path) -> None:

@@ -94,18 +94,6 @@ def test_a_package_says_of_nodes_what_it_says_of_its_tasks(pipeline: str) -> Non
             assert {"name": NODE, "fieldPath": f"metadata.annotations['{NODE_ANNOTATION}']"} in task.settings["fieldPathAsEnv"]
 
 
-@pytest.mark.parametrize("pipeline", ["search", "transfer"])
-@pytest.mark.parametrize(("queue", "nodes", "waits"), [("", 2, True), ("gpu", 2, False), ("", 1, False)])
-def test_trainings_on_several_nodes_follow_each_other_where_no_queue_admits_them_whole(
-    pipeline: str, queue: str, nodes: int, waits: bool
-) -> None:
-    package = Package.parse(with_resources(compiled(pipeline), Resources(queue=queue), (), train_nodes=nodes))
-    tasks = package.pipeline["root"]["dag"]["tasks"]
-    names = {task["taskInfo"]["name"]: name for name, task in tasks.items()}
-    assert (names["train-baseline"] in tasks[names["train-distilled"]]["dependentTasks"]) == waits
-    assert names["train-distilled"] not in tasks[names["train-baseline"]]["dependentTasks"]
-
-
 def test_cpus_memory_and_shared_memory_of_a_run_reach_every_task() -> None:
     package = Package.parse(with_resources(compiled("search"), Resources(gpus=0, cpu=0.5, memory_gb=2, shm_gb=1), ()))
     assert examine(package) == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -93,8 +92,8 @@ class FakeCore:
         return client.V1PodList(items=self.pods)
 
     def read_namespaced_pod_log(self, name: str, namespace: str, **options: Any) -> str:
-        fault = json.dumps({"type": "DatasetError", "message": "annotations/train.json does not exist; correct the path."})
-        return f"[subset] begins\ndetkds-fault {fault}\nTraceback (most recent call last):\n  File ...\n"
+        fault = "annotations/train.json does not exist; correct the path."
+        return f"[subset] begins\ndetkds: {fault}\nI1127 launcher_v2.go:151] failed to execute component: exit status 65\n"
 
 
 def test_a_pod_that_waits_for_a_minute_says_why(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -361,7 +361,7 @@ def test_the_documented_command_of_the_stock_client_creates_a_run_by_the_rules_o
     sent = api.runs[0]["runtime_config"]["parameters"]
     assert (sent["gpus"], sent["run_name"], sent["budget"]) == (2, "2026", "quick")
     assert "platform_spec" in api.runs[0]["pipeline_spec"]
-    values = Form(**{name: value for name, value in sent.items() if name not in ("image", "light_image")}).values_without_looking()
+    values = Form(**{name: value for name, value in sent.items() if name not in ("image", "light_image")}).values()
     assert (values.gpus, values.data_version, values.population) == (2, "2", 10)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,7 @@ def test_a_job_without_gpus_tolerates_and_asks_for_none() -> None:
 def test_the_role_of_the_manifests_allows_what_is_asked() -> None:
     role, *_ = yaml.safe_load_all((ROOT / "manifests/components/trainjob/trainjob.yaml").read_text())
     allowed = next(rule for rule in role["rules"] if rule["apiGroups"] == ["trainer.kubeflow.org"])
-    assert {"create", "get", "delete"} <= set(allowed["verbs"])
+    assert {"create", "get", "list", "delete"} <= set(allowed["verbs"])
     assert allowed["resources"] == ["trainjobs"]
 
 
@@ -145,6 +146,39 @@ def test_nodes_that_do_not_come_up_are_spoken_of(monkeypatch: pytest.MonkeyPatch
     told = [line for line in shown if "not all ready" in line]
     assert told == ["TrainJob train-1234: its nodes are not all ready; kubectl -n detkds describe jobset/train-1234 and get events say why"]
     assert not any("not all ready" in line for line in follow(FakeKubernetes([ACTIVE, COMPLETE])))
+
+
+def test_a_job_is_made_once_the_nodes_of_every_other_are_at_work() -> None:
+    """Two trainings of one run begin together; each job could get half of the nodes."""
+    other = {**JOB.manifest(), "metadata": {"name": "other"}, "status": {"jobsStatus": [{"name": "node", "active": 1, "ready": 0}]}}
+    api, shown, held = FakeKubernetes([{}, ACTIVE, COMPLETE], jobs={"other": other}, crowded=2), list[str](), list[str]()
+
+    @contextlib.contextmanager
+    def turn() -> Iterator[None]:
+        held.append(f"taken after {len(api.asked)} questions")
+        yield
+        held.append(f"given back after {len(api.asked)} questions")
+
+    with serving(api):
+        trainer(api).run(JOB, show=shown.append, turn=turn(), interval_s=0)
+    assert [asked.split("=")[0] for asked in api.asked] == [
+        "GET train-1234", "GET ?labelSelector", "GET ?labelSelector", "GET ?labelSelector", "POST",
+        "GET train-1234", "GET train-1234", "GET train-1234",
+    ]  # fmt: skip
+    assert held == ["taken after 1 questions", "given back after 7 questions"]  # when its own nodes are at work, not at its end
+    assert shown[0] == (
+        "TrainJob train-1234 is not made yet: other waits for its nodes; delete it if nobody needs it: "
+        "kubectl -n detkds delete trainjob other"
+    )
+    assert not any("other" in line for line in shown[1:])
+
+
+def test_a_job_that_nobody_follows_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trainer_module, "OTHERS_S", 0.0)
+    api = FakeKubernetes([COMPLETE], jobs={"other": {"metadata": {"name": "other"}}}, crowded=10**6)
+    with serving(api):
+        trainer(api).run(JOB, show=lambda line: None, turn=contextlib.nullcontext(), interval_s=0)
+    assert "train-1234" in api.jobs
 
 
 def test_states() -> None:
