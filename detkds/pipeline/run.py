@@ -329,7 +329,8 @@ class Run:
         before = generation_before(self.config)
         self.show(f"[teacher] the student of the generation before is that of the run {before.name}")
         run = Run(self._path, before, self.home, self.store, trust=self._trust, console=self.console)
-        run.execute(self._recipe)
+        with environment({RUN: before.name}), self._line.paused() if self._line else contextlib.nullcontext():
+            run.execute(self._recipe)
         return str(published.fetch(before.name, run.results, self.home / "runs")[1] / CHECKPOINT)
 
     def _place(self, name: str) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,6 +49,10 @@ class StageLine:
         self._live: Live | None = None
 
     def __enter__(self) -> StageLine:
+        self._start()
+        return self
+
+    def _start(self) -> None:
         if self._console.is_terminal and not self._console.quiet and not logs_json():
             # Tasks redirect sys.stdout, and a thread draws the live line meanwhile: its console keeps to the terminal.
             self._console = Console(file=self._console.file, highlight=False, force_terminal=True)
@@ -62,12 +66,23 @@ class StageLine:
                 redirect_stderr=False,
             )
             self._live.start()
-        return self
 
     def __exit__(self, *error: object) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
         if self._live is not None:
             self._live.stop()
             self._live = None
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """There is no live line while the block runs, for a run inside this one, which has its own."""
+        self._stop()
+        try:
+            yield
+        finally:
+            self._start()
 
     def show(self, line: str) -> None:
         """A progress line of a task, such as "[train distilled] step 12/40  loss 1.234"."""

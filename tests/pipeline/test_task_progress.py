@@ -203,3 +203,14 @@ def test_elsewhere_there_is_no_live_line(way: str, home: Path, monkeypatch: pyte
         assert json.loads(shown)["text"] == "drawn"
     else:
         assert ("step 1/9" in shown) == (way == "no terminal")
+
+
+def test_a_run_inside_a_run_has_the_terminal_alone(home: Path) -> None:
+    """rich refuses a second live display of one console, and two consoles would write over each other."""
+    console = terminal()
+    with StageLine(console, stages([]), home / "work", "outer") as outer:
+        with outer.paused():
+            assert outer._live is None
+            with StageLine(console, stages([]), home / "work", "inner") as inner:
+                assert inner._live is not None
+        assert outer._live is not None
