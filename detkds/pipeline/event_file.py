@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,7 +26,8 @@ class EventFile:
     """
 
     def __init__(self, folder: Path, first_step: int | None = None) -> None:
-        self._writer = _writer()(str(folder), purge_step=first_step, flush_secs=FLUSH_S)
+        # TensorBoard reads a folder's files in the order of their names, which are of the second in which they begin: the suffix is finer.
+        self._writer = _writer()(str(folder), purge_step=first_step, flush_secs=FLUSH_S, filename_suffix=f".{time.time_ns()}")
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Add figures by name."""

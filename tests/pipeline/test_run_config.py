@@ -197,7 +197,7 @@ def test_mixed_precision_reaches_the_training_as_it_was_written(tmp_path: Path, 
     full, proxy = values.training, values.proxy
     assert (full.amp, full.channels_last, full.compiled) == (amp, True, True)
     assert (proxy.amp, proxy.channels_last, proxy.compiled) == (amp, True, False)  # a candidate is too short to be compiled
-    assert Form.of(values).values_without_looking() == values
+    assert Form.of(values).values() == values
 
 
 def test_a_precision_that_there_is_not_is_one_line(tmp_path: Path) -> None:

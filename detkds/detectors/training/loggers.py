@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import netrc
 import os
+import sys
 from collections.abc import Callable, Mapping
+from logging import FileHandler, StreamHandler
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 
 if TYPE_CHECKING:
     from mmengine.visualization.vis_backend import BaseVisBackend
@@ -84,6 +87,7 @@ def _has_key() -> bool:
 def _of_mlflow(folder: Path, run: str, task: str, key: str, settings: dict[str, Any]) -> BaseVisBackend:
     from mmengine.visualization import MLflowVisBackend
 
+    _reopen_log()
     server = os.environ.get("MLFLOW_TRACKING_URI")
     place = folder / "mlflow"
     place.mkdir(parents=True, exist_ok=True)
@@ -95,6 +99,13 @@ def _of_mlflow(folder: Path, run: str, task: str, key: str, settings: dict[str, 
         tracking_uri=server or f"sqlite:///{place}/mlflow.db",  # the plain files of MLflow 2 are refused by MLflow 3
         artifact_location=None if server else place.as_uri() + "/artifacts",
     )
+
+
+def _reopen_log() -> None:
+    """Give mmengine's log a place where that which it had is closed: its MLflow backend would look for the file of a stream without one."""
+    for handler in MMLogger.get_current_instance().handlers:
+        if isinstance(handler, StreamHandler) and not isinstance(handler, FileHandler) and handler.stream.closed:
+            handler.stream = sys.stdout
 
 
 _BACKENDS: dict[str, Callable[[Path, str, str, str, dict[str, Any]], BaseVisBackend]] = {"wandb": _of_wandb, "mlflow": _of_mlflow}
