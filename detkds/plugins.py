@@ -98,7 +98,7 @@ def note(registered: Callable[..., Any]) -> str:
 def identity() -> dict[str, str]:
     """All plugins of this process with the digests of their sources, as `plugins`; empty without any, so that identities stay.
 
-    Of a module that lies in a file it covers every .py file of the module's package, of one typed in a notebook what was registered.
+    For a module in a file it covers every .py file of the module's package; for one typed in a notebook, what was registered.
     """
     modules = {module for module, _ in _sources} | set(_loaded)
     if not modules:
@@ -137,7 +137,7 @@ def _import(name: str) -> None:
                 "PYTHONPATH, for a cluster in the image."
             ) from None
         raise ConfigError(f"the plugin {name} needs the module {error.name}, which is not installed; install it.") from None
-    except Exception as error:
+    except Exception as error:  # a plugin is a program: its import may raise anything
         text = " ".join(f"{type(error).__name__}: {error}".split())
         raise ConfigError(f"the plugin {name} failed while it was imported: {text[:300]}") from None
     if not any(module == name or module.startswith(f"{name}.") for module, _ in _sources):

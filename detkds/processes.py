@@ -1,4 +1,4 @@
-"""Processes of our own, one a GPU: each sees its GPU as the only one, takes its share of the CPUs, and none outlives who started it."""
+"""Processes of our own, one per GPU: each sees its GPU as the only one, uses its share of the CPUs, and ends with its parent."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def cpus(root: Path = Path("/sys/fs/cgroup")) -> float:
         root: of the cgroup file systems.
 
     Raises:
-        ConfigError: DETKDS_CPUS is no number of CPUs.
+        ConfigError: DETKDS_CPUS is not a number of CPUs.
     """
     asked = os.environ.get(CPUS, "")
     found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(m?)", asked)
@@ -82,7 +82,7 @@ def cpus(root: Path = Path("/sys/fs/cgroup")) -> float:
 
 
 def _cgroup_limit(root: Path) -> float:
-    """The CPUs that a container's cgroup lets it use, of version 2 or 1; 0 where it sets no limit or is not there."""
+    """The CPUs that a container's cgroup lets it use, of version 2 or 1; 0 where it sets no limit or does not exist."""
     with contextlib.suppress(OSError, ValueError):
         quota, period = (root / "cpu.max").read_text().split()
         return float(quota) / float(period)

@@ -54,7 +54,7 @@ def operator_faults(kind):
 
 
 def main():
-    """Exit with 1 and one line a fault on standard error."""
+    """Exit with 1 and one line per fault on standard error."""
     (kind,) = sys.argv[1:] or [""]
     if kind not in ("cuda", "cpu", "light"):
         sys.exit("usage: python check.py cuda|cpu|light")

@@ -121,7 +121,7 @@ def validate(text: str) -> None:
 
 
 def main() -> None:
-    """Check every overlay, as it is and with every component; exits with 1 and one line a fault."""
+    """Check every overlay, as it is and with every component; exits with 1 and one line per fault."""
     found = []
     for overlay in OVERLAYS:
         for everything in (False, True):

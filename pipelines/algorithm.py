@@ -22,8 +22,8 @@ def search(subset: dsl.Input[dsl.Dataset], evolve_plan: dict, weights_plan: dict
 
     Args:
         subset: The subset artifact.
-        evolve_plan: What the stage evolve is told.
-        weights_plan: What the stage weights is told.
+        evolve_plan: Parameters of the stage evolve.
+        weights_plan: Parameters of the stage weights.
         gpus: GPUs of each task, as text.
         image: Container image of each task.
     """

@@ -23,14 +23,14 @@ def lint(text: str, *, digest: bool = False) -> list[Finding]:
         digest: whether images must be named by digest.
 
     Raises:
-        ConfigError: the text is no package.
+        ConfigError: the text is not a package.
     """
     package = Package.parse(text)
     return unknown(package) or examine(package, images=ImagePolicy(digest))
 
 
 def main(given: list[str] | None = None) -> int:
-    """Print one line a finding; returns 1 where there is one, 2 where a file is no package."""
+    """Print one line per finding; returns 1 where there is one, 2 where a file is not a package."""
     parser = argparse.ArgumentParser(description="Check compiled pipelines.")
     parser.add_argument("files", nargs="*", type=Path)
     parser.add_argument("--digest", action="store_true", help="demand images named by digest")

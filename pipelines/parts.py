@@ -16,7 +16,7 @@ Channels = Mapping[str, dsl.pipeline_channel.PipelineChannel]
 
 
 def checked(form: Mapping[str, Any], light_image: str) -> Channels:
-    """What each stage is told, once the form has no fault. It is looked at in each run: what it names may be gone."""
+    """The parameters of each stage, if the form has no fault. Never cached: what the form names may have been deleted."""
     return dict(light(check(**form), light_image, "check").set_caching_options(False).outputs)
 
 

@@ -1,6 +1,6 @@
 """Evaluation at the size of COCO's val2017: `python benchmarks/evaluation/bench.py`.
 
-Made-up ground truth (7.3 objects an image, 80 classes) and 100 detections an image. Each part of the analysis runs, then both programs
+Made-up ground truth (7.3 objects per image, 80 classes) and 100 detections per image. Each part of the analysis runs, then both programs
 count the 12 figures. Compare seconds of the processor: other work on the machine moves them less than the clock.
 """
 

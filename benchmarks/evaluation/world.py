@@ -1,4 +1,4 @@
-"""A ground truth and detections of any size with COCO's habits: 7.3 objects an image, few frequent and many rare classes."""
+"""A ground truth and detections of any size with COCO's habits: 7.3 objects per image, few frequent and many rare classes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ CLASSES, WIDTH, HEIGHT = 80, 640, 480
 
 
 def world(images: int, detections: int, *, seed: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """A COCO object, and results of a detector with `detections` boxes an image: four tries at each object, some of a wrong class, and
+    """A COCO object, and results of a detector with `detections` boxes per image: four tries at each object, some of a wrong class, and
     background."""
     draw = np.random.default_rng(seed)
     image = np.repeat(np.arange(images), draw.poisson(7.3, images))

@@ -1,7 +1,7 @@
 # ruff: noqa: E402  # operators stand in before mmdet is imported
 """What a GPU makes of this project, in at most eight minutes: `make gpu`, or `python benchmarks/gpu/bench.py --out results.jsonl`.
 
-Each result is one line of JSON, written as soon as it is there, so that a run that is cut off leaves what it measured. A part that fails
+Each result is one line of JSON, written as soon as it exists, so that a run that is cut off leaves what it measured. A part that fails
 leaves a line with its error, and the next part runs. `--device cpu` tries the same on a CPU, made small.
 """
 
@@ -205,7 +205,7 @@ def loading(device: str) -> Iterator[dict[str, Any]]:
                 began = time.perf_counter()
                 count = sum(len(some["inputs"]) for some in samples.training_batches(4, 1, workers=workers, pin=gpu))
                 seconds = time.perf_counter() - began
-                yield {"workers": workers, "visit": visit, "images a second": round(count / seconds, 1)}
+                yield {"workers": workers, "visit": visit, "images per second": round(count / seconds, 1)}
 
 
 def search(device: str) -> Iterator[dict[str, Any]]:

@@ -1,6 +1,6 @@
 """Time of the distillation losses, forward and backward, beside the plain reference: `python benchmarks/losses/bench.py`.
 
-Fixed features of a batch of two images on five levels, ten boxes an image. Prints a table in Markdown: for each of the paper's
+Fixed features of a batch of two images on five levels, ten boxes per image. Prints a table in Markdown: for each of the paper's
 one-stage genomes and for all five together the milliseconds of both and their ratio, as medians over alternating runs.
 """
 

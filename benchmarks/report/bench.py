@@ -36,7 +36,7 @@ def main() -> None:
         for what, write in WRITERS.items():
             times = []
             for _ in range(ROUNDS):
-                data = make()  # anew: what follows from a study is kept with it
+                data = make()  # again: what follows from a study is kept with it
                 began = time.process_time()
                 text = write(data)
                 times.append(1000 * (time.process_time() - began))

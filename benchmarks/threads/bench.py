@@ -15,7 +15,7 @@ TASKS, STEPS = 5, 4
 
 
 def steps_per_s(asked: str) -> float:
-    """Training steps a second of a small detector's size, in this process."""
+    """Training steps per second of a small detector's size, in this process."""
     import torch
     from torch import nn
 
@@ -42,7 +42,7 @@ def main() -> None:
     for label, asked in (("every CPU", ""), ("its share", share)):
         with multiprocessing.get_context("spawn").Pool(TASKS) as pool:
             rates[label] = sum(pool.map(steps_per_s, [asked] * TASKS, chunksize=1))
-        print(f"{TASKS} tasks on {os.cpu_count()} CPUs, threads for {label}: {rates[label]:.1f} steps a second together")
+        print(f"{TASKS} tasks on {os.cpu_count()} CPUs, threads for {label}: {rates[label]:.1f} steps per second together")
     print(f"ratio: {rates['its share'] / rates['every CPU']:.2f}")
 
 

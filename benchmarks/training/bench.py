@@ -1,8 +1,8 @@
-"""What distillation costs a training step, and how many candidates an hour brings: `python benchmarks/training/bench.py`.
+"""What distillation costs a training step, and the candidates that an hour allows: `python benchmarks/training/bench.py`.
 
 The pair is that of examples/bccd.yaml at 320 x 240, batch 4, on pictures made by code, so it needs no data set. For every knowledge and
 for all five together, alternating in one run: time of a distilled step over (time of the undistilled step + the teacher's forward pass as
-far as the recipe needs it); the goal is at most 1.25. Then candidates an hour of the proxy objective, and of `--bccd FOLDER` if given.
+far as the recipe needs it); the goal is at most 1.25. Then candidates per hour of the proxy objective, and of `--bccd FOLDER` if given.
 """
 
 from __future__ import annotations

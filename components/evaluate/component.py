@@ -34,6 +34,6 @@ def evaluate(
         batch_size=told.batch_size,
         out=out,
         work=told.work,
-        loggers=told.told,
+        loggers=told.services,
     )
     hand_on(result, evaluation, metrics=metrics)

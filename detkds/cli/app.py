@@ -33,7 +33,7 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def general(
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors and what --json asks for.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors and the output of --json.")] = False,
     version: Annotated[bool, typer.Option("--version", help="Print the version and end.", callback=_version, is_eager=True)] = False,
 ) -> None:
     """Options before the verb."""
@@ -49,11 +49,11 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(_told("interrupted; what was finished is kept, and the same command resumes from there", ExitCode.INTERRUPTED))
     except BrokenPipeError:
-        sys.stdout = None  # whoever read has gone, and so has the place for the rest
+        sys.stdout = None  # the reader of the pipe has exited, so nothing more can be written
         sys.exit(ExitCode.OK)
     except OSError as error:
         sys.exit(_of_system(error))
-    except Exception as error:
+    except Exception as error:  # the last resort: any other error is a bug, reported with its traceback
         if isinstance(error, _USAGE):
             error.show()
             sys.exit(error.exit_code)

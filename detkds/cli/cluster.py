@@ -18,7 +18,7 @@ def submit(
     endpoint: Annotated[str, typer.Option(help="Address of Kubeflow Pipelines.", envvar="KFP_ENDPOINT")] = "",
     namespace: Annotated[str, typer.Option(help="Namespace of the run, where there are several users.", envvar="KFP_NAMESPACE")] = "",
     token_file: Annotated[
-        Path | None, typer.Option(help="File with a bearer token, read anew as it changes; or set KFP_EXISTING_TOKEN.")
+        Path | None, typer.Option(help="File with a bearer token, read again as it changes; or set KFP_EXISTING_TOKEN.")
     ] = None,
     ca_cert: Annotated[Path | None, typer.Option(help="File of the authority that signed the endpoint's certificate.")] = None,
     image: Annotated[str, typer.Option(help="Container image of all tasks, by digest.", envvar="DETKDS_IMAGE")] = "",
@@ -34,8 +34,8 @@ def submit(
     experiment: Annotated[str, typer.Option(help="Experiment that the run belongs to.")] = "detkds",
     service_account: Annotated[str, typer.Option(help="Service account of the tasks; default: that of the installation.")] = "",
     timeout: Annotated[float, typer.Option(help="Hours to follow the run.", min=0.0)] = 72.0,
-    every: Annotated[float, typer.Option(help="Seconds between two looks at the run.", min=0.01)] = 10.0,
-    retries: Annotated[int, typer.Option(help="Create the run anew so many times when it failed; what it finished is kept.", min=0)] = 0,
+    every: Annotated[float, typer.Option(help="Seconds between two requests for the state of the run.", min=0.01)] = 10.0,
+    retries: Annotated[int, typer.Option(help="Create the run again so many times when it failed; what it finished is kept.", min=0)] = 0,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow the run to its end.")] = True,
     follow: Annotated[str, typer.Option(help="Follow this run instead of creating one.", metavar="RUN_ID")] = "",
     home: Home = DEFAULT_HOME,

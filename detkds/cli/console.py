@@ -36,7 +36,7 @@ class PlainConsole(Console):
 
     @property  # type: ignore[misc]  # rich lets it be set, which nothing here does
     def size(self) -> ConsoleDimensions:
-        """Of what is written to: the terminal's, else wide. What is wider than this is cut off, so it is no property of one print."""
+        """Of what is written to: the terminal's, else wide. What is wider than this is cut off, so it is not a property of one print."""
         found = super().size
         return found if self.is_terminal or "COLUMNS" in os.environ else ConsoleDimensions(WIDE, found.height)
 

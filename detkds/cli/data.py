@@ -51,7 +51,7 @@ def check(
     """Find all that is wrong with a data set, or show what is in it. Exits 0 when a run may use it (or its repaired copy), 65 when not."""
     from rich.console import Console
 
-    from detkds.data.repair.repair import Named
+    from detkds.data.repair import Named
     from detkds.pipeline.data_check import Options, data_check
 
     named = Named(boxes.value if boxes else None, frame.value if frame else None)

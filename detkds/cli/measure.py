@@ -1,4 +1,4 @@
-"""Measure detectors, and tell about runs."""
+"""Commands that measure detectors and report runs."""
 
 from __future__ import annotations
 

@@ -38,6 +38,6 @@ def people(as_json: bool) -> Console:
 
 
 def answer(as_json: bool, content: object) -> None:
-    """Print the answer of a verb as JSON, where it is asked for."""
+    """Print the response of a verb as JSON, where it is asked for."""
     if as_json:
         print(json.dumps(content, indent=1, default=str))

@@ -52,7 +52,7 @@ def export(
     optuna: Annotated[
         Path | None, typer.Option(help="SQLite file for optuna-dashboard, a study for each knowledge and for the weights.")
     ] = None,
-    csv: Annotated[Path | None, typer.Option(help="CSV file, one line a trial.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="CSV file, one line per trial.")] = None,
     tensorboard: Annotated[
         Path | None, typer.Option(help="Folder of event files for TensorBoard: trials in the tab HPARAMS, scores as curves.")
     ] = None,

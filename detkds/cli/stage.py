@@ -1,4 +1,4 @@
-"""`detkds stage ...`: the six stages by hand, each as the pipeline calls it."""
+"""`detkds stage ...`: the six stages, one at a time, each as the pipeline calls it."""
 
 from __future__ import annotations
 

@@ -8,10 +8,10 @@ from detkds.errors import ConfigError
 
 
 def write_new(path: Path, text: str) -> None:
-    """Write a file that is not there yet.
+    """Write a file that does not exist yet.
 
     Raises:
-        ConfigError: it is there, or cannot be written.
+        ConfigError: it exists, or cannot be written.
     """
     try:
         with path.open("x") as stream:

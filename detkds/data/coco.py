@@ -30,7 +30,7 @@ class Inspection:
     """What was found in one annotation file.
 
     Args:
-        document: as parsed; None where it is no COCO data set at all.
+        document: as parsed; None where it is not a COCO data set at all.
         findings: its faults, tolerated ones included.
         images: the image folder that was looked in; None where none was given or found.
         frames: the images whose annotations are, or may be, in another frame than detectors read.

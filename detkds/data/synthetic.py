@@ -50,7 +50,7 @@ def generate(
     parts = {"teacher": teacher_images, "train": train, "test": test}
     if min(parts.values()) < 1 or seed < 0 or min(size) < _MIN_SIDE_PX:
         raise ConfigError(
-            f"a demo data set needs 1 or more images a part, a seed of 0 or more and sides of {_MIN_SIDE_PX} pixels or more, "
+            f"a demo data set needs 1 or more images per part, a seed of 0 or more and sides of {_MIN_SIDE_PX} pixels or more, "
             f"got {parts}, seed {seed}, size {size}."
         )
     with _published(folder) as draft:

@@ -16,7 +16,7 @@ def write_coco(path: Path, coco: dict[str, Any]) -> None:
     """Write a COCO dict as JSON on one line; reading it back gives an equal dict, keys and entries in the same order.
 
     Args:
-        path: the file; replaced if it is there.
+        path: the file; replaced if it exists.
         coco: of JSON values. NaN, infinities, whole numbers of any length and halves of surrogate pairs, which Python's json module
             reads, are written as it writes them.
     """

@@ -59,7 +59,7 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
     state = content.get("state_dict", content)
     wrong = [str(name) for name, value in state.items() if not isinstance(value, Tensor)] if isinstance(state, Mapping) else ["state_dict"]
     if wrong or not state:
-        what = f"{wrong[0]!r} is no tensor" if wrong else "it holds none"
+        what = f"{wrong[0]!r} is not a tensor" if wrong else "it holds none"
         raise ArtifactError(f"the checkpoint {path} must hold tensors by name, but {what}; give a file with a state_dict.")
     prefix = "module." if all(name.startswith("module.") for name in state) else ""
     named = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
@@ -150,7 +150,7 @@ def _apply(module: nn.Module, weights: Mapping[str, Tensor], what: str, classes:
     mismatched = [name for name in own if name in weights and own[name].shape != weights[name].shape]
     stored = stored_class_count({name: (own[name].shape, weights[name].shape) for name in mismatched}, classes) if classes else None
     if stored is not None:
-        raise ConfigError(f"the {what} tells {stored} classes apart, the data set has {classes}; give weights trained on its {classes}.")
+        raise ConfigError(f"the {what} distinguishes {stored} classes, the data set has {classes}; give weights trained on its {classes}.")
     shapes = [f"{name} {tuple(weights[name].shape)} for {tuple(own[name].shape)}" for name in mismatched]
     faults = {"missing": missing, "unexpected": unexpected, "of another shape": shapes}
     listed = [f"{len(names)} {kind} ({_first(names)})" for kind, names in faults.items() if names]

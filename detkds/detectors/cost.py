@@ -19,7 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from detkds.detectors.device import resolve
 from detkds.detectors.predict import look
 from detkds.detectors.training.batches import Samples
-from detkds.evaluation.result import Cost
+from detkds.evaluation.scores import Cost
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ def resolve(device: str = "auto") -> torch.device:
     """The device of a name; "auto" is the first GPU where there is one, else the CPU.
 
     Raises:
-        ConfigError: the name is no device of torch, or a GPU is asked for where none is.
+        ConfigError: the name is not a device of torch, or a GPU is asked for where none is.
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -39,7 +39,7 @@ def uncompilable() -> str:
 
 
 def operators_work() -> bool:
-    """Whether mmcv's compiled operators answer: of two boxes that overlap by 8/9, nms keeps the better."""
+    """Whether mmcv's compiled operators work: of two boxes that overlap by 8/9, nms keeps the better."""
     with silence():
         from mmcv.ops import nms
     _, kept = nms(torch.tensor([[0.0, 0.0, 9.0, 9.0], [1.0, 0.0, 9.0, 9.0]]), torch.tensor([0.9, 0.8]), 0.5)

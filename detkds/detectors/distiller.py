@@ -11,7 +11,6 @@ from mmdet.structures.bbox import get_box_tensor
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
-from detkds.data.unlabelled import Unlabelled
 from detkds.detectors.configs.classes import class_count
 from detkds.detectors.connectors import Connectors, shown_strides, stride_mismatch
 from detkds.detectors.detected import looked_at
@@ -24,6 +23,7 @@ from detkds.genome import Knowledge, Recipe
 from detkds.losses.distill import RecipeLoss
 from detkds.losses.generator import Generators
 from detkds.losses.views import Response, Views
+from detkds.unlabelled import Unlabelled
 
 
 def of_unlabelled(recipe: Recipe, use: Unlabelled) -> Recipe:
@@ -49,7 +49,7 @@ def _scale(teacher: Any) -> float:
 def _responses_mismatch(student: nn.Module, teacher: nn.Module) -> str | None:
     ours, theirs = class_count(student), class_count(teacher)
     if ours != theirs:
-        return f"the student tells {ours} classes apart, the teacher {theirs}"
+        return f"the student distinguishes {ours} classes, the teacher {theirs}"
     if _scale(teacher) != 1:
         return f"the teacher is shown images {_scale(teacher):g} times as large, and its scores and boxes are of another grid then"
     return mismatch(student, teacher)

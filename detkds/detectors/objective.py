@@ -15,7 +15,6 @@ from typing import Any
 from mmengine.config import Config
 from torch import Tensor, nn
 
-from detkds.data.unlabelled import Unlabelled
 from detkds.detectors.calibration import look_step, reject_exploded, reject_idle, unit
 from detkds.detectors.device import resolve
 from detkds.detectors.diagnosis import Diagnosis, diagnose
@@ -35,6 +34,7 @@ from detkds.genome import SLOTS, Genome, Knowledge, Recipe, canonical
 from detkds.losses.filter import Signature, reject_on_probe, signature
 from detkds.losses.views import Views
 from detkds.objective import Goal, Outcome
+from detkds.unlabelled import Unlabelled
 
 TRIED = 4
 """Batches on which losses are looked at, at most."""

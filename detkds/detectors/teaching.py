@@ -52,7 +52,7 @@ def teaching(teacher: nn.Module, config: Config, student: Config, source: Source
         config: its config, adapted to the data.
         student: the student's config, adapted to the same classes.
         source: images that are not those of the final test.
-        batch_size: images a batch, as in training.
+        batch_size: images per batch, as in training.
         device: see `device.resolve`.
     """
     own = Samples(config, source, training=False)

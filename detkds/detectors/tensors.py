@@ -44,7 +44,7 @@ def read_tensors(path: Path) -> Checkpoint:
     try:
         with safe_open(path, framework="pt") as file:
             classes = json.loads((file.metadata() or {}).get(METADATA, "{}")).get("classes")
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (it is no mapping)
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (it is not a mapping)
     except (OSError, ValueError, SafetensorError) as error:
         raise ArtifactError(f"{path} cannot be read as safetensors: {error}; fetch it again.") from None
     return Checkpoint(weights, tuple(map(str, classes)) if isinstance(classes, list) else None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,73 +15,18 @@ from detkds.evaluation.confusion import confusion
 from detkds.evaluation.differences import examples as side_by_side
 from detkds.evaluation.engine import SIZES, Counts, Engine, count, mean
 from detkds.evaluation.error_curves import error_curves
+from detkds.evaluation.example import Example
 from detkds.evaluation.found import Found, read_found
 from detkds.evaluation.matching import AT_50, AT_75, Matches, match
-from detkds.evaluation.result import ClassResult, Comparison, Cost, Detector, Example, Interval, Result
+from detkds.evaluation.result import Analysis as Analysis
+from detkds.evaluation.result import Comparison
+from detkds.evaluation.scores import Detector, Interval, Scores
 from detkds.evaluation.tide import tide
 from detkds.evaluation.truth import Kind, Truth, read, read_truth
 
-SCHEMA = "detkds.evaluation/2"
 INTERVALS = ("AP", "AP50")
 """The figures that have an interval and are compared."""
 Detections = Sequence[Mapping[str, Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Analysis:
-    """What `analyse` found.
-
-    Args:
-        images: how many images were evaluated.
-        classes: names in the order of the categories (by id).
-        detectors: name to what it is and reaches.
-        comparisons: paired tests on the same images.
-        examples: images where the first compared pair of detectors differs most, the largest difference first.
-    """
-
-    images: int
-    classes: tuple[str, ...]
-    detectors: dict[str, Detector]
-    comparisons: tuple[Comparison, ...] = ()
-    examples: tuple[Example, ...] = ()
-
-    def described(self, name: str, description: str, cost: Cost | None = None) -> Analysis:
-        """A copy in which a detector says what it is and what it costs."""
-        detector = replace(self.detectors[name], description=description, cost=cost)
-        return replace(self, detectors=self.detectors | {name: detector})
-
-    def to_json(self) -> dict[str, Any]:
-        """A JSON object with the schema version; nan is null."""
-        return {
-            "schema": SCHEMA,
-            "images": self.images,
-            "classes": list(self.classes),
-            "detectors": {name: detector.to_json() for name, detector in self.detectors.items()},
-            "comparisons": [comparison.to_json() for comparison in self.comparisons],
-            "examples": [example.to_json() for example in self.examples],
-        }
-
-    @classmethod
-    def from_json(cls, data: Any) -> Analysis:
-        """Read what `to_json` wrote.
-
-        Raises:
-            ArtifactError: another schema, or something is missing.
-        """
-        if not isinstance(data, Mapping) or data.get("schema") != SCHEMA:
-            raise ArtifactError(f"an evaluation is a JSON object with schema {SCHEMA!r}, got {str(data)[:80]}; evaluate again.")
-        try:
-            return cls(
-                data["images"],
-                tuple(data["classes"]),
-                {name: Detector.from_json(value) for name, value in data["detectors"].items()},
-                tuple(map(Comparison.from_json, data["comparisons"])),
-                tuple(map(Example.from_json, data["examples"])),
-            )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ArtifactError(
-                f"an evaluation of schema {SCHEMA!r} must be whole, but stumbles over {error!r:.90}; evaluate again."
-            ) from None
 
 
 def analyse(
@@ -102,7 +46,7 @@ def analyse(
         ground_truth: a COCO object or the path of its file.
         detections: detector name to COCO results.
         kinds: what to take the IoU of; "segm" is left out for detectors that found no mask.
-        compare: pairs (a, b) of detectors for paired tests of AP and AP50, a − b; pairs with a name that is not there are left out.
+        compare: pairs (a, b) of detectors for paired tests of AP and AP50, a − b; pairs with a name that does not exist are left out.
         samples: how many resamples of the images stand behind intervals and tests.
         seed: of the resamples.
         examples: on at most how many images the first compared pair is shown side by side, by boxes if they were looked at.
@@ -120,15 +64,15 @@ def analyse(
     pairs = [(kind, pair) for kind in kinds for pair in compare if set(pair) <= measured[kind].keys()]
     return Analysis(
         len(first.image_ids),
-        first.classes,
         {name: Detector({kind: one[name].result for kind, one in measured.items() if name in one}) for name in detections},
         tuple(_compared(pair, kind, figure, measured[kind]) for kind, pair in pairs for figure in INTERVALS),
         _side_by_side(measured[pairs[0][0]], pairs[0][1], examples) if pairs else (),
+        first.classes,
     )
 
 
 class _Measured(NamedTuple):
-    result: Result
+    result: Scores
     matches: Matches
     resampled: dict[str, NDArray[np.float64]]
 
@@ -152,26 +96,26 @@ def _measure(truth: Truth, found: Found, kind: Kind, drawn: NDArray[np.int32], e
     figures = counts.named()
     matches = match(truth, found, kind)
     values = resampled(matches, drawn)
-    result = Result(
+    result = Scores(
         figures,
         _per_class(truth, counts),
         counts.curves(),
         error_curves(matches),
         tide(matches),
         confusion(matches),
-        Interval({name: interval(figures[name], values[name]) for name in INTERVALS}, LEVEL),
+        Interval(LEVEL, {name: interval(figures[name], values[name]) for name in INTERVALS}),
     )
     return _Measured(result, matches, values)
 
 
-def _per_class(truth: Truth, counts: Counts) -> dict[str, ClassResult]:
-    """AP of one class, also at .5 and .75 and of one size."""
+def _per_class(truth: Truth, counts: Counts) -> dict[str, dict[str, float]]:
+    """AP of each class, also at .5 and .75 and of one size, and its number of objects."""
     every = slice(None)
     chosen = {"AP": (every, 0), "AP50": (slice(AT_50, AT_50 + 1), 0), "AP75": (slice(AT_75, AT_75 + 1), 0)}
     chosen |= {f"AP{size}": (every, place) for place, size in enumerate(SIZES) if place}
     objects = truth.objects().tolist()
     return {
-        name: ClassResult({figure: mean(counts.precision[at, :, place, size]) for figure, (at, size) in chosen.items()}, objects[place])
+        name: {figure: mean(counts.precision[at, :, place, size]) for figure, (at, size) in chosen.items()} | {"objects": objects[place]}
         for place, name in enumerate(truth.classes)
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from detkds.evaluation.matching import AT_50, THRESHOLDS, Matches
-from detkds.evaluation.result import Confusion
+from detkds.evaluation.scores import Confusion
 
 SCORE = 0.3
 """Detections below this score are not looked at: about what a user would be shown."""

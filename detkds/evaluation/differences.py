@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detkds.evaluation.confusion import SCORE
+from detkds.evaluation.example import Box, Example
 from detkds.evaluation.matching import AT_50, Matches
-from detkds.evaluation.result import Box, Example
 
 
 def differences(a: Matches, b: Matches, *, limit: int, score: float = SCORE) -> list[tuple[int, float]]:

@@ -74,7 +74,7 @@ def load_results(path: Path) -> list[dict[str, Any]]:
     """The detections of a COCO results file; `read_found` checks each of them. A million boxes take about 0.6 GB while they are held.
 
     Raises:
-        ArtifactError: the file cannot be read, is no JSON, or holds something else than a list.
+        ArtifactError: the file cannot be read, is not JSON, or holds something else than a list.
     """
     try:
         data = json.loads(path.read_bytes())

@@ -27,8 +27,8 @@ from detkds.evaluation.bootstrap import LEVEL, resampled, weights
 from detkds.evaluation.engine import count
 from detkds.evaluation.found import read_found
 from detkds.evaluation.matching import match
-from detkds.evaluation.result import or_null
 from detkds.evaluation.truth import Kind, Truth, read_truth
+from detkds.reading import or_null
 
 
 @dataclass(frozen=True, slots=True)

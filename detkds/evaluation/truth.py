@@ -29,7 +29,7 @@ class Truth:
     Args:
         image_ids: the I ids, ascending; `image` holds places in it.
         class_ids: the C ids, ascending; `category` holds places in it.
-        classes: C names, told apart by their id where they are shared.
+        classes: C names, distinguished by their id where they are shared.
         supercategories: C names, None where the file gives none.
         sizes: (I, 2) height and width in pixels, 0 where the file gives none.
         image: (G,) int64.
@@ -61,7 +61,7 @@ def read(ground_truth: Mapping[str, Any] | Path) -> dict[str, Any]:
     """The COCO object with images, annotations and categories.
 
     Raises:
-        DatasetError: the file cannot be read, is no JSON, or lacks one of the three lists.
+        DatasetError: the file cannot be read, is not JSON, or lacks one of the three lists.
     """
     data = _load(ground_truth) if isinstance(ground_truth, Path) else ground_truth
     for key in ("images", "annotations", "categories"):
@@ -159,7 +159,7 @@ def _rle(annotation: Mapping[str, Any], size: NDArray[np.int64]) -> dict[str, An
 
 def _whole(value: Any, what: str) -> int:
     if type(value) is not int or not -(2**63) <= value < 2**63:
-        raise TypeError(f"{what} {value!r:.40}, which is no whole number of 64 bits")
+        raise TypeError(f"{what} {value!r:.40}, which is not a whole number of 64 bits")
     return value
 
 

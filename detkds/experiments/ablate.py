@@ -54,12 +54,12 @@ def ablate(
         given = recipes_of(run, [recipe]) if recipe else []
         made = prepared_run(run)
         trainings = made.trainings(effort)
-        lab = Ablations(made, trainings, effort)
+        ablations = Ablations(made, trainings, effort)
         if kind == SINGLE_LOSSES:
-            found = lab.losses_of(given[0].recipe) if given else lab.single_losses()
+            found = ablations.losses_of(given[0].recipe) if given else ablations.single_losses()
         else:
-            found = lab.algorithms(only) if kind == ALGORITHMS else lab.iterations(iterations)
-        result = train_and_compare(made, trainings, [*lab.references(), *found.entries], effort, found.left_out)
+            found = ablations.algorithms(only) if kind == ALGORITHMS else ablations.iterations(iterations)
+        result = train_and_compare(made, trainings, [*ablations.references(), *found.entries], effort, found.left_out)
         if found.searches:
             console.print(show(found.searches))
         publish(out or made.home / "ablate" / f"{made.name}-{kind}", result, console, _files(found))

@@ -195,6 +195,6 @@ class Ablations:
 
 
 def _title(genome: Genome, recipe: Recipe) -> str:
-    """A loss by its knowledge; where a recipe has several of one (FGD), with the attention that tells them apart."""
+    """A loss by its knowledge; where a recipe has several of one (FGD), with the attention that distinguishes them."""
     several = sum(other.knowledge is genome.knowledge for other in recipe.active) > 1
     return f"{genome.knowledge} {genome.slots['attention']}" if several else str(genome.knowledge)

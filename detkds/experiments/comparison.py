@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from detkds.evaluation import Kind
 from detkds.evaluation.engine import FIGURES
 from detkds.evaluation.repeated import Gap, Images, Repeat, gap, mean_and_spread
-from detkds.evaluation.result import or_null
 from detkds.pipeline.measurement import has_masks
 from detkds.pipeline.subset import part
+from detkds.reading import or_null
 from detkds.search.trial import Trial
 
 if TYPE_CHECKING:

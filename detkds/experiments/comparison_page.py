@@ -6,9 +6,9 @@ import math
 
 from detkds.evaluation import Kind
 from detkds.evaluation.repeated import mean_and_spread
-from detkds.evaluation.result import or_null
 from detkds.experiments.comparison import METHOD, NONE, Comparison, Row
 from detkds.experiments.comparison_table import KINDS, notes, recipes, tables
+from detkds.reading import or_null
 from detkds.report.leaderboard import Leaderboard, Ranked
 from detkds.report.tables.table import Column, Table
 from detkds.report.text import percent, points
@@ -59,6 +59,6 @@ def _lead(boards: list[tuple[str, Leaderboard]]) -> str:
 
 
 def _table(head: list[str], rows: list[list[str]]) -> Table:
-    """Texts as they stand on the terminal; all but the first column are numbers."""
+    """Texts as on the terminal; all but the first column are numbers."""
     columns = (Column(head[0]), *(Column(name, "number") for name in head[1:]))
     return Table(columns, tuple(tuple(row) for row in rows))

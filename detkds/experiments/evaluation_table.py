@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from detkds.evaluation.analysis import Analysis
-from detkds.evaluation.result import Comparison, Cost, Result
+from detkds.evaluation.result import Analysis, Comparison
+from detkds.evaluation.scores import Cost, Scores
 
 KINDS = {"bbox": "boxes", "segm": "masks"}
 FIGURES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR100")
@@ -28,7 +28,7 @@ def show(analysis: Analysis, console: Console, *, per_class: bool = False) -> No
 
 def _tables(analysis: Analysis, per_class: bool) -> Iterator[Table]:
     for kind, noun in KINDS.items():
-        results = {name: detector.kinds[kind] for name, detector in analysis.detectors.items() if kind in detector.kinds}
+        results = analysis.all_scores(kind)
         if results:
             yield _figures(f"{noun}, {analysis.images} images", results)
             yield _errors(results)
@@ -47,16 +47,17 @@ def _table(title: str, *columns: str) -> Table:
     return table
 
 
-def _figures(title: str, results: dict[str, Result]) -> Table:
-    level = next(iter(results.values())).interval.level
-    table = _table(title, "AP", f"{100 * level:.0f} %", *FIGURES[1:])
+def _figures(title: str, results: Mapping[str, Scores]) -> Table:
+    levels = [result.interval.level for result in results.values() if result.interval]
+    table = _table(title, "AP", f"{100 * levels[0]:.0f} %" if levels else "", *FIGURES[1:])
     for name, result in results.items():
         values = [_points(result.figures[figure]) for figure in FIGURES]
-        table.add_row(Text(name), values[0], _range(*result.interval.figures["AP"]), *values[1:])
+        bounds = result.interval.of("AP") if result.interval else None
+        table.add_row(Text(name), values[0], _range(*bounds) if bounds else "-", *values[1:])
     return table
 
 
-def _errors(results: dict[str, Result]) -> Table:
+def _errors(results: Mapping[str, Scores]) -> Table:
     names = list(next(iter(results.values())).tide)
     table = _table("AP50 lost to each kind of error (TIDE)", *names)
     for name, result in results.items():
@@ -64,17 +65,17 @@ def _errors(results: dict[str, Result]) -> Table:
     return table
 
 
-def _classes(results: dict[str, Result]) -> Table:
+def _classes(results: Mapping[str, Scores]) -> Table:
     table = _table("AP of each class", *map(_plain, results), "objects")
     first = next(iter(results.values()))
     for name, counted in first.per_class.items():
-        if counted.objects:
-            values = (_points(result.per_class[name].figures["AP"]) for result in results.values())
-            table.add_row(Text(name), *values, str(counted.objects))
+        if counted["objects"]:
+            values = (_points(result.per_class[name]["AP"]) for result in results.values())
+            table.add_row(Text(name), *values, f"{counted['objects']:.0f}")
     return table
 
 
-def _costs(costs: dict[str, Cost]) -> Table:
+def _costs(costs: Mapping[str, Cost]) -> Table:
     devices = ", ".join(dict.fromkeys(cost.device for cost in costs.values()))
     table = _table(f"one image on {_plain(devices)}", "parameters", "GFLOPs", "ms", "10-90 %", "input")
     for name, cost in costs.items():

@@ -78,8 +78,8 @@ def _pairs(made: PreparedRun, genomes: int, effort: Effort) -> list[dict[str, An
     from detkds.experiments.trainings import Entry
 
     seed, trainings = int(made.values["seed"]), made.trainings(effort)
-    lab = Ablations(made, trainings, effort)
-    scored = [trial for trial in lab.sample(genomes) if trial.score is not None and trial.recipe.active]
+    ablations = Ablations(made, trainings, effort)
+    scored = [trial for trial in ablations.sample(genomes) if trial.score is not None and trial.recipe.active]
     entries = [Entry(str(trial.recipe), trial.recipe, seed, bool(made.values["inherit"])) for trial in scored]
     trained = train(made, trainings, entries, effort)
     both = [(trial, trained[entry.id].score) for trial, entry in zip(scored, entries, strict=True)]

@@ -67,7 +67,7 @@ def named_recipes(texts: Iterable[str], semantics: str, of_run: Callable[[str], 
 
 
 def read_list(path: Path) -> list[str]:
-    """Recipe texts of a file, one a line; empty lines and # comments carry nothing.
+    """Recipe texts of a file, one per line; empty lines and # comments carry nothing.
 
     Raises:
         ConfigError: the file cannot be read, or holds none.
@@ -99,7 +99,7 @@ def _named_recipe(text: str, semantics: str, of_run: Callable[[str], Recipe]) ->
     if what and Path(what).exists():
         return NamedRecipe(name if titled else _name(Path(what)), _of_file(Path(what), semantics))
     if not _RUN.fullmatch(what):
-        raise ConfigError(f"{what!r} is no recipe: give none, inherit, a preset, genome text, a file, or the name of a run.")
+        raise ConfigError(f"{what!r} is not a recipe: give none, inherit, a preset, genome text, a file, or the name of a run.")
     try:
         return NamedRecipe(name, of_run(what))
     except ArtifactError as error:

@@ -1,4 +1,4 @@
-"""Bouts in several processes, one a GPU."""
+"""Trainings in several processes, one per GPU."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def finished_trials(context: TrainingContext, trainings: Iterator[tuple[_Entry, 
                 "a training's process was killed, memory may have run out; the same command resumes, with fewer --jobs if it recurs."
             ) from None
         finally:
-            if running:  # nobody waits for the others: they write their checkpoints and end
+            if running:  # no need to wait for the others: they write their checkpoints and end
                 for process in multiprocessing.active_children():
                     process.terminate()
 

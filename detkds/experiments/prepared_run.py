@@ -25,7 +25,7 @@ class Effort:
     Args:
         seeds: how many, from the run's own on.
         epochs: of every training; 0: as the run says.
-        jobs: trainings at a time; 0: one per GPU, or without one per CPU as far as the memory goes.
+        jobs: trainings at a time; 0: one per GPU, or without a GPU one per CPU as far as the memory allows.
     """
 
     seeds: int = 3

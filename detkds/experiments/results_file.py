@@ -65,7 +65,7 @@ def _require_same_images(path: Path, detections: Sequence[Any], truth: Mapping[s
 
 
 def _require_whole_masks(path: Path, detections: Sequence[Mapping[str, Any]]) -> None:
-    """Run lengths that do not fill their image are read beyond their end by whoever draws them."""
+    """Code that draws run lengths reads beyond their end if they do not fill their image."""
     for number, detection in enumerate(detections):
         height, width = detection["segmentation"]["size"]
         for _, detail in masks.breaches(detection["segmentation"], (width, height)):

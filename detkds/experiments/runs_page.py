@@ -36,7 +36,7 @@ def report(names: Sequence[str], *, out: Path, home: Path, console: Console) -> 
 
     Raises:
         ConfigError: fewer than two runs.
-        ArtifactError: one is not there, or is no results.json.
+        ArtifactError: one does not exist, or is not a results.json.
     """
     if len(names) < 2:
         raise ConfigError(f"a comparison needs two runs or more, got {len(names)}; the page of one run is report.html in its folder.")
@@ -87,5 +87,5 @@ def _labelled(names: Sequence[str], files: Sequence[Path]) -> list[Run]:
 
 def _read(file: Path) -> bytes:
     if file.stat().st_size > MAX_BYTES:
-        raise ArtifactError(f"{file} must have at most {MAX_BYTES} bytes, got {file.stat().st_size}; it is no results.json of a run.")
+        raise ArtifactError(f"{file} must have at most {MAX_BYTES} bytes, got {file.stat().st_size}; it is not a results.json of a run.")
     return file.read_bytes()

@@ -59,8 +59,8 @@ VARIANTS = (
 
 
 class Remembering(Proxy):
-    """A proxy that trains no candidate twice, whichever search asks; each search is told the full cost. Validations are not stopped early,
-    for what one search needs only a bound of, another may need in full."""
+    """A proxy that trains no candidate twice, whichever search requests it; each search sees the full cost. Validations are not stopped
+    early, because one search may need in full what another needs only a bound of."""
 
     def __call__(self, recipe: Recipe, goal: Goal) -> Outcome:
         """Train and score one candidate, or remember it."""

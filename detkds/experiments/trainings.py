@@ -60,9 +60,9 @@ class Entry:
 
 
 class Trainings:
-    """Trainings of one student on one data set with one schedule. What was trained for one question answers another.
+    """Trainings of one student on one data set with one schedule. A training made for one experiment is reused by another.
 
-    Everything lies in one folder: a journal with one trial per recipe and seed, and the model and detections of each. An experiment
+    Everything is in one folder: a journal with one trial per recipe and seed, and the model and detections of each. An experiment
     that was interrupted resumes from the last checkpoint of the training that was running, with the same results.
 
     Args:
@@ -116,7 +116,7 @@ class Trainings:
         """What the trained student found in the test images.
 
         Raises:
-            ArtifactError: they are not there, or were altered.
+            ArtifactError: they do not exist, or were altered.
         """
         return read_detections(self._place(entry) / DETECTIONS)
 

@@ -37,7 +37,7 @@ def _has(genome: Genome, slot: str, fold: Fold) -> bool:
 
 
 def _fold_unit(genome: Genome) -> Genome:
-    """The loss is multiplied by weight and unit. A product that is no weight stays as it is."""
+    """The loss is multiplied by weight and unit. A product that is not a weight stays as it is."""
     return genome.with_weight(genome.factor).with_unit(1) if genome.factor <= MAX_WEIGHT else genome
 
 
@@ -70,7 +70,7 @@ def _dropped(genome: Genome, keeps: Fold, drops: Fold) -> bool:
 def _fold_standardised_l2(genome: Genome) -> Genome:
     """The mean squared error of two standardised maps is 2 (1 - correlation): l2 x w becomes pearson x 2w. Not for fgbg, whose l2 is
     averaged over the region, nor under score or a plugin's instances, which weigh positions, and not for patches, whose padding the l2
-    leaves out. A weight of which the double is no weight stays: no pearson genome equals it."""
+    leaves out. A weight of which the double is not a weight stays: no pearson genome equals it."""
     slots, attention = genome.slots, genome.word("attention")
     weighed = attention.role is Role.SCORES or (attention.role is Role.INSTANCES and attention.module)
     whole = genome.knowledge is not Knowledge.FGBG and not weighed and not _has(genome, "scale", Fold.PATCHES)

@@ -120,7 +120,7 @@ class Genome:
         chain, bar, tail = body.partition("|")
         if not colon or not bar:
             raise GenomeError(
-                f"{text.strip()!r} is no genome: the form is `knowledge: transform > … | distance x weight`, "
+                f"{text.strip()!r} is not a genome: the form is `knowledge: transform > … | distance x weight`, "
                 "for example `global: catt > scale_2 > norm_N | l1 x 5`."
             )
         check_word("knowledge", head.strip(), tuple(Knowledge))
@@ -169,7 +169,7 @@ def parse_weight(value: Any, where: str) -> float:
     try:
         return float(value)
     except (TypeError, ValueError):
-        raise GenomeError(f"{str(value)!r} is no weight in {where.strip()!r}: a number is expected after ` x `.") from None
+        raise GenomeError(f"{str(value)!r} is not a weight in {where.strip()!r}: a number is expected after ` x `.") from None
 
 
 def format_weight(weight: float) -> str:

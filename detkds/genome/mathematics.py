@@ -19,10 +19,10 @@ _PLAIN_SPACES = str.maketrans("\u00a0\u2006\u2009", "   ")
 
 
 def mathml(tex: str) -> str:
-    """A formula as a <math> element, with its plain text for who cannot see it.
+    """A formula as a <math> element, with its plain text for screen readers.
 
     Raises:
-        ValueError: it is no TeX of a formula, or has a command that latex2mathml does not know.
+        ValueError: it is not TeX of a formula, or has a command that latex2mathml does not know.
     """
     element = _element(tex)
     element.set("displaystyle", "true")
@@ -77,7 +77,7 @@ def _element(tex: str) -> Element:
         raise ValueError(f"the formula {tex!r} has a brace that is not closed.")
     try:
         root = Converter().convert_to_element(tex)
-    except Exception as error:
+    except Exception as error:  # latex2mathml raises its own errors, and IndexError and others where TeX ends too early
         raise ValueError(f"the formula {tex!r} is not TeX that can be drawn ({type(error).__name__}).") from None
     root.attrib.clear()
     for part in root.iter():

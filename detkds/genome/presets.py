@@ -64,7 +64,7 @@ _PRESETS = {
     "gid": Preset(
         "instance: general > none > none | l2",
         "paper",
-        "GID (Dai et al., 2021): squared error of the features of the 10 places an image where both sides disagree most",
+        "GID (Dai et al., 2021): squared error of the features of the 10 places per image where both sides disagree most",
         "the relation between instances, and the responses at them; crops are 7x7 instead of 10x10",
     ),
     "frs": Preset(
@@ -185,7 +185,8 @@ def preset(text: str) -> Recipe:
             weights of its text (1 each, but for the authors' configs) times the factor: `pkd` is `pkd x 20`.
 
     Raises:
-        GenomeError: no such preset, and the message names the nearest; or a factor that is no number above 0 or makes a weight too large.
+        GenomeError: the preset does not exist (the message names the nearest), or the factor is not a number above 0 or makes a weight
+            too large.
     """
     scaled = _SCALED.fullmatch(text)
     found = _find(scaled[1] if scaled else text)

@@ -20,7 +20,7 @@ class Recipe:
     """Eq. 1: the genomes that are added to the student's own loss. No genome means no distillation.
 
     Args:
-        genomes: at most one a knowledge, and beside it at most one for each map of its attention (smap, cmap), as FGD and FKD compare
+        genomes: at most one per knowledge, and beside it at most one for each map of its attention (smap, cmap), as FGD and FKD compare
             both; kept in the order of Knowledge whatever order they come in.
         semantics: "paper", "released" or "sound".
 
@@ -39,7 +39,7 @@ class Recipe:
         compared = [_compared(genome) for genome in genomes]
         for what in compared:
             if compared.count(what) > 1:
-                raise GenomeError(f"a recipe holds one genome a knowledge, got {compared.count(what)} for {' '.join(what).strip()}.")
+                raise GenomeError(f"a recipe holds one genome per knowledge, got {compared.count(what)} for {' '.join(what).strip()}.")
         for genome in genomes:
             for slot, name in genome.slots.items():
                 offered = genome.word(slot).semantics

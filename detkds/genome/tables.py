@@ -1,4 +1,4 @@
-"""The tables of words, in Markdown: those of docs/genome.md, and those of a plugin's words."""
+"""The tables of words and presets, in Markdown: those of docs/genome.md, and those of a plugin's words."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from detkds.genome.knowledge import FEATURES, Knowledge
 from detkds.genome.mathematics import plain_prose
+from detkds.genome.presets import left_out, names, preset, source
 from detkds.genome.words import Word, all_words
 
 TITLES = {
@@ -36,12 +37,25 @@ def table(words: Iterable[Word]) -> str:
 
 
 def filled(page: str) -> str:
-    """A page with the table of each `<!-- words: TITLE -->` put between that line and the next `<!-- end -->`."""
+    """A page with the table of each `<!-- words: TITLE -->` and `<!-- presets -->` put between that line and the next `<!-- end -->`."""
 
     def fill(match: re.Match[str]) -> str:
         return f"<!-- words: {match[1]} -->\n\n{table(word for word in words_of(match[1]) if not word.module)}\n\n<!-- end -->"
 
-    return re.sub(r"<!-- words: (.*?) -->.*?<!-- end -->", fill, page, flags=re.DOTALL)
+    page = re.sub(r"<!-- words: (.*?) -->.*?<!-- end -->", fill, page, flags=re.DOTALL)
+    listed = f"<!-- presets -->\n\n{presets()}\n\n<!-- end -->"
+    return re.sub(r"<!-- presets -->.*?<!-- end -->", lambda match: listed, page, flags=re.DOTALL)
+
+
+def presets() -> str:
+    """One row per preset: its name, the published method, its losses with their weights, and what of the method they leave out."""
+    rows = [f"| `{name}` | {source(name)} | {_losses(name)} | {left_out(name)} |" for name in names()]
+    return "\n".join(["| name | method | losses | not included |", "|---|---|---|---|", *rows])
+
+
+def _losses(name: str) -> str:
+    """The genomes as code, each with the pipe escaped, as a table needs it."""
+    return ", ".join("`{}`".format(str(genome).replace("|", "\\|")) for genome in preset(name).active)
 
 
 def _only(word: Word) -> str:

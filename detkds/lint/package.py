@@ -29,7 +29,7 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One broken rule: its name, where, and what is wrong with what is there."""
+    """One broken rule: its name, the place, and the fault."""
 
     rule: str
     where: str
@@ -66,13 +66,13 @@ class Task:
 
     @property
     def resources(self) -> Mapping[str, Any]:
-        """What the container asks for."""
+        """The container's resource requests."""
         found: Mapping[str, Any] = self.container.get("resources", {})
         return found
 
     @property
     def on_gpu(self) -> bool:
-        """Whether it asks for an accelerator."""
+        """Whether it requests an accelerator."""
         return "accelerator" in self.resources
 
 

@@ -14,7 +14,7 @@ HOME = "/tmp/detkds"
 CACHE_ANNOTATION = "detkds/cache-gb"
 """The annotation of a pod from which DETKDS_CACHE_GB comes: the gigabytes of images that the task keeps."""
 CPUS_ANNOTATION = "detkds/cpus"
-"""The annotation from which DETKDS_CPUS comes: the CPUs that the task asks for, which decide its threads."""
+"""The annotation from which DETKDS_CPUS comes: the CPUs that the task requests, which decide the number of its threads."""
 NODE_ANNOTATION = "detkds/node"
 """The annotation from which DETKDS_NODE comes: what each node of a TrainJob is asked for, as JSON."""
 ARGO_WINDOW_S = 3600
@@ -55,7 +55,7 @@ def _shared_memory(task: Task) -> Iterator[str]:
 
 
 def _disk(task: Task) -> Iterator[str]:
-    """What is fetched fills a node's disk until pods are evicted; there is no field for ephemeral storage (kubeflow/pipelines#11137)."""
+    """Fetched files fill a node's disk until pods are evicted; there is no field for ephemeral storage (kubeflow/pipelines#11137)."""
     sizes = {mount.get("mountPath"): quantity(str(mount.get("sizeLimit", ""))) for mount in task.settings.get("emptyDirMounts", [])}
     size = sizes.get(HOME, 0.0)
     bound = quantity(f"{task.settings.get('podMetadata', {}).get('annotations', {}).get(CACHE_ANNOTATION, '')}G")

@@ -95,7 +95,7 @@ def _loops(task: Task) -> Iterator[str]:
 def _cache(task: Task) -> Iterator[str]:
     """The backend of 2.17 ignores a cache key of one's own."""
     if task.spec.get("cachingOptions", {}).get("cacheKey"):
-        yield "a cache key is ignored by the backend of KFP 2.17; make what it stands for a parameter of the task."
+        yield "a cache key is ignored by the backend of KFP 2.17; make its meaning a parameter of the task."
 
 
 def _moved_artifact(task: Task) -> Iterator[str]:

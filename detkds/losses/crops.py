@@ -27,7 +27,7 @@ def crop(levels: Sequence[Tensor], strides: Sequence[float], boxes: BatchBoxes, 
 
     Args:
         levels: (N, C, H, W) each, one N and C.
-        strides: pixels a cell, one a level.
+        strides: pixels per cell, one per level.
         boxes: (B, 4) in pixels.
         level: (B,) from which level each box is taken.
         size: bins along each side.

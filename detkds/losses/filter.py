@@ -1,4 +1,4 @@
-"""The loss filter (section 3.2): what one probe batch tells about a candidate before any training."""
+"""The loss filter (section 3.2): what one probe batch shows about a candidate before any training."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ STEPS = (1e-1, 1e-2, 1e-3, 1e-4)
 """Lengths of the steps against the gradient, as shares of the student's size."""
 
 ROUNDING = 1e-5
-"""A rise of the loss by less than this share of it is no rise."""
+"""A relative increase of the loss below this does not count as an increase."""
 
 SKETCH = 32
 """Numbers that stand for a gradient's direction in a signature."""
@@ -74,7 +74,7 @@ def signature(recipe: Recipe, views: Views, step: int = 0) -> Signature:
     loss, gradients = _differentiate(recipe, views, step)
     flat = torch.cat([gradient.flatten().double() for gradient in gradients])
     size = float(flat.norm())
-    # Random signs, then sums of every 32nd entry: keeps lengths and angles well enough to tell directions apart.
+    # Random signs, then sums of every 32nd entry: keeps lengths and angles well enough to distinguish directions.
     signs = torch.randint(0, 2, flat.shape, generator=torch.Generator().manual_seed(0)).to(flat.device) * 2 - 1
     padded = torch.cat([flat * signs, flat.new_zeros(-len(flat) % SKETCH)]).view(-1, SKETCH).sum(0)
     return Signature(size, loss / size if size else loss, tuple((padded / (size or 1.0)).tolist()))

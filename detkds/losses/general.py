@@ -25,11 +25,11 @@ EPS = 1e-7
 def general_instances(views: Views) -> tuple[BatchBoxes, Tensor]:
     """Cells ranked by max over classes of |score of the teacher - score of the student|, each with the box of the surer side.
 
-    Greedy non-maximum suppression takes 10 boxes an image, by as many rounds over all cells at once, so that no value is asked of the
+    Greedy non-maximum suppression takes 10 boxes per image, by as many rounds over all cells at once, so that no value is asked of the
     device; where fewer are left, the rest does not count.
 
     Returns:
-        10 boxes an image, and 1 for those that count, else 0 (10 N,). Without gradient.
+        10 boxes per image, and 1 for those that count, else 0 (10 N,). Without gradient.
     """
     gap, boxes = _candidates(views)
     chosen, values = [], []

@@ -1,4 +1,4 @@
-"""Padding left out: cells that lie wholly outside their image teach nothing."""
+"""Padding left out: cells that lie completely outside their image contribute nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def without_padding(views: Views) -> Views:
     """The views cut to the largest image, and in smaller ones the student's cells outside replaced by the teacher's, so that they differ
     nowhere and have no gradient. The same views where the sizes of the images are not known or fill the batch.
 
-    Heads that answer for proposals or queries have no padding.
+    Heads that predict per proposal or query have no padding.
     """
     shapes = views.image_shapes
     if not shapes or all(shape == views.batch_shape for shape in shapes):
@@ -39,7 +39,7 @@ def without_padding(views: Views) -> Views:
 
 
 def stride_of(cells_NCHW: Tensor, views: Views) -> int:
-    """The power of two nearest to pixels a cell; 0 for heads without a grid. The coarsest levels have a part of a cell more than the
+    """The power of two nearest to pixels per cell; 0 for heads without a grid. The coarsest levels have a part of a cell more than the
     batch."""
     N, _, H, W = cells_NCHW.shape
     if len(views.boxes) != N or H == W == 1:

@@ -125,7 +125,7 @@ def instances(name: str, function: Callable[..., Any]) -> None:
 def _called(kind: str, name: str, function: Callable[..., Any], *arguments: Any) -> Any:
     try:
         return function(*arguments)
-    except Exception as error:
+    except Exception as error:  # the function is a user's: it may raise anything
         text = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise GenomeError(f"the {kind} {name!r} fails on {_described(arguments)}: {text}") from None
 

@@ -29,7 +29,7 @@ class Region:
 
 
 def count(boxes: tuple[Tensor, ...]) -> int:
-    """How many boxes a batch has; known without asking the device."""
+    """The number of boxes of a batch; known without asking the device."""
     return sum(len(of_image) for of_image in boxes)
 
 

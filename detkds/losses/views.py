@@ -12,7 +12,7 @@ from detkds.errors import ConfigError
 
 @dataclass(frozen=True)
 class Response:
-    """One head's answers in the common view (SEMANTICS, "Responses"); a tuple has one entry a level.
+    """One head's answers in the common view (SEMANTICS, "Responses"); a tuple has one entry per level.
 
     Args:
         scores: (N, K, H, W) class scores in [0, 1]; RoI heads have one level of (R, K, 1, 1).
@@ -46,12 +46,12 @@ class Views:
     Args:
         student_levels: neck levels (N, C, H, W), fine to coarse, any floating dtype; empty where no feature knowledge is used.
         teacher_levels: the same of the teacher.
-        strides: pixels a cell, one a level.
+        strides: pixels per cell, one per level.
         boxes: ground truth, one tensor (n_i, 4) an image: x1, y1, x2, y2 in pixels of the padded batch.
         batch_shape: height and width of the padded batch in pixels.
         student_response: the student's head, or None where no response knowledge is used.
         teacher_response: the teacher's head, or None.
-        generated: what a trained adapter makes of the student's masked levels (losses.generator); empty where no genome asks for it.
+        generated: the output of a trained adapter for the student's masked levels (losses.generator); empty where no genome asks for it.
         image_shapes: height and width in pixels of each image of the padded batch; empty where they are not known.
 
     Raises:

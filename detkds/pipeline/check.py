@@ -38,7 +38,7 @@ def check(path: Path, *, trust: bool, console: Console, home: Path, pair: str = 
         What was printed, as plain values.
 
     Raises:
-        DetKDSError: everything that is wrong, one line a fault.
+        DetKDSError: everything that is wrong, one line per fault.
     """
     config = run_config.load(path, pair)
     run_config.load_plugins(config, path, trust=trust)

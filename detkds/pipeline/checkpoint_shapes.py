@@ -52,7 +52,7 @@ def describe(path: Path) -> Described:
     """Read what a checkpoint holds.
 
     Raises:
-        ArtifactError: the file is empty or damaged, is no file of torch.save, names code, or holds no tensors by name.
+        ArtifactError: the file is empty or damaged, is not a file of torch.save, names code, or holds no tensors by name.
     """
     try:
         content = _content(path)
@@ -66,7 +66,7 @@ def describe(path: Path) -> Described:
     state = content.get("state_dict", content)
     wrong = [str(name) for name, value in state.items() if not isinstance(value, _Tensor)] if isinstance(state, Mapping) else ["state_dict"]
     if wrong or not state:
-        what = f"{wrong[0]!r} is no tensor" if wrong else "it holds none"
+        what = f"{wrong[0]!r} is not a tensor" if wrong else "it holds none"
         raise ArtifactError(f"the checkpoint {path} must hold tensors by name, but {what}; give a file with a state_dict.")
     prefix = "module." if all(name.startswith("module.") for name in state) else ""
     named = {name.removeprefix(prefix): tensor.shape for name, tensor in state.items()}
@@ -83,7 +83,7 @@ def _content(path: Path) -> Any:
             return _Reader(io.BytesIO(_description(archive))).load()
     with path.open("rb") as file:
         if _Reader(file).load() != MAGIC:
-            raise ArtifactError("it is no file of torch.save")
+            raise ArtifactError("it is not a file of torch.save")
         for _ in ("version", "system"):
             _Reader(file).load()
         return _Reader(file).load()

@@ -10,8 +10,7 @@ from typing import Any
 
 from detkds.data.checking.overview import overview
 from detkds.data.coco import Inspection
-from detkds.data.repair.draft import Change
-from detkds.data.repair.repair import Repaired
+from detkds.data.repair import Change, Repaired
 
 MAX_FAULTS = 1000  # of one file; the file of all faults has the rest
 

@@ -18,7 +18,7 @@ from detkds.data.checking.pictures import Look
 from detkds.data.checking.rules import MAX_BYTES
 from detkds.data.checking.twins import Owner, image_files, note_same_content
 from detkds.data.coco import Inspection, inspect
-from detkds.data.repair.repair import NOTHING_NAMED, Named, Repaired, repair
+from detkds.data.repair import NOTHING_NAMED, Named, Repaired, repair
 from detkds.errors import ConfigError, DatasetError
 from detkds.pipeline import data_screen as screen
 from detkds.pipeline import run_config
@@ -67,7 +67,7 @@ def data_check(
     console: Console,
     answer: Callable[[str], object] | None = None,
 ) -> bool:
-    """Check a data set and say what was found; tells whether it, or its repaired copy, is sound.
+    """Check a data set and print what was found; returns whether it, or its repaired copy, is sound.
 
     Args:
         path: an annotation file, a data set's folder, or a run.yaml.
@@ -99,7 +99,7 @@ def _sources(path: Path, images: Path | None) -> list[Source]:
     if path.suffix in (".yaml", ".yml"):
         config = run_config.load(path)
         if is_remote(config.data.root):
-            raise DatasetError(f"{path}: the data lie in {config.data.root}, not on this machine; give the path of a copy.")
+            raise DatasetError(f"{path}: the data are in {config.data.root}, not on this machine; give the path of a copy.")
         root = Path(config.data.root)
         return [Source(root / split.annotations, root / split.images) for split in (config.data.train, config.data.test)]
     if path.is_dir():
@@ -130,7 +130,7 @@ def _require_apart(sources: Sequence[Source], listing: Path) -> None:
 
 
 def _one(source: Source, path: Path, options: Options, books: Books, console: Console) -> bool:
-    """Check one annotation file and, if asked, repair it; tells whether a run may use the outcome."""
+    """Check one annotation file and, if requested, repair it; returns whether a run may use the result."""
     name = str(source.annotations)
     with console.status(screen.line(f"reading {source.annotations.name}")):
         found = inspect(source.annotations, source.images, look=options.look, near=True)

@@ -32,7 +32,7 @@ def data_convert(folder: Path, to: Path | None, kind: Kind | None, console: Cons
     target = to or folder / "annotations"
     paths = [target / f"{split}.json" for split in found]
     if there := [path for path in paths if path.exists()]:
-        raise ConfigError(f"{there[0]} is there already; name another folder with --to, or remove it.")
+        raise ConfigError(f"{there[0]} exists already; name another folder with --to, or remove it.")
     target.mkdir(parents=True, exist_ok=True)
     faulty = []
     for path, coco in zip(paths, found.values(), strict=True):

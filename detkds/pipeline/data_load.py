@@ -23,7 +23,7 @@ BATCH = 500
 
 
 def data_load(source: str, folder: Path, console: Console) -> None:
-    """Bring every file of a data set to `folder`; what is there already is not brought again. Files appear wholly or not at all.
+    """Bring every file of a data set to `folder`; what exists already is not brought again. Files appear wholly or not at all.
 
     Each file that is brought is compared with the sha256 of the set's index; of a set without one, as other tools leave it, with its size.
 
@@ -34,7 +34,7 @@ def data_load(source: str, folder: Path, console: Console) -> None:
 
     Raises:
         ConfigError: the source is a whole bucket's address or a scheme that is not supported.
-        ArtifactError: nothing is there, a push to it is not finished, a file is not what the index says, or a name cannot be a file's.
+        ArtifactError: nothing exists there, a push to it is not finished, a file is not what the index says, or a name cannot be a file's.
         StoreError: the store cannot be reached or refuses, or the disk is full.
     """
     if is_s3(source) and "/" not in source.removeprefix("s3://").rstrip("/"):

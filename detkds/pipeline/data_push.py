@@ -18,7 +18,7 @@ from detkds.storage.uri import ENDPOINT, is_s3, open_store, split
 
 
 def data_push(folder: Path, address: str, *, check: bool, home: Path, console: Console, embedded_s3: bool = False) -> None:
-    """Check a COCO-format data set and store it with an index; what is there already is not sent again.
+    """Check a COCO-format data set and store it with an index; what exists already is not sent again.
 
     Args:
         folder: of the set.

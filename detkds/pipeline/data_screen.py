@@ -18,7 +18,7 @@ from detkds.data.checking.pictures import Look
 from detkds.data.checking.rules import RULES, TOLERATED
 from detkds.data.checking.twins import Owner, shared
 from detkds.data.coco import Inspection
-from detkds.data.repair.repair import BARE, Repaired
+from detkds.data.repair import BARE, Repaired
 
 SHOWN_FAULTS = 20
 SHOWN_CLASSES = 20
@@ -137,7 +137,7 @@ def _rule_table(counts: Counter[str]) -> Table:
 def say_listing(path: Path, counts: Counter[str], listed: int, console: Console) -> None:
     """Where all faults are listed, and whether any are only counted."""
     rest = f", the first {listed:,} of {counts.total():,}" if listed < counts.total() else ""
-    say(console, f"all listed in {path}, one a line{rest}")
+    say(console, f"all listed in {path}, one per line{rest}")
 
 
 def say_remedy(path: Path, found: Inspection, repaired: Repaired, console: Console) -> None:

@@ -33,7 +33,7 @@ class DataSet(ABC):
         """The local path of an annotation file.
 
         Raises:
-            ArtifactError: it is not there, or damaged.
+            ArtifactError: it does not exist or is damaged.
         """
 
     @abstractmethod
@@ -45,7 +45,7 @@ class DataSet(ABC):
         """A local folder with all of these images under their names, until this process ends.
 
         Raises:
-            DatasetError: an image is not there, or has an unsafe name.
+            DatasetError: an image does not exist, or has an unsafe name.
             ArtifactError: an image is damaged.
             ConfigError, StoreError: see `ImageCache.view`.
         """
@@ -55,7 +55,7 @@ class DataSet(ABC):
         """A word that changes when the content of one of these images changes.
 
         Raises:
-            ArtifactError: an image is not there.
+            ArtifactError: an image does not exist.
         """
 
     @abstractmethod
@@ -67,7 +67,7 @@ class DataSet(ABC):
         """The sha256 of each file (folder and name).
 
         Raises:
-            DatasetError: a file is not there, or a stored set has no index that knows it.
+            DatasetError: a file does not exist, or a stored set has no index that knows it.
         """
 
     @abstractmethod
@@ -75,7 +75,7 @@ class DataSet(ABC):
         """Groups of files (folder and name) with the same content, in the order given, and how they were compared.
 
         Raises:
-            DatasetError: a file is not there.
+            DatasetError: a file does not exist.
         """
 
 
@@ -83,7 +83,7 @@ def data_set(root: str) -> DataSet:
     """The data set at a folder or an s3:// address.
 
     Raises:
-        ArtifactError: nothing is there, or its index is damaged.
+        ArtifactError: nothing exists there, or its index is damaged.
         StoreError: the store cannot be reached or refuses.
     """
     return _Stored(StoredSet(root)) if is_s3(root) else _Local(local(root))

@@ -19,7 +19,7 @@ SIZE = (160, 128)
 
 
 def demo(path: Path, home: Path, console: Console) -> None:
-    """Make what the demo's run.yaml names where it is not there yet, and run it."""
+    """Make what the demo's run.yaml names where it does not exist yet, and run it."""
     home = home.resolve()
     embedded = not os.environ.get(ENDPOINT)
     with Run.open(path, home=home, embedded_s3=embedded, console=console) as run:

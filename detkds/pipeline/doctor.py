@@ -83,7 +83,7 @@ def _operators() -> str:
 
     if not operators_work():
         raise DetKDSError("mmcv's nms keeps both of two boxes that overlap by 8/9; build its operators again: make install.")
-    return "mmcv's compiled operators answer"
+    return "mmcv's compiled operators work"
 
 
 def _device() -> str:
@@ -99,7 +99,7 @@ def _disk(home: Path) -> str:
     home.mkdir(parents=True, exist_ok=True)
     free_gb = shutil.disk_usage(home).free / 1e9
     if free_gb < FREE_GB:
-        raise DetKDSError(f"{home} has {free_gb:.1f} GB free; a run wants at least {FREE_GB} GB.")
+        raise DetKDSError(f"{home} has {free_gb:.1f} GB free; a run needs at least {FREE_GB} GB.")
     return f"{free_gb:.0f} GB free at {home}"
 
 

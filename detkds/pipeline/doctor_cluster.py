@@ -29,7 +29,7 @@ class NotKnown(Exception):
 
 def examine(endpoint: Endpoint, *, bucket: str, console: Console, api: Any = None) -> list[dict[str, Any]]:
     """Run every check, print one line each, and give back `name`, `passed` and `text` of each; `passed` is None for what cannot be asked,
-    which is no failure.
+    which is not a failure.
 
     Args:
         endpoint: of Kubeflow Pipelines.
@@ -131,8 +131,8 @@ class _Core:
         """The answer.
 
         Raises:
-            NotKnown: there is no kubeconfig, the API does not answer, or the user lacks the right.
-            ClusterError: what is asked for is not there.
+            NotKnown: there is no kubeconfig, the API does not respond, or the user lacks the permission.
+            ClusterError: what is asked for does not exist.
         """
         from kubernetes import client, config  # type: ignore[import-untyped]
         from urllib3.exceptions import HTTPError

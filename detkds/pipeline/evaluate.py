@@ -137,7 +137,7 @@ def _metrics(analysis: Analysis) -> Iterator[tuple[str, float]]:
         for kind, result in detector.kinds.items():
             stem = _stem(name, kind)
             yield from _known({f"{stem}_{figure}": value for figure, value in result.figures.items()})
-            for figure, (low, high) in result.interval.figures.items():
+            for figure, (low, high) in (result.interval.bounds if result.interval else {}).items():
                 yield from _known({f"{stem}_{figure}_low": low, f"{stem}_{figure}_high": high})
     for test in analysis.comparisons:
         stem = f"{_stem(f'{test.a}_vs_{test.b}', test.kind)}_{test.figure}"

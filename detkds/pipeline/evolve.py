@@ -71,13 +71,13 @@ def run(
 
 
 def candidates(plan: SearchPlan) -> int:
-    """How many candidates Alg. 1 asks: no distillation, the first population, two an iteration."""
+    """How many candidates Alg. 1 requests: no distillation, the first population, two per iteration."""
     return 1 + plan.population + 2 * plan.iterations
 
 
 def designer(knowledge: Knowledge, plan: SearchPlan, seed: int, proxy: Proxy) -> SingleSearch:
-    """What asks the candidates of one knowledge. Where weights are calibrated, the proxy measures what the published weights of the warm
-    starts are as shares.
+    """The designer, which requests the candidates of one knowledge. If weights are calibrated, the proxy measures the shares that the
+    published weights of the warm starts have.
 
     Raises:
         ConfigError: no such algorithm or space.

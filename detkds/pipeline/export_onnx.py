@@ -1,4 +1,4 @@
-"""A student as an ONNX file, which agrees with mmdet or is not there."""
+"""A student as an ONNX file, which agrees with mmdet or does not exist."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ def _agree(detector: nn.Module, exported: OnnxDetector, pictures: list[Pixels]) 
     if found.alone or not found.detections:
         raise DetKDSError(
             f"the exported graph must find what mmdet finds, but in {found.images} images {found.alone} of {found.detections} detections "
-            "have no counterpart; deploy the student with mmdet, and tell us its config."
+            "have no counterpart; deploy the student with mmdet, and report its config as a bug."
         )
     return (
         f"agrees with mmdet: {found.images} images, {found.detections} detections compared, "

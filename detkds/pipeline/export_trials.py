@@ -45,7 +45,7 @@ def export(
     Args:
         run, work, home: see `watch`.
         optuna: SQLite file for optuna-dashboard, one Optuna study for each study of the search.
-        table: CSV file, one line a trial.
+        table: CSV file, one line per trial.
         tensorboard: folder of event files: each trial a run of the tab HPARAMS, and the scores of each study as a curve.
         force: replace files that exist; a folder of event files is never replaced.
 

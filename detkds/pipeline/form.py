@@ -1,6 +1,7 @@
 """Form: the parameters of the pipelines as a person fills them in, and the settings of run.yaml that go with them.
 
-About ten parameters each run decides have a field; everything else stands in one structure, `settings`, in the sections of run.yaml.
+About ten parameters, which every run has to decide, have a field; everything else is in one structure, `settings`, in the sections of
+run.yaml.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class Form:
 
     @classmethod
     def of(cls, values: Values) -> Form:
-        """The form that says these values: what has no field stands in the settings."""
+        """The form with these values: those without a field are in the settings."""
         settings: dict[str, Any] = {}
         for name, value in values.to_dict().items():
             if name in FIELDS or (value in ("", 0, 0.0) and getattr(Values, name, None) == value and name != "work"):
@@ -65,7 +66,7 @@ class Form:
         """The values of the run; no store is asked.
 
         Raises:
-            ConfigError: everything that is wrong, one line a fault.
+            ConfigError: everything that is wrong, one line per fault.
         """
         faults: list[str] = []
         raw = self._run_yaml(faults)
@@ -140,7 +141,7 @@ def _put(target: dict[str, Any], place: str, value: Any) -> None:
     for section in sections:
         below = target.setdefault(section, {})
         if not isinstance(below, dict):
-            return  # RunConfig says that a section is no text
+            return  # RunConfig says that a section is not text
         target = below
     target[key] = value
 

@@ -20,7 +20,7 @@ class Content:
 
     Args:
         files: how many were compared, all of train and test.
-        compared_by: content, or what stands for it where the images were not fetched.
+        compared_by: content, or the store's tags where the images were not fetched.
         repeated_ids: ids of training images whose content an image of lower id has too.
         repeated_test_images: how many test images repeat another's content.
     """

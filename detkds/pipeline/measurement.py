@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from detkds.errors import ArtifactError
 from detkds.evaluation import Kind
-from detkds.evaluation.analysis import Analysis, analyse
-from detkds.evaluation.result import Cost
+from detkds.evaluation.analysis import analyse
+from detkds.evaluation.result import Analysis
+from detkds.evaluation.scores import Cost
 from detkds.pipeline.thumbnails import write_thumbnail
 from detkds.storage.artifacts import verify
 
@@ -82,4 +84,16 @@ def read(artifact: Path) -> tuple[Analysis, dict[str, Any]]:
         ArtifactError: the artifact is not whole, or of another schema.
     """
     meta = verify(artifact, KIND).meta
-    return Analysis.from_json(json.loads((artifact / FILE).read_text())), dict(meta)
+    return read_analysis(artifact / FILE), dict(meta)
+
+
+def read_analysis(path: Path) -> Analysis:
+    """The content of an evaluation.json.
+
+    Raises:
+        ArtifactError: it has another form.
+    """
+    try:
+        return Analysis.read(json.loads(path.read_text()))
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise ArtifactError(f"{path} cannot be reported: {type(error).__name__} {str(error)[:120]}; evaluate again.") from None

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 DEFAULT_BATCH_SIZE = 2
 AS_TEACHER = "as_teacher"
-"""The key of a teacher's config that holds what a run asks of it, so that every stage reads it where it reads the teacher."""
+"""The key of a teacher's config that holds the run's settings for it, so that every stage reads them with the teacher."""
 
 
 def detector_config(address: str, classes: Iterable[str], *, pretrained: bool) -> Config:
@@ -98,7 +98,7 @@ def teacher(config: str, checkpoint: str, classes: Iterable[str]) -> nn.Module:
 
 
 def as_teacher(config: str) -> Mapping[str, Any] | None:
-    """What a run asks of a teacher, `scale` and `min_ap`, as its config carries it; None where it carries nothing."""
+    """A run's settings for a teacher, `scale` and `min_ap`, as its config carries them; None if it carries none."""
     asked: Mapping[str, Any] | None = _given_config(config).get(AS_TEACHER)
     return asked
 

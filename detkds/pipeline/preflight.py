@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from mmengine.config import Config
     from torch import nn
 
-    from detkds.data.unlabelled import Unlabelled
     from detkds.detectors.training.batches import Samples
     from detkds.detectors.training.batches import Source as ImageSource
     from detkds.detectors.training.kept import Kept
     from detkds.pipeline.unlabelled import Found
+    from detkds.unlabelled import Unlabelled
 
 Coco = Mapping[str, Any]
 
@@ -128,7 +128,7 @@ def preflight(config: RunConfig, path: Path, *, home: Path, trust: bool, recipe:
         store: False where the store of the data is not at hand: then the data is not looked at.
 
     Raises:
-        ConfigError, DatasetError, DetKDSError: everything that is wrong, one line a fault; the class is that of the first.
+        ConfigError, DatasetError, DetKDSError: everything that is wrong, one line per fault; the class is that of the first.
     """
     facts = Facts(config, path, home.resolve(), trust, recipe, whole, store)
     faults: list[DetKDSError] = []
@@ -218,7 +218,7 @@ def _data(facts: Facts) -> None:
             if split:
                 facts.data[name] = load(place.annotations(split.annotations), place.in_place(split.images))
                 if place.in_place(split.images) is None:
-                    place.state(split.images, [image["file_name"] for image in facts.data[name]["images"]])  # whether they are there
+                    place.state(split.images, [image["file_name"] for image in facts.data[name]["images"]])  # whether they exist
         except (DatasetError, ArtifactError) as error:
             faults.append(str(error))
     if faults:
@@ -315,7 +315,7 @@ def _require_new(address: str, config: Config) -> None:
 
 
 def _training(facts: Facts) -> None:
-    """What a config asks of training that would not happen; the teacher's counts where it is trained here."""
+    """What a config requires of training and DetKDS does not do; the teacher's config counts if it is trained here."""
     from detkds.detectors.training.asked import refusals
 
     roles = [role for role in facts.configs if role == "student" or facts.config.teacher.train]

@@ -44,7 +44,7 @@ def say(task: str, text: str) -> None:
 
 
 def columns(line: str) -> tuple[str, str]:
-    """Task and text of such a line, as the terminal shows them; the task is padded so that texts stand below each other."""
+    """Task and text of such a line, as the terminal shows them; the task is padded so that the texts are aligned."""
     task, _, text = line.partition("] ")
     return f"{task.removeprefix('['):<22}", text
 

@@ -72,7 +72,7 @@ class Published:
             raise ArtifactError(f"{self.store.uri(self.key)}/{FIGURES} is damaged; publish the run again.") from None
 
     def bring(self, names: Sequence[str], folder: Path) -> Iterator[Path]:
-        """Bring single files into a folder, each verified before it is there; yields their paths.
+        """Bring single files into a folder, each verified before it appears; yields their paths.
 
         Raises:
             ConfigError: the results have no such file, or another one is in its place.

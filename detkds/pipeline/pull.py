@@ -36,7 +36,7 @@ def pull(
     Args:
         run: NAME, NAME/ID or latest.
         store: the bucket's address; runs are published in its `runs`.
-        to: folder for the files; None takes the run's name. Results of another run that nobody changed are replaced in one step.
+        to: folder for the files; None takes the run's name. Unmodified results of another run are replaced in one step.
         only: names of single files; none for all.
         home: the folder of the store, where DETKDS_S3_ENDPOINT names none.
         embedded_s3: read the embedded server instead.
@@ -96,7 +96,7 @@ def runs_of(store: str, home: Path, console: Console, embedded_s3: bool) -> Iter
         folder = Path(open_store(store).uri())
         if kind == "folder" and not folder.is_dir():
             other = "; the embedded server has data here: add --embedded-s3" if (home / "s3").is_dir() else ""
-            raise ArtifactError(f"no run was published yet in {folder}, which stands for {store} without {ENDPOINT}{other}.")
+            raise ArtifactError(f"no run was published yet in {folder}, which is used in place of {store} without {ENDPOINT}{other}.")
         yield f"{store}/runs"
 
 

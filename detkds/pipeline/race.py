@@ -78,7 +78,7 @@ def race(
         plan: with one candidate or more.
         schedule: of a candidate's short training.
         trials: of all studies of the search, at least one.
-        known: the same by id; they answer for known distillers that the search has tried.
+        known: the same by id; their scores are used for known distillers that the search has tried.
         build: makes the proxy of the search.
         longer: makes the proxy of a schedule; both pickle.
         repeats: trainings of a candidate in the search; the seeds of the race come after theirs.

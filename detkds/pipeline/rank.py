@@ -1,4 +1,4 @@
-"""One process of a training on several nodes: `torchrun -m detkds.pipeline.rank ADDRESS`, where the job lies in the object store."""
+"""One process of a training on several nodes: `torchrun -m detkds.pipeline.rank ADDRESS`, the address of the job in the object store."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from detkds.storage.fetch import fetch_folder
 from detkds.storage.uri import open_store
 
 JOB, SUBSET, MODEL = "job.json", "subset", "model"
-"""What lies at a job's address: this description, the subset artifact, and in the end the model artifact."""
+"""The content of a job's address: this description, the subset artifact, and in the end the model artifact."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Job:
             pair, schedule, recipe = Pair(**found["pair"]), Schedule.from_json(found["schedule"]), Recipe.from_json(found["recipe"])
             return cls(pair, schedule, recipe, str(found["work"]), named, tuple(found.get("loggers", ())))
         except (ValueError, KeyError, TypeError) as error:
-            raise ArtifactError(f"{source} is no job of a training ({error!r}); submit the run again.") from None
+            raise ArtifactError(f"{source} is not a job of a training ({error!r}); submit the run again.") from None
 
 
 @report_errors

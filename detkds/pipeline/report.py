@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from detkds.errors import ArtifactError, GenomeError
+from detkds.evaluation.result import Analysis, Role
 from detkds.genome import Recipe
 from detkds.pipeline import measurement, published_detections, studies
 from detkds.pipeline import publish as published
@@ -22,7 +23,6 @@ from detkds.pipeline.task import LEADERBOARD, TIMINGS, run_name
 from detkds.pipeline.task_progress import Progress
 from detkds.report.curve import LossCurve, read_log
 from detkds.report.data import ReportData, StageCost
-from detkds.report.evaluation import Evaluation, Role
 from detkds.report.leaderboard import Leaderboard
 from detkds.report.markdown import markdown
 from detkds.report.page import render
@@ -111,7 +111,7 @@ def collect(
     baseline: Path | None = None,
     teacher: str = "",
 ) -> ReportData:
-    """What the report tells, from the artifacts of a run; see `run`."""
+    """The content of the report, from the artifacts of a run; see `run`."""
     measured = verify(evaluation, measurement.KIND)
     found, histories, searched = _studies(studies)
     known = {
@@ -132,17 +132,13 @@ def collect(
     )
 
 
-def _evaluation(artifact: Path) -> Evaluation:
+def _evaluation(artifact: Path) -> Analysis:
     """The evaluation with the pictures of its examples.
 
     Raises:
         ArtifactError: it has another form than this report reads.
     """
-    path = artifact / measurement.FILE
-    try:
-        found = Evaluation.read(json.loads(path.read_text()))
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise ArtifactError(f"{path} cannot be reported: {type(error).__name__} {str(error)[:120]}; evaluate again.") from None
+    found = measurement.read_analysis(artifact / measurement.FILE)
     pictures = [example.file for example in found.examples if (artifact / example.file).is_file()]
     inside = [name for name in pictures if (artifact / name).resolve().is_relative_to(artifact.resolve())]
     return found.with_pictures({name: (artifact / name).read_bytes() for name in inside})
@@ -177,7 +173,7 @@ def _recipe(model: Path) -> Recipe:
 
 
 def _training(artifact: Path | None) -> tuple[float, int] | None:
-    """Seconds and steps of a training of this project; None where it was none, or lies elsewhere."""
+    """Seconds and steps of a training by DetKDS; None if it was trained elsewhere."""
     if artifact is None or not (artifact / MANIFEST).is_file():
         return None
     meta = verify(artifact, MODEL).meta

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from detkds import plugins
-from detkds.data.unlabelled import Unlabelled
 from detkds.errors import ConfigError, Stopped
 from detkds.genome import Genome, Recipe
 from detkds.pipeline import run_config
@@ -37,6 +36,7 @@ from detkds.search.study import Study
 from detkds.storage.artifacts import write_atomic
 from detkds.storage.content_digests import ContentDigests
 from detkds.storage.fetch import fingerprint
+from detkds.unlabelled import Unlabelled
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -50,7 +50,7 @@ DRAWN_FROM = (
 """Values of a run that its subset depends on."""
 SEED_OF_TEACHER = 0
 SEED_APART = 10_000
-"""From the seed of a run to that of its student's first generation, so that this is no copy of the student without distillation."""
+"""From the seed of a run to that of its student's first generation, so that this is not a copy of the student without distillation."""
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
@@ -63,7 +63,7 @@ class Run:
     Attributes:
         config: the checked content of run.yaml.
         home: the folder for caches, unfinished work and results, absolute.
-        store: what tells its store from the others of the same home, see `local_store`.
+        store: the name of its store among the others of the same home, see `local_store`.
         console: gets progress.
     """
 
@@ -219,7 +219,7 @@ class Run:
             whole: the whole run is asked for, not one of its parts.
 
         Raises:
-            DetKDSError: everything that is wrong, one line a fault.
+            DetKDSError: everything that is wrong, one line per fault.
         """
         from detkds.pipeline.preflight import preflight
 
@@ -378,10 +378,10 @@ def _planned(config: RunConfig, pair: Pair, home: Path, show: Callable[[str], No
 def parameters(
     config: RunConfig, teacher_config: str, teacher_checkpoint: str, student_config: str, results: str, *, version: str
 ) -> dict[str, Any]:
-    """What the tasks of a run are told, see `Values`; unfinished work is kept on this machine.
+    """The parameters of the tasks of a run, see `Values`; unfinished work is kept on this machine.
 
     Raises:
-        ConfigError: the budget is a time that nobody has made a plan of.
+        ConfigError: the budget is a time that has not been converted into trainings yet.
     """
     prepared = {"teacher_config": teacher_config, "teacher_checkpoint": teacher_checkpoint, "student_config": student_config}
     version = "-".join(filter(None, (config.data.version, version)))
@@ -401,7 +401,7 @@ def teacher_address(teacher: Teacher, home: Path, trust: bool) -> str:
 
 
 def student_address(config: RunConfig, home: Path, trust: bool) -> str:
-    """The student's config; where the run itself asks for images without objects, they are trained on whatever the config filters."""
+    """The student's config; if the run itself requests images without objects, they are trained on even if the config filters them."""
     if config.search.empty != "share" or "empty" not in config.search.model_fields_set:
         return config_address(config.student, home, trust)
     from detkds.detectors.configs.data_config import read_config
@@ -465,7 +465,7 @@ def unlabelled_use(config: RunConfig) -> Unlabelled | None:
 
 
 def _fingerprint(address: str) -> str:
-    """Digest of the content of a file or folder; of what lies in a store, of its manifest or tags."""
+    """Digest of the content of a file or folder; for an address in a store, of its manifest or tags."""
     if address.startswith("s3://"):
         return fingerprint(address)
     if is_remote(address):
@@ -477,6 +477,6 @@ def _fingerprint(address: str) -> str:
 
 
 def code_digest() -> str:
-    """Digest of this library and of what it computes with: another version answers nothing from the cache."""
+    """Digest of this library and of the packages it computes with: another version reuses nothing from the cache."""
     own = plugins.identity().values()
     return digest([source_digest(), *own, *(package_version(name) for name in ("torch", "onedl-mmdetection", "onedl-mmcv", "pycocotools"))])

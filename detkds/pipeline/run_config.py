@@ -22,7 +22,6 @@ from pydantic import (
 )
 
 from detkds import plugins
-from detkds.data.unlabelled import Unlabelled as UnlabelledUse
 from detkds.errors import ConfigError, GenomeError
 from detkds.genome import Knowledge
 from detkds.genome.presets import KNOWN_DISTILLERS, preset
@@ -30,6 +29,7 @@ from detkds.pairs import pair as tested_pair
 from detkds.pipeline.settings import PRECISIONS, RacePlan
 from detkds.pipeline.yaml_faults import yaml_fault
 from detkds.search.budgets import is_time, plan
+from detkds.unlabelled import Unlabelled as UnlabelledUse
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -90,7 +90,7 @@ class Unlabelled(Section):
 
 class Data(Section):
     """The data set: `root` is a folder, an `s3://bucket/prefix`, or on a cluster a volume claim, `pvc://claim/path`.
-    Another `version`, any text or number, runs everything anew."""
+    Another `version`, any text or number, runs everything again."""
 
     root: str
     train: Split
@@ -270,7 +270,7 @@ class StoreSection(Section):
 
 
 class Resources(Section):
-    """What a task asks of a cluster; on this machine only `gpus` matters: a search measures so many candidates at a time, a training
+    """What a task requests from a cluster; on this machine only `gpus` matters: a search measures so many candidates at a time, a training
     shares each batch among so many, as far as the machine has them."""
 
     gpus: Annotated[int, Field(ge=0)] = 1
@@ -417,7 +417,7 @@ def load(path: Path, pair: str = "") -> RunConfig:
         pair: name of a tested pair, whose configs teacher and student take; "" is that of the file's key `pair`, if it has one.
 
     Raises:
-        ConfigError: the file is missing, is no YAML, or breaks rules; the message has one line a fault, with its place.
+        ConfigError: the file is missing, is not YAML, or breaks rules; the message has one line per fault, with its place.
     """
     try:
         raw = yaml.safe_load(path.read_text())

@@ -59,7 +59,7 @@ class StudyView:
 
     @property
     def expected(self) -> int:
-        """How many candidates there will be; those there are, where nobody said."""
+        """How many candidates there will be; the present number if it was not recorded."""
         return len(self.trials) if self.task.finished else max(self.task.expected, len(self.trials))
 
     @property

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from detkds.data.unlabelled import Unlabelled
 from detkds.genome.presets import KNOWN_DISTILLERS
+from detkds.unlabelled import Unlabelled
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a stage tells the UI beside its artifact: metadata of the artifact, flat metrics, Markdown, an HTML page.
+    """What a stage shows in the UI in addition to its artifact: metadata of the artifact, flat metrics, Markdown, an HTML page.
 
     KFP's launcher fails on a number that JSON does not know: metrics that are not finite are left out, and in metadata they are texts.
     """

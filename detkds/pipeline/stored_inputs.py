@@ -23,7 +23,7 @@ FEW = 5
 
 
 def faults(values: Values) -> list[str]:
-    """Everything that is wrong with what the values name, one line a fault."""
+    """Everything that is wrong with what the values name, one line per fault."""
     if lost := list(_lost(values)):
         return lost
     found = [*_configs(values)]
@@ -40,7 +40,7 @@ def faults(values: Values) -> list[str]:
 
 
 def _lost(values: Values) -> Iterator[str]:
-    """Objects of the store that the run reads and that are not there."""
+    """Objects of the store that the run reads and that do not exist."""
     addresses = {
         "dataset": [f"{values.dataset}/{name}" for name in (values.train_annotations, values.test_annotations)],
         "teacher_config": [values.teacher_config],
@@ -70,7 +70,7 @@ def _configs(values: Values) -> Iterator[str]:
             except ValueError:
                 content = None
             if not isinstance(content, dict) or "model" not in content:
-                yield f"{name}: {address} is no config as detkds submit stores it: JSON with the key model; give another address"
+                yield f"{name}: {address} is not a config as detkds submit stores it: JSON with the key model; give another address"
 
 
 def _data(values: Values, found: list[str]) -> dict[str, Any] | None:
@@ -100,7 +100,7 @@ def _of_checkpoint(what: str, held: Described, classes: Sequence[str]) -> Iterat
     if not classes or not held.is_whole:
         return
     if (count := other_count(held.shapes, len(classes))) is not None:
-        yield f"{what} tells {count} classes apart, the data set has {len(classes)}; give weights trained on its {len(classes)}"
+        yield f"{what} distinguishes {count} classes, the data set has {len(classes)}; give weights trained on its {len(classes)}"
     elif held.classes and len(held.classes) == len(classes) and sorted(held.classes) != sorted(classes):
         theirs = [name for name in held.classes if name not in classes]
         listed = ", ".join(theirs[:FEW])

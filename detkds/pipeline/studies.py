@@ -63,7 +63,7 @@ def conduct(
     work: str = "",
     workers: Workers | None = None,
 ) -> Conducted:
-    """Run a study to its end from wherever its journal stands, one progress line a trial.
+    """Run a study to its end from wherever its journal stands, one progress line per trial.
 
     Args:
         title: of the progress lines.
@@ -119,7 +119,7 @@ def tell(place: Workplace, task: Task) -> Task:
     file = place.fetch(FILE)
     before = None
     if file.exists():
-        with contextlib.suppress(ArtifactError):  # nothing depends on it: a damaged one is written anew
+        with contextlib.suppress(ArtifactError):  # nothing depends on it: a damaged one is written again
             before = Task.loads(file.read_bytes(), file)
     task = task.joined(before)
     write_atomic(file, task.dumps())

@@ -66,7 +66,7 @@ class Creation:
     Args:
         experiment: that it belongs to.
         service_account: of its tasks; empty: that of the installation.
-        retries: how often it is created anew when it failed.
+        retries: how often it is created again when it failed.
         wait: follow it to its end.
     """
 
@@ -92,7 +92,7 @@ def submit(
 ) -> Outcome:
     """Create a run from a run.yaml and, unless asked not to, follow it to its end.
 
-    A run that failed and is created anew takes up what the one before left: KFP's cache answers its finished tasks, and journals and
+    A failed run that is created again reuses what the previous one left: KFP's cache supplies its finished tasks, and journals and
     checkpoints in the bucket the rest.
 
     Args:
@@ -133,7 +133,7 @@ def submit(
         outcome = follow(run, cluster, pace=pace, console=console, results=results, names=names, pods=pods)
         if outcome is not Outcome.FAILED or attempt == creation.retries:
             break
-        console.print(f"created anew, {attempt + 1} of {creation.retries}: finished tasks and journals are kept", markup=False)
+        console.print(f"created again, {attempt + 1} of {creation.retries}: finished tasks and journals are kept", markup=False)
     return outcome
 
 
@@ -210,13 +210,13 @@ def _only_here(config: RunConfig, images: Images, package: Path | None) -> Itera
 
 
 def _teacher_address(config: RunConfig, home: Path, trust: bool) -> str:
-    """The teacher's config with what the run asks of it. Without a store at hand a name of mmdet's stays a name, and asks for nothing."""
+    """The teacher's config with the run's settings for it. Without a store, a name of mmdet's stays a name and carries no settings."""
     asked = os.environ.get(ENDPOINT) or config.teacher.scale != 1 or config.teacher.min_ap is not None
     return teacher_address(config.teacher, home, trust) if asked else config_address(config.teacher, home, trust)
 
 
 def _addresses(config: RunConfig, home: Path, trust: bool) -> tuple[dict[str, str], list[str]]:
-    """Addresses of configs and checkpoints by parameter, on this machine where they lie here; and why they cannot go into the store."""
+    """Addresses of configs and checkpoints by parameter, local paths if they are here; and why they cannot go into the store."""
     found: dict[str, str] = {"teacher_checkpoint": config.teacher.checkpoint or "", "student_checkpoint": config.student.checkpoint or ""}
     faults = []
     addresses = {"teacher": _teacher_address, "student": student_address}
@@ -245,7 +245,7 @@ def _broken_arguments(path: Path, package: str, values: Mapping[str, Any], image
     """Hold the run's parameters against the rules too.
 
     Raises:
-        ConfigError: one line a fault.
+        ConfigError: one line per fault.
     """
     found = examine(Package.parse(package), values, ImagePolicy(digest=not images.any_name))
     if found:

@@ -134,7 +134,7 @@ def _loaded(place: DataSet, source: Source) -> tuple[dict[str, Any], dict[str, A
     """Both annotation files, validated.
 
     Raises:
-        DatasetError: what is wrong with either, one line a fault: this is the first task that looks at the data, and the next ask for GPUs.
+        DatasetError: every fault of either split, one line each. This is the first task that reads the data, before any task uses a GPU.
     """
     found, faults = [], []
     for file, images in ((source.train_annotations, source.train_images), (source.test_annotations, source.test_images)):

@@ -60,7 +60,7 @@ def _splits(folder: Path, layout: Layout) -> tuple[CocoSplit, CocoSplit]:
         found = ", ".join(f"{split.annotations} ({split.image_count} images)" for split in layout.splits)
         raise DatasetError(
             f"{folder} must hold annotations of training images (a path with `train`) and of test images (`test` or `val`), "
-            f"but holds {found}; name the files so, or write run.yaml by hand (docs/run-yaml.md)."
+            f"but holds {found}; name the files like this, or write run.yaml yourself (docs/run-yaml.md)."
         )
     return train, test
 
@@ -99,7 +99,7 @@ pair: {chosen.name}          # teacher and student; `detkds pairs` lists the tes
 data:
   root: {folder.resolve()}
   train: {{annotations: {_quoted(train.annotations)}, images: {_quoted(train.images)}}}
-  test: {{annotations: {_quoted(test.annotations)}, images: {_quoted(test.images)}}}   # only the final evaluation looks at these
+  test: {{annotations: {_quoted(test.annotations)}, images: {_quoted(test.images)}}}   # used by the final evaluation only
 
 teacher:
 {_teacher(chosen.name)}
@@ -122,7 +122,7 @@ train:
 
 
 def _teacher(name: str) -> str:
-    """The teacher's section: a checkpoint of the user's, or a training; the published COCO weights stand beside as a comment."""
+    """The teacher's section: a checkpoint of the user's, or a training; the published COCO weights are added as a comment."""
     try:
         address = published(pair(name).teacher)
     except ConfigError:

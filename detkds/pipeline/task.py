@@ -13,7 +13,7 @@ from detkds.errors import ArtifactError
 
 RUN = "DETKDS_RUN"
 """The environment variable that names the run a stage works for, on a cluster by its id where it was given no name (docs/adr/0013). It
-decides nothing, so it is no input of a stage."""
+decides nothing, so it is not an input of a stage."""
 FILE, JOURNAL, TIMINGS = "task.json", "journal.jsonl", "timings.jsonl"
 LEADERBOARD = "leaderboard.json"
 """Of the final race; in the artifact of the search over weights."""
@@ -29,7 +29,7 @@ class Task:
 
     Args:
         name: the knowledge, or "weights".
-        expected: how many candidates it asks.
+        expected: how many candidates it requests.
         searched: the knowledges of its run.
         runs: names of the runs that worked on it, the last one last. Runs with equal inputs share a study.
         finished: nothing is left to do.

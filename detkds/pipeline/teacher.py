@@ -37,7 +37,7 @@ def run(
     """The checkpoint of a teacher trained on one annotation file; one that was trained before with the same inputs is returned.
 
     Args:
-        pair: the teacher's config and first weights stand as the student's.
+        pair: the teacher's config and first weights, given as the student's.
         schedule: of the training.
         root: data set, a folder or an s3:// address.
         annotations, images: relative to it.

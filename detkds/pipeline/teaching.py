@@ -100,7 +100,7 @@ def below_floor(measured: Teaching, asked: Mapping[str, Any] | None) -> str:
         return ""
     points = asked.get("min_ap")
     floor = max(SHARE * measured.own, LEAST) if points is None else points / 100
-    if not measured.taught < floor:  # a nan, where no object is left to find, is no figure to stop at
+    if not measured.taught < floor:  # a nan, where no object is left to find, is not a figure to stop at
         return ""
     rule = "a quarter of its own AP, and at least 1" if points is None else "teacher.min_ap"
     remedies = [*([_remedy(measured)] if measured.scale >= APART else []), "look at its config, classes and checkpoint"]

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from detkds import plugins
-from detkds.data.unlabelled import Unlabelled
 from detkds.detectors.checkpoints import read_checkpoint
 from detkds.detectors.configs.data_config import freeze
 from detkds.detectors.device import resolve
@@ -44,6 +43,7 @@ from detkds.processes import gpus, use_cpus
 from detkds.storage.artifacts import publishing, verify
 from detkds.storage.manifest import file_sha256
 from detkds.storage.uri import is_s3
+from detkds.unlabelled import Unlabelled
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -71,7 +71,7 @@ def run(
     at `out`. `loggers` are told of it too, see `pipeline.loggers`.
 
     A training that was killed resumes from its last checkpoint, which lies at `work` (see Workplace), with the same result. Each batch is
-    shared by `processes` (0: one a GPU that this process may use), as many of them as divide it.
+    shared by `processes` (0: one per GPU that this process may use), as many of them as divide it.
 
     Raises:
         DetKDSError: data, detectors or recipe cannot be used; the message says which.
@@ -110,7 +110,7 @@ def share(
 
 
 def sharing(title: str, batch_size: int, processes: int = 0) -> int:
-    """How many processes share a batch: as many of `processes` (0: one a GPU that this process may use) as divide it."""
+    """How many processes share a batch: as many of `processes` (0: one per GPU that this process may use) as divide it."""
     asked = processes or max(1, len(gpus()))
     count = parallel.processes(batch_size, asked)
     if count < asked:

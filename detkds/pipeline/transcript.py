@@ -1,4 +1,4 @@
-"""What a stage prints, divided: everything into a file, progress lines to whoever watches."""
+"""The output of a stage, divided: everything goes into a file, progress lines to the terminal."""
 
 from __future__ import annotations
 

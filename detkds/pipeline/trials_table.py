@@ -15,7 +15,7 @@ from detkds.search.trial import Trial, TrialState
 
 
 def trial_tables(studies: Sequence[StudyView], count: int) -> Group:
-    """One table per study with its last `count` candidates, the newest last; the one that is being trained stands below them."""
+    """One table per study with its last `count` candidates, the newest last; the one that is being trained is below them."""
     return Group(*(_table(view, count) for view in studies if count and (view.trials or view.running)))
 
 

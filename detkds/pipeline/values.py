@@ -1,4 +1,4 @@
-"""Values: everything that the tasks of a run are told, in one table: where each stands in run.yaml, and which stages read it."""
+"""Values: all parameters of the tasks of a run, in one table: where each is in run.yaml, and which stages read it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from detkds.data.unlabelled import Unlabelled
 from detkds.pipeline.settings import Pair, RacePlan, Schedule, SearchPlan, Source, WeightsPlan
+from detkds.unlabelled import Unlabelled
 
 if TYPE_CHECKING:
     from detkds.data.sampling.counting import Counting
@@ -25,7 +25,7 @@ def _at(place: str, stages: str, default: Any = "") -> Any:
 
 @dataclass(frozen=True)
 class Values:
-    """What the tasks of a run are told. An empty text or 0 means "not given", because a pipeline parameter has no null."""
+    """The parameters of the tasks of a run. An empty text or 0 means "not given", because a pipeline parameter has no null."""
 
     run_name: str = _at("name", "report")
     results: str = _at("", "report")
@@ -87,7 +87,7 @@ class Values:
         """The values of a run.yaml, with what it does not say, such as `results`, and what was prepared, such as addresses of configs.
 
         Raises:
-            ConfigError: the budget is a time that nobody has made a plan of.
+            ConfigError: the budget is a time that has not been converted into trainings yet.
         """
         config = config.model_copy(update={"search": config.search.planned()})
         found = {each.name: _found(config, each.metadata["place"]) for each in fields(cls) if each.name not in given}
@@ -141,7 +141,7 @@ class Values:
         return RacePlan(self.race_candidates, self.race_seeds, self.race_epochs, self.race_known)
 
     @property
-    def told(self) -> tuple[str, ...]:
+    def services(self) -> tuple[str, ...]:
         """Names of the services that are told figures, see `pipeline.loggers`."""
         return tuple(filter(None, self.loggers.split(",")))
 
@@ -168,7 +168,7 @@ class Values:
 
 
 def _found(config: RunConfig, place: str) -> Any:
-    """What stands at a place of a run.yaml, a list as text with commas; None where nothing does."""
+    """The value at a place of a run.yaml, a list as text with commas; None if there is none."""
     value: Any = config if place else None
     for step in place.split(".") if place else ():
         value = None if value is None else getattr(value, step)  # a section that is left out says nothing

@@ -161,7 +161,7 @@ def opened(run: str, work: str, home: Path, console: Console) -> Iterator[tuple[
 
 
 def _is_run(name: str, work: str) -> bool:
-    """Whether a run of this name is at work, so that a folder of the same name here does not stand in for it; `./NAME` is the folder."""
+    """Whether a run of this name has unfinished work, so that a folder of the same name is not taken for it; `./NAME` is the folder."""
     if "/" in name or is_s3(work) or not Path(work).is_dir():
         return False
     try:

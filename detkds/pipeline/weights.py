@@ -86,7 +86,7 @@ def _longer(pair: Pair, subset: Path, work: str, schedule: Schedule) -> Proxy:
 
 
 def candidates(plan: WeightsPlan, genomes: int) -> int:
-    """How many candidates the search asks: no distillation, the first population (at least the known points), one an iteration."""
+    """How many candidates the search requests: no distillation, the first population (at least the known points), one per iteration."""
     return 1 + max(plan.population, genomes + 2) + plan.iterations
 
 

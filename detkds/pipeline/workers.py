@@ -19,7 +19,7 @@ from detkds.search.study import Job
 
 
 class Workers:
-    """An objective whose answers are begun ahead: the study says what it will ask, and takes the answers in that order.
+    """An objective that starts early: the study announces its next requests, and takes the results in that order.
 
     What was measured and not yet taken when the study is killed is measured again; with equal candidates that is one a worker.
 
@@ -39,7 +39,7 @@ class Workers:
             raise _lost() from None
 
     def __call__(self, recipe: Recipe, goal: Goal) -> Outcome:
-        """The answer to the next job.
+        """The result of the next job.
 
         Raises:
             Rejected: the candidate cannot work.
@@ -49,7 +49,7 @@ class Workers:
             self.ahead([(recipe, goal)])
         job, answer = self._begun.popleft()
         if job != (recipe, goal):
-            raise DetKDSError(f"the study asks for `{recipe}`, but announced `{job[0]}` first.")
+            raise DetKDSError(f"the study requests `{recipe}`, but announced `{job[0]}` first.")
         try:
             return answer.result()
         except BrokenProcessPool:
@@ -63,7 +63,7 @@ def hired(count: int, build: Callable[[], Objective]) -> Iterator[Workers | None
     They end at once where the block ends with an error, and when this process is killed.
 
     Args:
-        count: of processes; 0: one per GPU that this process may use, or per CPU where there is none, as far as the memory goes.
+        count: of processes; 0: one per GPU that this process may use, or without a GPU one per CPU as far as the memory allows.
         build: makes the objective, once in each process; it pickles.
     """
     count = count or at_once()
@@ -78,7 +78,7 @@ def hired(count: int, build: Callable[[], Objective]) -> Iterator[Workers | None
     with ProcessPoolExecutor(count, context, _begin, (devices, build, count)) as pool:
         try:
             yield Workers(pool)
-        except BaseException:
+        except BaseException:  # Ctrl-C and SIGTERM too: workers in the middle of a training would hold the GPUs and the pool's exit
             pool.shutdown(wait=False, cancel_futures=True)
             for process in multiprocessing.active_children():
                 if process not in others:

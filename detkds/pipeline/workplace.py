@@ -1,4 +1,4 @@
-"""Where a stage works: its home folder, local copies of what lies in the store, and a place to resume from after a crash."""
+"""Where a stage works: its home folder, local copies of what is in the store, and a place to resume from after a crash."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def digests_folder() -> Path:
 
 
 def local(address: str) -> Path:
-    """The local path of a file or folder; what lies at an s3:// address is fetched and verified once."""
+    """The local path of a file or folder; the content of an s3:// address is fetched and verified once."""
     return fetch(address, home() / "cache")
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from detkds.evaluation.result import Role
 from detkds.report import comparison
 from detkds.report.comparison import Run
-from detkds.report.evaluation import Role
 from detkds.report.figures.runs import run_figures, searches
 from detkds.report.page import fitting
 from detkds.report.series import run_look

@@ -6,11 +6,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from detkds.evaluation.result import Comparison, Role
+from detkds.evaluation.scores import Scores
 from detkds.genome import Knowledge
 from detkds.genome.genome import format_weight
 from detkds.report.data import ReportData
-from detkds.report.evaluation import Comparison, Role
-from detkds.report.scores import Scores
 from detkds.report.tables.costs import total_seconds
 from detkds.report.tables.table import Column, Table
 from detkds.report.text import MISSING, change, count, duration, percent, points, span
@@ -21,7 +21,7 @@ TEST_SET = ("annotations (sha256)", "test.json")
 
 @dataclass(frozen=True)
 class Run:
-    """A run under the name by which it stands in the comparison."""
+    """A run under its name in the comparison."""
 
     label: str
     data: ReportData

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from detkds.report.reading import integer, number, sequence, text
+from detkds.reading import integer, number, sequence, text
 
 MOST = 300
 """Points that a curve keeps; more would not be visible."""

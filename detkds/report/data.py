@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from detkds.evaluation.result import Analysis
 from detkds.genome import Recipe
+from detkds.reading import integer, number, text
 from detkds.report.curve import LossCurve
-from detkds.report.evaluation import Evaluation
 from detkds.report.leaderboard import Leaderboard
-from detkds.report.reading import integer, number, text
 from detkds.report.study import RANDOM, Study
 
 
@@ -61,7 +61,7 @@ class ReportData:
     """
 
     run: str
-    evaluation: Evaluation | None = None
+    evaluation: Analysis | None = None
     studies: tuple[Study, ...] = ()
     recipe: Recipe | None = None
     fidelity: tuple[Fidelity, ...] = ()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from detkds.report.reading import flag, integer, number, sequence, text
+from detkds.reading import flag, integer, number, sequence, text
 
 FIGURES = ("AP", "low", "high", "gain", "gain_low", "gain_high")
 

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterable
 from itertools import takewhile
 
+from detkds.evaluation.result import Analysis
 from detkds.genome.formula import formula
 from detkds.report import tables
 from detkds.report.data import ReportData
-from detkds.report.evaluation import Evaluation
 from detkds.report.importance import importances
 from detkds.report.tables import Table
 from detkds.report.tables.detectors import KINDS
@@ -50,7 +50,7 @@ def escape(text: str) -> str:
     return _MARKUP.sub(lambda found: "\\" + found[0], line)
 
 
-def _detectors(evaluation: Evaluation) -> list[str]:
+def _detectors(evaluation: Analysis) -> list[str]:
     parts: list[str] = []
     for kind in evaluation.kinds:
         parts += _titled(f"COCO figures, {KINDS[kind]}", tables.figures(evaluation, kind))

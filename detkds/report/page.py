@@ -12,13 +12,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from detkds.errors import ArtifactError
+from detkds.evaluation.result import Analysis, Role
+from detkds.evaluation.scores import Scores
 from detkds.genome.formula import formula, tex
 from detkds.report import figures, panels, tables
 from detkds.report.data import ReportData
-from detkds.report.evaluation import Evaluation, Role
 from detkds.report.glossary import GLOSSARY
 from detkds.report.mathml import prose
-from detkds.report.scores import Scores
 from detkds.report.series import long_title, looks, title
 from detkds.report.study import Study
 from detkds.report.tables.curves import thresholds
@@ -79,7 +79,7 @@ def _content(data: ReportData) -> dict[str, Any]:
     }
 
 
-def _cards(evaluation: Evaluation) -> list[dict[str, Any]]:
+def _cards(evaluation: Analysis) -> list[dict[str, Any]]:
     """The headline: one card per detector."""
     if not evaluation.kinds:
         return []
@@ -104,7 +104,7 @@ def _interval(scores: Scores) -> str:
     return f"{100 * scores.interval.level:.0f} % interval {span(bounds)}" if scores.interval and bounds else ""
 
 
-def _kind(evaluation: Evaluation, kind: str) -> dict[str, Any]:
+def _kind(evaluation: Analysis, kind: str) -> dict[str, Any]:
     """What is shown of boxes, or of masks."""
     charts = [
         figures.average_precisions(evaluation, kind),
@@ -139,7 +139,7 @@ def _confusion(name: str, scores: Scores) -> dict[str, Any]:
     return {"title": title(name), "pairs": pairs, "matrix": matrix, "iou": confusion.iou, "score": confusion.score, "cut": cut}
 
 
-def _examples(evaluation: Evaluation | None) -> list[dict[str, Any]]:
+def _examples(evaluation: Analysis | None) -> list[dict[str, Any]]:
     return [
         {
             "id": f"image-{place}",

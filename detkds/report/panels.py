@@ -6,8 +6,8 @@ from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from detkds.report.evaluation import Role
-from detkds.report.example import Box, Example
+from detkds.evaluation.example import Box, Example
+from detkds.evaluation.result import Role
 from detkds.report.series import title
 
 SHOWN_SCORE, MATCH_IOU, MAX_BOXES, MAX_LABELS = 0.3, 0.5, 60, 10

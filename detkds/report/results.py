@@ -10,7 +10,7 @@ Schema detkds.results/2, an object:
 * `leaderboard`: null, or `level`, `images` and `rows`, the chosen recipe first; `curves`: `name` and `points`, (step, loss);
 * `costs`: `stage`, `seconds`, `student_steps`; `provenance`: heading to key to value.
 
-AP is in [0, 1]; null stands where a number is missing or not finite.
+AP is in [0, 1]; a number that is missing or not finite is null.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ import json
 from typing import Any
 
 from detkds.errors import ArtifactError, GenomeError
+from detkds.evaluation.result import Analysis
 from detkds.genome import Recipe
 from detkds.genome.formula import tex
+from detkds.reading import as_json, mapping, sequence, text
 from detkds.report.correlation import agreement
 from detkds.report.curve import LossCurve
 from detkds.report.data import Fidelity, ReportData, StageCost
-from detkds.report.evaluation import Evaluation
 from detkds.report.importance import importances
 from detkds.report.leaderboard import Leaderboard
-from detkds.report.reading import as_json, mapping, sequence, text
 from detkds.report.study import Study
 from detkds.report.verdict import verdict
 
@@ -55,7 +55,7 @@ def read_results(content: bytes | str, name: str) -> ReportData:
     """The run that a results.json describes; `name` names the file in messages.
 
     Raises:
-        ArtifactError: it is no results.json of this schema.
+        ArtifactError: it is not a results.json of this schema.
     """
     try:
         data = json.loads(content)
@@ -65,7 +65,7 @@ def read_results(content: bytes | str, name: str) -> ReportData:
         return _read(data)
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError, GenomeError) as error:
         raise ArtifactError(
-            f"{name} is no results.json of a run: {type(error).__name__} {str(error)[:120]}; report the run again."
+            f"{name} is not a results.json of a run: {type(error).__name__} {str(error)[:120]}; report the run again."
         ) from None
 
 
@@ -73,7 +73,7 @@ def _read(data: Any) -> ReportData:
     recipe, evaluation = data["recipe"], data["evaluation"]
     return ReportData(
         run=text(data["run"]),
-        evaluation=None if evaluation is None else Evaluation.read(evaluation),
+        evaluation=None if evaluation is None else Analysis.read(evaluation),
         studies=tuple(map(Study.read, sequence(data["studies"]))),
         recipe=None if recipe is None else Recipe.from_json(recipe),
         fidelity=tuple(map(Fidelity.read, sequence(data["fidelity"]["pairs"]))),
@@ -98,8 +98,8 @@ def _study(study: Study) -> dict[str, Any]:
     return {
         "name": study.name,
         "algorithm": study.algorithm,
-        "best": study.best.number if study.best else None,
-        "without_distillation": as_json(study.without_distillation),
+        "best": study.best_distilled.number if study.best_distilled else None,
+        "without_distillation": as_json(study.baseline),
         "gain": as_json(study.gain),
         "importance": [as_json(one) for one in importances(study)],
         "trials": [as_json(trial) for trial in study.trials],

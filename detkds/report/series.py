@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from detkds.report.evaluation import Role
+from detkds.evaluation.result import Role
 
 TITLES = {Role.TEACHER: "teacher", Role.STUDENT: "student", Role.DISTILLED: "distilled student"}
 """The roles as column titles, short enough for a phone."""

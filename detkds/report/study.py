@@ -12,7 +12,7 @@ from typing import Any
 from detkds.errors import GenomeError
 from detkds.genome import SLOTS, Knowledge, Recipe
 from detkds.genome.genome import format_weight
-from detkds.report.reading import flag, integer, number, sequence, text
+from detkds.reading import flag, integer, number, sequence, text
 
 WEIGHTS = "weights"
 """The name of the search over weights; the others bear the name of a knowledge."""
@@ -98,12 +98,12 @@ class Study:
         return max((trial.number for trial in self.trials), default=0)
 
     @cached_property
-    def without_distillation(self) -> float | None:
+    def baseline(self) -> float | None:
         """The score of candidate 0."""
         return next((trial.score for trial in self.trials if trial.number == 0 and trial.scored), None)
 
     @cached_property
-    def best(self) -> TrialPoint | None:
+    def best_distilled(self) -> TrialPoint | None:
         """The candidate with the highest score, candidate 0 left out, the earlier one of equals. A score that is a bound counts as it
         stands: the search stops a validation only below or beyond what it still cares for."""
         return max(self.scored, key=lambda trial: (trial.score, -trial.number), default=None)
@@ -111,9 +111,9 @@ class Study:
     @property
     def gain(self) -> float | None:
         """The best candidate's score minus candidate 0's."""
-        if self.best is None or self.best.score is None or self.without_distillation is None:
+        if self.best_distilled is None or self.best_distilled.score is None or self.baseline is None:
             return None
-        return self.best.score - self.without_distillation
+        return self.best_distilled.score - self.baseline
 
     @property
     def scored(self) -> list[TrialPoint]:

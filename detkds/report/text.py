@@ -1,4 +1,4 @@
-"""Numbers as the paper writes them, and words from outside made fit to stand on a page."""
+"""Numbers as the paper writes them, and text from outside made safe for a page."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def chance(p: float) -> str:
 
 
 def share(part: float, whole: float) -> str:
-    """A part in whole percent, 37%; empty where there is no whole."""
+    """A share in whole percent, 37%; empty if the whole is 0."""
     return f"{100 * part / whole:.0f}%" if whole > 0 and math.isfinite(part / whole) else ""
 
 

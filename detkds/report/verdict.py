@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+from detkds.evaluation.result import Analysis, Comparison, Role
 from detkds.report.data import ReportData
-from detkds.report.evaluation import Comparison, Evaluation, Role
 from detkds.report.study import WEIGHTS, Study
 from detkds.report.tables.costs import total_seconds
 from detkds.report.text import chance, change, count, duration, percent, points
@@ -81,18 +81,18 @@ def cost_heading(data: ReportData) -> str:
     return f"{taken} for {count(candidates)} candidates and the training" if candidates else taken
 
 
-def _classes(evaluation: Evaluation, kind: str) -> list[str]:
+def _classes(evaluation: Analysis, kind: str) -> list[str]:
     scores = evaluation.scores(Role.DISTILLED, kind)
     return list(scores.per_class) if scores else []
 
 
-def _class_gain(evaluation: Evaluation, kind: str, name: str) -> float:
+def _class_gain(evaluation: Analysis, kind: str, name: str) -> float:
     after, before = (evaluation.scores(role, kind) for role in (Role.DISTILLED, Role.STUDENT))
     values = [scores.per_class.get(name, {}).get("AP", math.nan) if scores else math.nan for scores in (after, before)]
     return values[0] - values[1]
 
 
-def _ap(evaluation: Evaluation, role: Role, kind: str) -> float | None:
+def _ap(evaluation: Analysis, role: Role, kind: str) -> float | None:
     scores = evaluation.scores(role, kind)
     value = scores.figures.get("AP") if scores else None
     return value if value is not None and math.isfinite(value) else None

@@ -12,7 +12,7 @@ from detkds.search.trial import Trial
 
 
 class RandomSearch(SingleSearch):
-    """Uniform samples of the space: as many candidates, in batches as large, as Evolution asks with the same settings.
+    """Uniform samples of the space: as many candidates, in batches of the same size, as Evolution requests with the same settings.
 
     With the same seed both start from the same initial population, so their difference is due to lines 3 to 12 alone.
 

@@ -32,7 +32,7 @@ class Budgeted:
         return self._designer.goal()
 
     def tell(self, trials: Sequence[Trial]) -> None:
-        """The answers to the last ask, in its order."""
+        """The trials of the last ask, in its order."""
         self._designer.tell(trials)
         self._left -= sum(trial.student_steps for trial in trials)
 

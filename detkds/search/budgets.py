@@ -98,14 +98,14 @@ def is_time(budget: str) -> bool:
 
 
 def least(knowledges: int) -> int:
-    """Trainings of the least search: two candidates a knowledge, their combination, the smallest race."""
+    """Trainings of the least search: two candidates per knowledge, their combination, the smallest race."""
     return Plan(2, 0, 1, 2, 0, *RACES[-1][1:]).trainings(knowledges)
 
 
 def _parsed(budget: str) -> tuple[float, str]:
     found = _FORM.fullmatch(budget.strip())
     if found is None:
-        raise ConfigError(f"search.budget: {budget!r} is no budget; write one of: {FORMS}.")
+        raise ConfigError(f"search.budget: {budget!r} is not a budget; write one of: {FORMS}.")
     return float(found[1]), found[2]
 
 

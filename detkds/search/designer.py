@@ -28,11 +28,11 @@ class Designer(Protocol):
         """When the validation of the candidates last asked may stop early."""
 
     def tell(self, trials: Sequence[Trial]) -> None:
-        """The answers to the last ask, in its order."""
+        """The trials of the last ask, in its order."""
 
     @property
     def best(self) -> Trial | None:
-        """The best trial told so far."""
+        """The best trial so far."""
 
 
 class StepwiseDesigner(ABC):
@@ -58,14 +58,16 @@ class StepwiseDesigner(ABC):
         return self._asked
 
     def tell(self, trials: Sequence[Trial]) -> None:
-        """The answers to the last ask, in its order.
+        """The trials of the last ask, in its order.
 
         Raises:
-            DetKDSError: they answer something else.
+            DetKDSError: they are not the trials of the last ask.
         """
         asked = self._asked or ()
         if not asked or tuple(trial.recipe for trial in trials) != asked:
-            raise DetKDSError(f"tell answers the last ask: expected {len(asked)} trials of its recipes in its order, got {len(trials)}.")
+            raise DetKDSError(
+                f"tell takes the trials of the last ask: expected {len(asked)} trials of its recipes in its order, got {len(trials)}."
+            )
         self._learn(self._step, trials)
         self._best = best_of([self._best, *trials] if self._best else trials)
         self._step += 1
@@ -73,7 +75,7 @@ class StepwiseDesigner(ABC):
 
     @property
     def best(self) -> Trial | None:
-        """The best trial told so far, the earlier of equals; None where none had a score."""
+        """The best trial so far, the earlier of equals; None where none had a score."""
         return self._best
 
     @abstractmethod
@@ -86,7 +88,7 @@ class StepwiseDesigner(ABC):
 
     @abstractmethod
     def _learn(self, step: int, trials: Sequence[Trial]) -> None:
-        """Take in the answers of a step."""
+        """Process the trials of a step."""
 
     def _fresh(self, draw: Callable[[], Recipe]) -> list[Recipe]:
         """One recipe whose canonical form was not asked before, in a list; empty where drawing again and again finds none."""

@@ -26,7 +26,7 @@ from detkds.search.calibrated import form
 from detkds.search.trial import Trial
 
 SIGNAL = (0.02, 0.1, 0.25, 0.5, 0.75, 0.9)
-"""Shares of the variance that are no noise; the noise never vanishes, since a training has some."""
+"""Shares of the variance that are not noise; the noise never vanishes, because every training has some."""
 DECAY = (0.5, 1.0, 2.0, 4.0)
 REACH = (0.3, 0.7, 1.5)
 """ℓ in decades of the weight."""

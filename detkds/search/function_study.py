@@ -45,7 +45,7 @@ def study(
         objective: called with each candidate, a Recipe of one genome; returns a score, higher is better. The first call has the empty
             recipe: no distillation. Candidates that are equal up to their canonical form are asked once. It may raise `detkds.Rejected`
             for a candidate that cannot work; any other exception ends the study, and a journal keeps what was measured.
-        population: P of Alg. 1; evolution asks 1 + P + 2T candidates.
+        population: P of Alg. 1; evolution requests 1 + P + 2T candidates.
         iterations: T of Alg. 1.
         sample_ratio: r of Alg. 1, the share of the population that forms an iteration's pool.
         top_k: k of Alg. 1, how many of the pool's best may become the parent.
@@ -53,7 +53,7 @@ def study(
         space: paper or extended.
         semantics: paper or released, see docs/genome.md.
         warm_start: genome texts that open the first population.
-        seed: of the search. The same seed asks the same candidates as long as the objective returns the same scores.
+        seed: of the search. The same seed requests the same candidates as long as the objective returns the same scores.
         journal: file that records every trial as it ends; the same call resumes after an interruption, at the next candidate. None keeps
             the study in memory only.
         settings: what else decides the scores, such as the epochs or the version of your function; plain values. A journal that was

@@ -58,6 +58,7 @@ class Journal:
 
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
         self.path = Path(path)
+        # As they will be read back: JSON has no tuples, and a difference from the header means that another search wrote it.
         self.settings: dict[str, Any] = json.loads(json.dumps(settings, allow_nan=False))
         self._fd = _CLOSED
         with _writing(self.path), contextlib.ExitStack() as opened:
@@ -70,7 +71,7 @@ class Journal:
             self._opened = opened.pop_all()
 
     def _recover(self) -> list[Record]:
-        """Read what is there, cut a torn last line off, and see that the header is this study's."""
+        """Read the existing records, cut off an incomplete last line, and check that the header is that of this study."""
         records, self._last_sha256, self._size = _read(self.path)
         if self._size < self.path.stat().st_size:
             self._cut()
@@ -78,6 +79,7 @@ class Journal:
             _check_settings(self.path, records[0].fields["settings"], self.settings)
             return records
         header = self._write(0, "study", {"schema": SCHEMA, "settings": self.settings})
+        # A new file survives a power cut only if the entry in its folder is on the disk as well.
         _sync_folder(self.path.parent)
         return [header]
 
@@ -93,7 +95,7 @@ class Journal:
             with _writing(self.path):
                 self.records.append(self._write(len(self.records), kind, fields))
         except ArtifactError:
-            self.close()
+            self.close()  # later records would refer to a trial that has none
             raise
 
     def _write(self, seq: int, kind: str, fields: Mapping[str, Any]) -> Record:
@@ -173,7 +175,7 @@ def _read(path: Path) -> tuple[list[Record], str, int]:
             record, digest = _decode(line, seq, digest)
         except ValueError as error:
             raise ArtifactError(
-                f"{path}, line {seq + 1}: {error}; restore the file from a copy, or delete it to start the study anew."
+                f"{path}, line {seq + 1}: {error}; restore the file from a copy, or delete it to start the study again."
             ) from None
         records.append(record)
     return records, digest, len(data) - len(torn)

@@ -1,4 +1,4 @@
-"""A designer that asks given recipes, once: known distillers, or a round of the final race."""
+"""A designer that requests given recipes, once: known distillers, or a round of the final race."""
 
 from __future__ import annotations
 

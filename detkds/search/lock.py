@@ -55,7 +55,7 @@ _held: WeakSet[StudyLock] = WeakSet()
 
 
 def _forget() -> None:
-    """A forked child, such as a data loader's worker that outlives its killed parent, must not go on holding the study."""
+    """A forked child, such as a data loader's worker that outlives its killed parent, must not keep the lock of the study."""
     for lock in list(_held):
         lock._close()
 

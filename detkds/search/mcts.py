@@ -106,7 +106,7 @@ class MonteCarloTreeSearch(SingleSearch):
         return (node.total - (node.visits - node.rejected) * low) / (high - low) / node.visits
 
     def _back(self, path: Path, score: float | None) -> None:
-        """Backpropagation; the first node that is not there yet is added, those below it are not."""
+        """Backpropagation; the first node that does not exist yet is added, those below it are not."""
         for length in range(len(path) + 1):
             known = path[:length] in self._nodes
             node = self._nodes.setdefault(path[:length], _Node())

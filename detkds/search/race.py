@@ -112,7 +112,7 @@ def leaderboard(runners: Sequence[Finalist], rounds: Sequence[Mapping[str, Trial
 
     Args:
         runners: as `finalists` gives them.
-        rounds: one a seed, each finalist's trial by the digest of its recipe.
+        rounds: one per seed, each finalist's trial by the digest of its recipe.
     """
     scores = {
         runner.name: {place: trials[runner.recipe.digest] for place, trials in enumerate(rounds) if runner.recipe.digest in trials}

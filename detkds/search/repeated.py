@@ -21,7 +21,7 @@ class Repeated:
     Not in the paper, which trains each candidate once: there a candidate is scored on 5,000 images, and small sets are noisier.
 
     Args:
-        objectives: one a seed, at least one, in the order in which they are asked.
+        objectives: one per seed, at least one, in the order in which they are asked.
     """
 
     def __init__(self, objectives: Sequence[Objective]) -> None:

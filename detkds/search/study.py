@@ -240,7 +240,7 @@ class _Study:
         return trial_id
 
     def _id(self, number: int, recipe: Recipe) -> str:
-        """The trial's id, from the journal where it is there."""
+        """The trial's id, from the journal where it exists."""
         started = self._history.started.get(number)
         if started is None:
             if number not in self._ids:

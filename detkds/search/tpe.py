@@ -27,8 +27,8 @@ class TreeParzenSearch(SingleSearch):
     """Optuna's TPESampler with its defaults: words are categories, the weight is a place in the row of weights.
 
     A sampler of Optuna keeps a generator that cannot be stored, so none outlives a step: each ask makes a sampler, seeded from
-    (seed, knowledge, step) as every designer here, and tells it all trials before. So a replayed search continues exactly. Rejected
-    candidates are told as pruned without a value, which TPE ranks below all others.
+    (seed, knowledge, step) as every designer here, and gives it all earlier trials. So a replayed search continues exactly. Rejected
+    candidates are passed as pruned without a value, which TPE ranks below all others.
 
     It starts from the same initial population as Evolution with this seed and asks as many candidates, but one at a time. A genome that
     was asked before is drawn again. Scores shape the estimator, so none may be a bound: the goal is always open.

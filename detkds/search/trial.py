@@ -29,7 +29,7 @@ class Trial:
 
     Args:
         number: its place in the study; 0 is "no distillation".
-        recipe: what is trained; a search of one knowledge asks recipes of one genome.
+        recipe: what is trained; a search of one knowledge requests recipes of one genome.
         state: see TrialState.
         score: search-val AP in [0, 1]; None unless COMPLETE.
         reason: `kind: detail` of the Rejected, or of the failure; None when COMPLETE.
@@ -52,7 +52,7 @@ class Trial:
     details: Mapping[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """What the journal writes when the trial ends; the recipe stands in the record of its start."""
+        """The journal's record of the end of the trial; the record of its start holds the recipe."""
         return {
             "number": self.number, "state": str(self.state), "score": self.score, "reason": self.reason,
             "student_steps": self.student_steps, "answered_by": self.answered_by, "borrowed": self.borrowed,

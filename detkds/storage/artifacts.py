@@ -1,4 +1,4 @@
-"""Artifacts on disk: folders and files that are there wholly or not at all.
+"""Artifacts on disk: folders and files that are either complete or absent.
 
 An artifact is built in a hidden folder beside its place and moved there in one step, its manifest written last. Whatever stops the
 work - an exception, a full disk, a killed process - what was there before stays as it was.
@@ -22,7 +22,7 @@ from detkds.errors import ArtifactError, StoreError
 from detkds.storage.manifest import MANIFEST, MAX_MANIFEST_BYTES, Manifest, scan
 
 UNFINISHED = ".part"
-"""Suffix of what is being written; such names begin with a dot and are nobody's artifact."""
+"""Suffix of what is being written; such names begin with a dot and are never read as artifacts."""
 
 
 @contextmanager
@@ -121,11 +121,12 @@ def building(path: Path) -> Iterator[Path]:
         _remove_abandoned(path)
         folder = _beside(path)
         folder.mkdir()
-        # The lock tells a folder at work from one that a killed process left behind.
+        # The lock distinguishes a folder in use from one that a killed process left behind.
         lock = os.open(folder, os.O_RDONLY)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield folder
+            # On the disk before the move: otherwise a power cut could leave a complete name with empty files.
             _sync_tree(folder)
             _require_replaceable(path)
             _settle(folder, path)
@@ -166,8 +167,7 @@ def _room_for(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, StoreError, RuntimeError) as error:
-        # A file written inside a hidden folder has already told of the full disk: tell it again with the name that people know. torch
-        # turns the error of the file into one of its own.
+        # The error names a file in a hidden folder, or is one of torch's own; report it with the name that the user knows.
         if (cause := _full_disk(error)) is None:
             raise
         raise StoreError(f"no space is left on the disk of {path}; free some and start again: what was there before is intact.") from cause
@@ -209,12 +209,12 @@ def _settle(folder: Path, path: Path) -> None:
     """Move `folder` to `path`; an artifact that was there ends up at `folder`, or is gone."""
     if not path.is_dir() or not any(path.iterdir()):
         folder.rename(path)
-    elif not _exchanged(folder, path):
+    elif not _exchanged(folder, path):  # two renames instead: for a moment nothing is at `path`
         old = _beside(path)
         path.rename(old)
         try:
             folder.rename(path)
-        except BaseException:
+        except BaseException:  # whatever stops the move, Ctrl-C included, must not leave the place empty
             old.rename(path)
             raise
         shutil.rmtree(old, ignore_errors=True)

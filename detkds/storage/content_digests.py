@@ -40,7 +40,7 @@ class ContentDigests:
         """sha256 of names and contents of files below the root, in whatever order they are given.
 
         Raises:
-            ArtifactError: a file is not there or cannot be read.
+            ArtifactError: a file does not exist or cannot be read.
         """
         wanted = sorted(set(names))
         if not self._read:
@@ -78,7 +78,7 @@ class ContentDigests:
         return [*(mark if settled else []), content]
 
     def _save(self) -> None:
-        # On a full or read-only disk, or with a name that is no Unicode, the files are read again next time.
+        # On a full or read-only disk, or with a name that is not Unicode, the files are read again next time.
         with contextlib.suppress(OSError, StoreError, TypeError):
             write_atomic(self._file, orjson.dumps({name: entry for name, entry in self._known.items() if len(entry) > 1}))
 

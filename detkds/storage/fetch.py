@@ -20,7 +20,7 @@ def fetch(uri: str, cache: Path) -> Path:
 
     Raises:
         ConfigError: an address of another scheme, or of a whole bucket.
-        ArtifactError: nothing is there, a folder is, or the object changed meanwhile.
+        ArtifactError: nothing exists there, a folder is, or the object changed meanwhile.
         StoreError: the store cannot be reached or refuses.
     """
     if not is_s3(uri):
@@ -70,15 +70,15 @@ def _intact(place: Path) -> bool:
     try:
         verify(place)
     except ArtifactError:
-        return False  # a damaged copy is fetched anew
+        return False  # a damaged copy is fetched again
     return True
 
 
 def fingerprint(uri: str) -> str:
-    """A text that changes when what lies at an s3:// address changes: the manifest's digest, or the store's tags and sizes.
+    """A text that changes when the content of an s3:// address changes: the manifest's digest, or the store's tags and sizes.
 
     Raises:
-        ArtifactError: nothing is there.
+        ArtifactError: nothing exists there.
         StoreError: the store cannot be reached or refuses.
     """
     bucket, key = split(uri)

@@ -41,7 +41,7 @@ class ImageCache:
         say: called with a line for people now and then.
 
     Raises:
-        ConfigError: DETKDS_CACHE_GB is no positive number.
+        ConfigError: DETKDS_CACHE_GB is not a positive number.
     """
 
     def __init__(self, folder: Path, *, limit: int = 0, say: Callable[[str], object] = lambda text: None) -> None:
@@ -68,7 +68,7 @@ class ImageCache:
                 _views[view] = _hold(view.with_suffix(".lock"))
                 try:
                     self._fill(view, files, read, what)
-                except BaseException:
+                except BaseException:  # a view that is not complete must not stay locked, or the space is never freed
                     release(view)
                     raise
         return view
@@ -106,7 +106,7 @@ class ImageCache:
         self._link(view, files)
 
     def _missing(self, wanted: Mapping[str, SetFile]) -> list[str]:
-        """Those of which there is no sound file here; what is not sound goes."""
+        """Those without an intact file here; damaged files are deleted."""
         missing = set[str]()
 
         def look(content: str) -> None:
@@ -163,7 +163,7 @@ class ImageCache:
             )
 
     def _survey(self, wanted: Collection[str]) -> tuple[int, list[tuple[float, int, Path]]]:
-        """Bytes in use in all; time of last use, size and path of each file that nobody needs. What a killed task left goes at once."""
+        """All bytes stored; time of last use, size and path of each file not in use. What a killed task left is deleted at once."""
         used, idle = 0, []
         for file in (self._folder / "files").glob("*/*"):
             found = file.stat()
@@ -176,7 +176,8 @@ class ImageCache:
         return used, idle
 
     def _drop_views(self) -> None:
-        """Remove the views that nobody holds; their files stay until the room is needed. Only who fills takes or drops a view."""
+        """Remove the views that no process uses; their files stay until the space is needed. Only the process that fills the cache adds
+        or removes a view."""
         for lock in (self._folder / "views").glob("*.lock"):
             handle = try_lock(lock)
             if handle is not None:

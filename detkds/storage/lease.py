@@ -24,10 +24,10 @@ _BEATS = 4
 class Lease:
     """`with Lease(store, "evolve-global-1f/lease.json") as lease:` the block runs only where no other living process holds the lease.
 
-    The lease is an object that names its holder. The holder rewrites it four times in `seconds`; one that stood unchanged for `seconds` by
-    the clock of whoever waits is dead, and its lease is taken over; one that is seen to change twice lives (once may be the last beat of
-    the dead, which arrived late). So a process that was killed is replaced after about that time, and one that left orderly at once. No
-    two clocks are compared.
+    The lease is an object that names its holder, who rewrites it four times in `seconds`. A waiting process takes the lease over if it
+    stays unchanged for `seconds` by its own clock. A holder counts as alive once its lease was seen to change twice; one change may be
+    the last renewal of a killed process that arrived late. So a killed process is replaced after about `seconds`, and one that ended
+    properly at once. No two clocks are compared.
 
     Where the store knows conditional writes (Amazon, MinIO, SeaweedFS), only one of several that start together gets the lease. Where it
     does not, the one that is overwritten sees it at its next beat, and `confirm` ends it.
@@ -99,7 +99,7 @@ class Lease:
 
     def _live(self) -> None:
         while not self._left.wait(self._seconds / _BEATS):
-            with contextlib.suppress(StoreError):  # `confirm` asks again when it matters
+            with contextlib.suppress(StoreError):  # `confirm` checks again when it matters
                 self._beat()
 
     def _beat(self) -> None:
@@ -108,7 +108,7 @@ class Lease:
                 return
             if not self._write(self._tag):
                 tag, other = self._look()
-                # Ours where the answer to a beat was lost; none where somebody cleared the place up.
+                # Ours if the response to a renewal was lost; none if somebody deleted it.
                 if not ((tag is None or other["holder"] == self._holder) and self._write(tag)):
                     self._lost = str(other.get("process", "another process"))
 
@@ -134,7 +134,7 @@ class Lease:
         except ArtifactError:
             return None, {}  # given back meanwhile
         except (ValueError, LookupError, TypeError):
-            return found.etag, {"holder": "", "process": "something that is no lease", "seconds": self._seconds}
+            return found.etag, {"holder": "", "process": "a file that is not a lease", "seconds": self._seconds}
 
 
 def _seconds_of_environment() -> float:

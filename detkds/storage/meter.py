@@ -6,7 +6,7 @@ import time
 
 
 class Meter:
-    """Counts files and bytes; its text tells both, the rate and the time left.
+    """Counts files and bytes; its text shows both, the rate and the time left.
 
     Args:
         files, size: in all; `size` in bytes.

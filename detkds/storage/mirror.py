@@ -23,7 +23,7 @@ KEPT_S = 7 * 24 * 3600.0
 class Mirror:
     """Files of `folder` that are also objects below `key` of a store. One process writes at a time (see `Lease`).
 
-    A small file grows and is one object, put as a whole: an object is there wholly or not at all. A large file goes up under a new name
+    A small file grows and is one object, uploaded as a whole: an object is either complete or absent. A large file goes up under a new name
     first and its manifest last, so an upload that breaks off leaves the one before in force.
 
     Args:
@@ -90,7 +90,7 @@ class Mirror:
             got = f"{path.stat().st_size} bytes" if path.stat().st_size != pointer["size"] else f"sha256 {short(digest)}"
             path.unlink()
             wanted = f"{pointer['size']} bytes with sha256 {short(pointer['sha256'])}"
-            raise ArtifactError(f"{self._store.uri(key)} must have {wanted}, got {got}; delete it and its manifest to start anew.")
+            raise ArtifactError(f"{self._store.uri(key)} must have {wanted}, got {got}; delete it and its manifest to start again.")
         self._remember(name, pointer)
         self._sent[name] = _state(path)
 
@@ -129,7 +129,7 @@ class Mirror:
             pointer = json.loads(self._store.get_bytes(key))
             return {**pointer, "object": str(pointer["object"]), "sha256": str(pointer["sha256"]), "size": int(pointer["size"])}
         except (ValueError, LookupError, TypeError):
-            raise ArtifactError(f"{self._store.uri(key)} is damaged; delete it to start anew.") from None
+            raise ArtifactError(f"{self._store.uri(key)} is damaged; delete it to start again.") from None
 
     def _point(self, name: str, pointer: dict[str, Any]) -> None:
         self._store.put_bytes(json.dumps(pointer).encode(), join(self._key, name + POINTER))

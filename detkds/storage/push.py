@@ -16,7 +16,7 @@ from detkds.storage.store import PART_BYTES, Store, StoredObject, in_parallel
 
 KIND = "dataset"
 MARK = ".detkds-push"
-"""An object that is there from the first file sent until the index is written: a reader then knows that the set is not whole."""
+"""An object that exists from the first file sent until the index is written: a reader then knows that the set is not whole."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Pushed:
 def push(folder: Path, files: SetFiles, store: Store, show: Callable[[Meter, bool], object]) -> Pushed:
     """Store the files of a folder below the store's address and write their index.
 
-    A file that is there with the same size and checksum is not sent again, so a push that was killed resumes when it is called again.
+    A file that exists with the same size and checksum is not sent again, so a push that was killed resumes when it is called again.
     From the first file that is sent, the index of before is out of force.
 
     Args:
@@ -114,7 +114,7 @@ def _index(store: Store) -> Manifest | None:
     try:
         return store.manifest("")
     except ArtifactError:
-        return None  # a damaged index tells nothing; it is written anew
+        return None  # a damaged index is useless; it is written again
 
 
 def _content(path: Path) -> tuple[FileEntry, str, bytes | None]:

@@ -1,4 +1,4 @@
-"""A store in an S3 bucket, through the minio client, that outlives short outages and never tells a secret."""
+"""A store in an S3 bucket, through the minio client; it survives short outages and never reveals a secret."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ class S3Store(Store):
 
         found = self._attempt("looking for", key, look)
         if found is None:
-            self._require_bucket()  # the answer to HEAD has no body to tell a missing bucket from a missing object
+            self._require_bucket()  # the response to HEAD has no body that would distinguish a missing bucket from a missing object
         return found
 
     def list(self, prefix: str = "") -> list[StoredObject]:

@@ -9,7 +9,7 @@ from urllib3.exceptions import NewConnectionError, SSLError, TimeoutError
 _FULL = ("QuotaExceeded", "XMinioAdminBucketQuotaExceeded", "XMinioStorageFull", "InsufficientStorage")
 """Of Ceph and others, MinIO's quota, MinIO's disks, HTTP."""
 _ELSEWHERE = ("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "TemporaryRedirect")
-_LENT = "the keys were lent and their time is over: set DETKDS_S3_ACCESS_KEY, DETKDS_S3_SECRET_KEY and DETKDS_S3_SESSION_TOKEN anew"
+_LENT = "the temporary credentials have expired: set DETKDS_S3_ACCESS_KEY, DETKDS_S3_SECRET_KEY and DETKDS_S3_SESSION_TOKEN again"
 _REMEDIES = {
     "NoSuchBucket": "create the bucket, or correct its name",
     "AccessDenied": "check DETKDS_S3_ACCESS_KEY, DETKDS_S3_SECRET_KEY and the key's rights on the bucket",
@@ -38,14 +38,14 @@ def is_final(status: int, code: str) -> bool:
 def reason(error: BaseException | None) -> str:
     """Why a request failed, in the words of the system where it said something."""
     if isinstance(error, TimeoutError) and not isinstance(error, NewConnectionError):
-        return "no answer in time"
+        return "no response in time"
     while error is not None:
         if isinstance(error, OSError) and error.strerror:
             return error.strerror.lower()
         if isinstance(error, OSError) and str(error).startswith(_TUNNEL):
             return str(error)[:80].lower()
         error = error.__cause__ or error.__context__
-    return "the connection broke or the answer was not S3"
+    return "the connection broke or the response was not S3"
 
 
 def tls_fault(error: SSLError) -> str:

@@ -1,4 +1,4 @@
-"""Where the object store is and who asks, read from the environment."""
+"""Address and credentials of the object store, read from the environment."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def command(data: Path, key_file: Path, ports: Mapping[str, int]) -> list[str]:
     return [str(_binary()), "-logtostderr=true", "mini", f"-dir={data}", f"-s3.config={key_file}", *_FLAGS, *listen]
 
 
-def launch(command: list[str], *, cwd: Path, log: Path, lock: int) -> subprocess.Popen[bytes]:
+def start(command: list[str], *, cwd: Path, log: Path, lock: int) -> subprocess.Popen[bytes]:
     """Start the server; it holds the descriptor `lock`, and Linux kills it when this process ends, however that ends."""
     started: Future[subprocess.Popen[bytes]] = Future()
     Thread(target=_keep, args=(command, cwd, log, lock, started), name="detkds-server", daemon=True).start()
@@ -91,7 +91,7 @@ def is_healthy(port: int) -> bool:
 
 
 def remove_sockets(ports: Iterable[int]) -> None:
-    """SeaweedFS puts sockets into /tmp whatever it is told, and leaves them there when it is killed."""
+    """SeaweedFS creates sockets in /tmp, which no option changes, and leaves them there when it is killed."""
     for port in ports:
         for path in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
             path.unlink(missing_ok=True)

@@ -29,7 +29,7 @@ _TRIES = 3
 class EmbeddedServer:
     """`with EmbeddedServer(Path(".detkds/s3")) as server:` runs a server whose data stays in the folder when it ends.
 
-    The folder is closed to other users. The server listens on 127.0.0.1 only. Of its ports only that of S3 asks for a key, so on a
+    Other users cannot read the folder. The server listens on 127.0.0.1 only. Of its ports only that of S3 requires a key, so on a
     machine shared with people you do not trust name a real store in DETKDS_S3_ENDPOINT instead. Ports and keys are kept, so a restart
     has the same address. A folder that a living process already serves is shared, not served twice; it then lasts as long as that
     process. The server ends with this process, however that ends.
@@ -77,7 +77,7 @@ class EmbeddedServer:
         return {ENDPOINT: self.endpoint, ACCESS_KEY: self._keys[0], SECRET_KEY: self._keys[1], REGION: DEFAULT_REGION}
 
     def start(self) -> None:
-        """Start the server, or join the one that a living process runs in this folder; back when it answers."""
+        """Start the server, or join the one that a living process runs in this folder; returns when it responds."""
         self._folder.mkdir(parents=True, exist_ok=True)
         self._folder.chmod(0o700)
         deadline = time.monotonic() + _START_S
@@ -93,7 +93,7 @@ class EmbeddedServer:
                 return self._launch(lock)
             finally:
                 os.close(lock)
-        raise StoreError(f"a server works in {self._folder} but does not answer; end its process, or name another folder.")
+        raise StoreError(f"a server runs in {self._folder} but does not respond; end its process, or name another folder.")
 
     def stop(self) -> None:
         """End the server if this process started it: SIGTERM, and SIGKILL after 3 seconds. Calling it again does nothing."""
@@ -123,7 +123,7 @@ class EmbeddedServer:
         seaweedfs.remove_sockets(port for port in ports.values() if are_free([port]))
         for _ in range(_TRIES):
             ports = ports if ports and are_free(ports.values()) else free_ports()
-            process = seaweedfs.launch(self._command(ports), cwd=self._folder, log=self._log, lock=lock)
+            process = seaweedfs.start(self._command(ports), cwd=self._folder, log=self._log, lock=lock)
             self._state = {"ports": ports, "server": process.pid}
             self._process, self._owner = process, os.getpid()
             atexit.register(self.stop)
@@ -160,7 +160,7 @@ class EmbeddedServer:
             state = json.loads((self._folder / "server.json").read_bytes())
             return state if set(state["ports"]) == NAMES else {}
         except (OSError, ValueError, LookupError, TypeError):
-            return {}  # written anew at every start; only the ports' constancy is lost
+            return {}  # written again at every start; only the ports' constancy is lost
 
     def _write_state(self, *, owner: int | None) -> None:
         write_atomic(self._folder / "server.json", json.dumps(self._state | {"owner": owner}) + "\n")

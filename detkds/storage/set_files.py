@@ -35,7 +35,7 @@ def set_files(folder: Path, prefix: str = "") -> SetFiles:
         DatasetError: no such folder, nothing in it, or something that is refused; the message counts these and names the first.
     """
     if not folder.is_dir():
-        raise DatasetError(f"{folder} is no folder; give that of a COCO-format data set.")
+        raise DatasetError(f"{folder} is not a folder; give that of a COCO-format data set.")
     found, faults = SetFiles(), list[str]()
     for root, folders, names in os.walk(folder):
         hidden = [name for name in (*folders, *names) if name.startswith(".")]

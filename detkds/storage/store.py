@@ -16,7 +16,7 @@ from detkds.storage.keys import join
 from detkds.storage.manifest import MANIFEST, MAX_MANIFEST_BYTES, Manifest
 
 WORKERS = 8
-"""Transfers in flight at once: small files wait on the answer, not on the line."""
+"""Simultaneous transfers: small files wait for the response, not for bandwidth."""
 PART_BYTES = 16 << 20
 """Larger files are stored in parts of this size."""
 AHEAD = 4 * WORKERS
@@ -73,7 +73,7 @@ class Store(ABC):
 
     @abstractmethod
     def delete(self, key: str) -> None:
-        """Remove an object; one that is not there is no error."""
+        """Remove an object; one that does not exist is not an error."""
 
     def exchange(self, data: bytes, key: str, expected: str | None) -> str | None:
         """Store bytes where the object's tag is still `expected` (None: where there is no object).
@@ -147,7 +147,7 @@ class Store(ABC):
         try:
             return self.manifest(key)
         except ArtifactError:
-            return None  # a damaged manifest is in nobody's way
+            return None  # a damaged manifest does not matter here
 
     def _complete(self, key: str, manifest: Manifest) -> bool:
         sizes = {entry.key: entry.size for entry in self.list(key)}
@@ -172,7 +172,7 @@ def in_parallel(work: Callable[[str], object], names: Iterable[str], done: Calla
                 for job in wait(waiting, return_when=FIRST_COMPLETED).done:
                     job.result()
                     done(waiting.pop(job))
-        except BaseException:
+        except BaseException:  # without this, Ctrl-C would wait until all queued transfers are done
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 

@@ -44,7 +44,7 @@ class StoredSet:
         indexed: whether there is an index, so that every file is known by its sha256.
 
     Raises:
-        ArtifactError: nothing is there, the index is damaged or hostile, or a push is not finished.
+        ArtifactError: nothing exists there, the index is damaged or hostile, or a push is not finished.
         StoreError: the store cannot be reached or refuses.
     """
 
@@ -71,7 +71,7 @@ class StoredSet:
         """Files of a folder by name.
 
         Raises:
-            DatasetError: some are not there; the message counts them and names the first.
+            DatasetError: some do not exist; the message counts them and names the first.
         """
         found = {name: self.file(folder, name) for name in names}
         if missing := [name for name, entry in found.items() if entry is None]:
@@ -87,7 +87,7 @@ class StoredSet:
         """Bring one file to `path`, where it appears wholly and checked, or not at all.
 
         Raises:
-            ArtifactError: it is not there, or not what the index, or the listing, says.
+            ArtifactError: it does not exist, or is not what the index, or the listing, says.
             StoreError: the store cannot be reached or refuses, or the disk is full.
         """
         draft = path.with_name(f".{path.name}{UNFINISHED}")
@@ -104,7 +104,7 @@ class StoredSet:
         """The local path of one file, such as the annotations; it is brought once and checked each time.
 
         Raises:
-            ArtifactError: it is not there, or not what the index says.
+            ArtifactError: it does not exist, or is not what the index says.
         """
         entry = self.file("", name)
         if entry is None:

@@ -44,7 +44,7 @@ def answer(number: int, recipe: Recipe, score: float | None) -> Trial:
 
 
 class DesignerContract(ABC):
-    """What the study relies on; a subclass gives the designer and how many candidates it asks."""
+    """What the study relies on; a subclass provides the designer and the number of candidates that it requests."""
 
     candidates: int
 
@@ -72,7 +72,7 @@ class DesignerContract(ABC):
         assert [trial.recipe for trial in first] != [trial.recipe for trial in other]
 
     def test_the_future_depends_on_what_was_told_alone(self) -> None:
-        """A designer made later and told the same goes on the same: resuming is replaying."""
+        """A new designer that is given the same trials continues in the same way: resuming is replaying."""
         whole = self.make()
         trials = drive(whole, structured)
         replayed = self.make()
@@ -113,5 +113,5 @@ class DesignerContract(ABC):
         told: dict[str, Sequence[Trial]] = {"fewer": right[:-1], "none": [], "reversed": right[::-1], "twice": right}
         if wrong == "twice":
             designer.tell(right)
-        with pytest.raises(DetKDSError, match="tell answers the last ask"):
+        with pytest.raises(DetKDSError, match="tell takes the trials of the last ask"):
             designer.tell(told[wrong])

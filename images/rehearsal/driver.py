@@ -40,7 +40,7 @@ class Execution:
         command: with the executor input in it.
         inputs: the artifacts that must be there, by the task's name for them.
         outputs: the artifacts that it writes.
-        output_file: where it says what it knows of its outputs.
+        output_file: where it says what it knows its outputs.
     """
 
     image: str

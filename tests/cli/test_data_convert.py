@@ -43,7 +43,7 @@ def test_what_is_written_passes_the_check(labelled: Path, monkeypatch: pytest.Mo
 def test_nothing_is_overwritten(labelled: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert call(monkeypatch, "convert", "set") == 0
     assert call(monkeypatch, "convert", "set") == 2
-    assert "set/annotations/train.json is there already" in capsys.readouterr().err
+    assert "set/annotations/train.json exists already" in capsys.readouterr().err
 
 
 def test_a_label_at_fault_is_one_line_and_nothing_is_written(

@@ -171,7 +171,7 @@ def shape(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def unnumbered(uri: str) -> str:
-    """The last part of an address; the logs' ends with the number of the attempt, which is no part of the form."""
+    """The last part of an address; the logs' ends with the number of the attempt, which is not part of the form."""
     return re.sub(r"^(executor-logs)-\d+$", r"\1", Path(uri).name)
 
 

@@ -1,4 +1,4 @@
-"""A pod dies and another one, with an empty folder, goes on from what lies in the bucket: the same journal, recipe and student."""
+"""A pod dies and another one, with an empty folder, resumes from what lies in the bucket: the same journal, recipe and student."""
 
 from __future__ import annotations
 

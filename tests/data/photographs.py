@@ -73,7 +73,7 @@ def with_block(*blocks: bytes) -> bytes:
 
 
 def deep(form: str, highest: int, orientation: int = 1) -> bytes:
-    """A grey file of 16 bits a sample whose values reach from 0 to `highest`."""
+    """A grey file of 16 bits per sample whose values reach from 0 to `highest`."""
     ramp = np.linspace(0, highest, SIZE[0] * SIZE[1]).round().astype(np.uint16).reshape(SIZE[::-1])
     exif = Image.Exif()
     exif[ORIENTATION] = orientation

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from detkds.data.coco import inspect
-from detkds.data.repair.repair import Named, repair
+from detkds.data.repair import Named, repair
 from detkds.errors import DatasetError
 
 Coco = dict[str, Any]

@@ -124,7 +124,7 @@ def test_pictures_turned_by_exif_are_upright_as_yolos_trainers_read_them(tmp_pat
         ("0 0.5 0.5 0.2", "must be class, centre x, centre y, width, height, or class and points of a polygon, got 4 numbers"),
         ("3 0.5 0.5 0.2 0.2", "the class must be a whole number from 0 to 2, got '3'"),
         ("cat 0.5 0.5 0.2 0.2", "must be numbers, got 'cat 0.5 0.5 0.2 0.2'"),
-        ("0 100 50 20 20", "must have shares of width and height from 0 to 1, got '0 100 50 20 20'; pixels are no shares"),
+        ("0 100 50 20 20", "must have shares of width and height from 0 to 1, got '0 100 50 20 20'; pixels are not shares"),
         ("0 nan 0.5 0.2 0.2", "must have shares of width and height from 0 to 1"),
         ("0 0.5 0.5 0 0.2", "the box has no area within its image"),
     ],
@@ -202,7 +202,7 @@ def test_difficult_objects_of_voc_become_crowds(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("page", "said"),
     [
-        ("<annotation", "is no XML"),
+        ("<annotation", "is not XML"),
         ("<html/>", "must be an <annotation> of Pascal VOC, got <'html'>"),
         ('<!DOCTYPE x [<!ENTITY a "b">]><annotation>&a;</annotation>', "declares a document type or entities"),
         (voc_page("b.png", [(0, [1, 2, 3, 4])], 1).replace("a.png", ""), "size is"),

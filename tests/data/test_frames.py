@@ -13,7 +13,7 @@ from pycocotools import mask as run_lengths
 
 from detkds.data.checking.reading import read
 from detkds.data.coco import inspect
-from detkds.data.repair.repair import Named, repair
+from detkds.data.repair import Named, repair
 from detkds.data.repair.turning import inverse, turn_array, turn_box, turn_keypoints, turn_mask, turn_polygon
 from detkds.errors import DatasetError
 

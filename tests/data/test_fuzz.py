@@ -27,7 +27,7 @@ from detkds.data.checking.faults import Findings
 from detkds.data.checking.parsing import OddError, parse_exact, parse_fast
 from detkds.data.checking.pictures import FORMATS, examined
 from detkds.data.coco import Inspection, inspect, load
-from detkds.data.repair.repair import Repaired, repair
+from detkds.data.repair import Repaired, repair
 from detkds.data.sampling.strata import strata
 from detkds.errors import DatasetError
 

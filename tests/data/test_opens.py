@@ -14,7 +14,7 @@ CHILD = """
 import json, sys
 from pathlib import Path
 from detkds.data.coco import inspect
-from detkds.data.repair.repair import repair
+from detkds.data.repair import repair
 from detkds.data.checking.twins import image_files, note_same_content
 from PIL import Image
 Image.init()  # imports the decoders

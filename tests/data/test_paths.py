@@ -60,9 +60,9 @@ def test_plain_names_stay_below_the_root(tmp_path: Path, name: str) -> None:
         ("x" * 256, "longer than 255 bytes"),
         ("写" * 86, "longer than 255 bytes"),  # 86 x 3 = 258
         ("x/" * 600, "1200 characters"),
-        (None, "no text"),
-        (b"a.jpg", "no text"),
-        (["a.jpg"], "no text"),
+        (None, "not text"),
+        (b"a.jpg", "not text"),
+        (["a.jpg"], "not text"),
     ],
 )
 def test_other_names_are_refused_with_the_reason(tmp_path: Path, name: str, reason: str) -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 from detkds.data.checking import reading
 from detkds.data.checking.pictures import examined
 from detkds.data.coco import check, inspect
-from detkds.data.repair.repair import repair
+from detkds.data.repair import repair
 from detkds.errors import DatasetError
 
 ORDINARY = {name: data for name, data in kinds().items() if "TIFF" not in name}
@@ -68,7 +68,7 @@ def test_twelve_bits_in_sixteen_are_refused(tmp_path: Path, form: str, highest: 
     assert found.findings.counts == ({} if sound else {"image.depth": 3})
     if not sound:
         assert f"is above {highest}; detectors would see 0 to {highest // 256} of 255" in found.findings.faults[0].detail
-        with pytest.raises(DatasetError, match="scale the values to 0 to 65535, or write 8 bits a sample"):
+        with pytest.raises(DatasetError, match="scale the values to 0 to 65535, or write 8 bits per sample"):
             repair(found)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from detkds.data.checking.readings import READINGS
 from detkds.data.coco import inspect
-from detkds.data.repair.repair import Named, repair
+from detkds.data.repair import Named, repair
 from detkds.errors import DatasetError
 
 Coco = dict[str, Any]

@@ -14,8 +14,8 @@ from PIL import Image
 
 from detkds.data.checking.rules import RULES, TOLERATED
 from detkds.data.coco import inspect
+from detkds.data.repair import BARE, Repaired, repair
 from detkds.data.repair.clipping import clip_box, clip_polygon
-from detkds.data.repair.repair import BARE, Repaired, repair
 from detkds.errors import DatasetError
 
 Coco = dict[str, Any]
@@ -216,8 +216,8 @@ MASKS: list[tuple[Any, Any, str]] = [
     ([[[2, 3], [6.5, 3], [6.5, 8]]], [GOOD], "written as a list of polygons"),
     ([[{"x": 2, "y": 3}, {"x": 6.5, "y": 3}, {"x": 6.5, "y": 8}]], [GOOD], "written as a list of polygons"),
     (["2", "3", "6.5", "3", "6.5", "8"], [GOOD], "written as a list of polygons"),
-    ([GOOD, [1, 1], [1, 2, 3, 4]], [GOOD], "parts that are no polygons left out of the mask"),
-    ([[1, 2, 3, 4], GOOD, [], GOOD], [GOOD, GOOD], "parts that are no polygons left out of the mask"),
+    ([GOOD, [1, 1], [1, 2, 3, 4]], [GOOD], "parts that are not polygons left out of the mask"),
+    ([[1, 2, 3, 4], GOOD, [], GOOD], [GOOD, GOOD], "parts that are not polygons left out of the mask"),
     ([[1, 1], [1, 2, 3, 4], None], None, "mask dropped, box kept"),
     ([[1, 2, 3, 4, 5, 6, 7]], None, "mask dropped, box kept"),
 ]

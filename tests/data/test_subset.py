@@ -216,5 +216,5 @@ def test_a_part_too_small_for_all_classes_says_which_it_lacks() -> None:
 @pytest.mark.parametrize("key", ["id", "file_name"])
 def test_one_id_or_file_twice_is_refused(coco: Coco, key: str) -> None:
     coco["images"][1][key] = coco["images"][0][key]
-    with pytest.raises(DatasetError, match=f"{key}s of their own, but {coco['images'][0][key]!r} is there twice"):
+    with pytest.raises(DatasetError, match=f"{key}s of their own, but {coco['images'][0][key]!r} occurs twice"):
         split(coco, fraction=0.5, val_fraction=0.5, seed=0)

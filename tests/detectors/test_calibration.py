@@ -85,7 +85,7 @@ def test_only_what_explodes_is_rejected() -> None:
     assert rejected.value.student_steps == 60
     assert "228 times the detection loss's after 60 steps, 4 times before" in rejected.value.detail
     reject_exploded(recipe, Diagnosis(1.0, 4.0), Diagnosis(1.0, 99.0), 60)
-    reject_exploded(recipe, Diagnosis(1.0, 30.0), Diagnosis(1.0, 228.0), 60)  # strong from the start: its score says what it is worth
+    reject_exploded(recipe, Diagnosis(1.0, 30.0), Diagnosis(1.0, 228.0), 60)  # strong from the start: its score is meaningful
 
 
 def test_a_candidate_is_looked_at_again_in_its_training(objective: ProxyObjective, monkeypatch: pytest.MonkeyPatch) -> None:

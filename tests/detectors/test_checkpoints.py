@@ -108,7 +108,7 @@ def test_long_lists_of_faults_are_cut_at_five() -> None:
 @pytest.mark.parametrize("name", ["retinanet", "fcos", "faster_rcnn"])
 def test_another_class_count_is_named(tiny: Callable[..., nn.Module], name: str) -> None:
     teacher = tiny(name, classes=tuple("abcdefg"))
-    with pytest.raises(ConfigError, match=r"teacher t\.pth tells 7 classes apart, the data set has 3"):
+    with pytest.raises(ConfigError, match=r"teacher t\.pth distinguishes 7 classes, the data set has 3"):
         apply_weights(tiny(name), teacher.state_dict(), "teacher t.pth")
 
 

@@ -27,7 +27,7 @@ def test_no_head_no_count() -> None:
         ([(12, 28)], 7),  # 4 x 3 against 4 x 7; 3 x (3 + 1) against 3 x (K + 1) would need 28 / 3
         ([(12, 24)], None),  # 4 x 6 or 3 x (7 + 1): two explanations are none
         ([(27, 720), (27, 700)], None),  # no count explains both
-        ([(5, 10)], None),  # 5 rows are no multiple of 3 or 4
+        ([(5, 10)], None),  # 5 rows are not multiple of 3 or 4
         ([], None),
     ],
 )

@@ -267,7 +267,7 @@ def test_a_pair_that_cannot_work_says_why(tiny: Callable[..., nn.Module]) -> Non
     student = tiny("retinanet")
     with pytest.raises(ConfigError, match="needs a teacher, got none"):
         DistilledDetector(student, None, ALL)
-    with pytest.raises(ConfigError, match="cannot share logits knowledge: the student tells 3 classes apart, the teacher 5"):
+    with pytest.raises(ConfigError, match="cannot share logits knowledge: the student distinguishes 3 classes, the teacher 5"):
         DistilledDetector(student, tiny("retinanet", classes=tuple("abcde")), ALL)
     assert set(supported(student, tiny("faster_rcnn")).values()) == {None}  # through matched answers
     assert "cascade student" in str(supported(tiny("cascade_rcnn"), tiny("faster_rcnn"))[Knowledge.LOCALIZATION])

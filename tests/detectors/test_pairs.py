@@ -217,7 +217,7 @@ def test_what_a_pair_cannot_share_is_explained() -> None:
     assert reasons(student, small(Side("gfl/gfl_r50_fpn_1x_coco"))) == {}
     more = shrink(load_config("gfl/gfl_r50_fpn_1x_coco", trust=False))
     more = adapt(more, tuple("abcde")).config
-    reason = "the student tells 2 classes apart, the teacher 5"
+    reason = "the student distinguishes 2 classes, the teacher 5"
     assert reasons(student, more) == {Knowledge.LOGITS: reason, Knowledge.LOCALIZATION: reason}
     coarse = small(Side("retinanet/retinanet_r50_fpn_1x_coco"))
     coarse.model.neck.num_outs = 1

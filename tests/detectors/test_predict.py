@@ -36,7 +36,7 @@ def test_labels_map_to_categories_in_the_order_of_the_file(source: Source) -> No
     detector = build_detector(config, seed=0)
     with torch.no_grad():
         detector.bbox_head.retina_cls.weight.zero_()
-        detector.bbox_head.retina_cls.bias.copy_(torch.tensor([3.0, -9.0]).repeat(2))  # two anchors a cell, two classes each
+        detector.bbox_head.retina_cls.bias.copy_(torch.tensor([3.0, -9.0]).repeat(2))  # two anchors per cell, two classes each
     best = {}
     for detection in detections(detector, Samples(config, source, training=False), device="cpu"):
         best.setdefault(detection["image_id"], detection)

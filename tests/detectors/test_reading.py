@@ -57,7 +57,7 @@ def test_what_mmcv_cannot_read_is_unreadable(tmp_path: Path) -> None:
         LoadImageFromFile().transform({"img_path": str(path)})
     ((rule, detail),) = examined(path, (20, 10), "headers").breaches
     assert rule == "image.unreadable"
-    assert "decimal numbers of 32 bits; write it with 8 bits a sample" in detail
+    assert "decimal numbers of 32 bits; write it with 8 bits per sample" in detail
 
 
 @pytest.mark.parametrize(

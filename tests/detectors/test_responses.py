@@ -79,7 +79,7 @@ def test_what_mmdet_predicts_is_among_the_answers(make_batch: Callable[..., Any]
     for sample, predictions in zip(found, kind(detector).predictions(tapped, data["data_samples"]), strict=True):
         height, width = sample.img_shape  # the second image is narrower than the batch
         edge = torch.tensor([width, height] * 2)
-        first = sample.pred_instances[0]  # of a cell with several anchors only the surest is an answer
+        first = sample.pred_instances[0]  # of a cell with several anchors only the most confident is an answer
         same_score = (predictions.scores[:, first.labels[0]] - first.scores[0]).abs() < 1e-6
         same_box = (predictions.boxes.clamp(min=0).minimum(edge) - first.bboxes.clamp(min=0).minimum(edge)).abs().amax(1) < 1e-3
         assert (same_score & same_box).any()

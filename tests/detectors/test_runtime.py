@@ -35,7 +35,7 @@ def tood() -> Config:
 
 
 def training(source: Source, epochs: int = 3) -> Training:
-    """Two steps an epoch: three of the four images have boxes."""
+    """Two steps per epoch: three of the four images have boxes."""
     config, settings = tood(), TrainSettings(epochs=epochs, batch_size=2, device="cpu")
     student = DistilledDetector(build_detector(config, seed=0), None, Recipe())
     return Training(student, config, Samples(config, source, training=True), settings)

@@ -157,7 +157,7 @@ def test_a_bad_ground_truth_is_a_dataset_error(tmp_path: Path) -> None:
         evaluate(truth([(9, 1, A)]), [])
     with pytest.raises(DatasetError, match="'category_id'"):
         evaluate({**truth([]), "annotations": [{"image_id": 1, "area": 1}]}, [])
-    with pytest.raises(DatasetError, match="image id '7', which is no whole number"):
+    with pytest.raises(DatasetError, match="image id '7', which is not a whole number"):
         evaluate({**truth([]), "images": [{"id": "7"}]}, [])
     with pytest.raises(DatasetError, match="bbox that is not finite"):
         evaluate(truth([(1, 1, [math.nan, 0.0, 1.0, 1.0])]), [])

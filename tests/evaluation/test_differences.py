@@ -6,7 +6,7 @@ import pytest
 from small_worlds import NOWHERE, A, B, detection, matches, truth
 
 from detkds.evaluation.differences import differences, examples
-from detkds.evaluation.result import Box
+from detkds.evaluation.example import Box
 
 TRUTH = truth([(1, 1, A), (2, 1, A), (2, 1, B), (3, 1, A), (4, 1, A)], images=6)
 STUDENT = [detection(1, 1, A, 0.9), detection(3, 1, A, 0.9), detection(5, 1, A, 0.29)]

@@ -118,7 +118,7 @@ def test_classes_may_stand_in_another_order(shared_data: Path, tmp_path: Path) -
 
 def test_other_classes_are_refused_by_name(shared_data: Path, small: Path) -> None:
     found = evaluation_inputs([], [NANO], [str(shared_data / "yolox_nano" / "yolox_nano_mmdet3.pth")])
-    wanted = "yolox_nano_mmdet3.pth tells 80 classes apart, the data set has 1; give weights trained on its 1"
+    wanted = "yolox_nano_mmdet3.pth distinguishes 80 classes, the data set has 1; give weights trained on its 1"
     with pytest.raises(ConfigError, match=wanted):
         shown(small / "truth.json", found, Options(images=small))
     with pytest.raises(ConfigError, match="'yolox_nano_mmdet3' needs images, got none; give --images"):

@@ -73,11 +73,11 @@ def test_a_run_by_its_name() -> None:
 @pytest.mark.parametrize(
     ("text", "error", "message"),
     [
-        ("Not A Recipe!", ConfigError, "is no recipe: give none, inherit, a preset"),
-        ("", ConfigError, "'' is no recipe: give none, inherit, a preset"),
+        ("Not A Recipe!", ConfigError, "is not a recipe: give none, inherit, a preset"),
+        ("", ConfigError, "'' is not a recipe: give none, inherit, a preset"),
         ("inherit=pkd", ConfigError, "the name inherit is that of training without distillation, got it for 'pkd'"),
         ("pkdd x 2", GenomeError, "did you mean pkd?"),
-        ("pkd x 1.2.3", GenomeError, "'1.2.3' is no weight in 'pkd x 1.2.3'"),
+        ("pkd x 1.2.3", GenomeError, "'1.2.3' is not a weight in 'pkd x 1.2.3'"),
         ("global: cat > none > none | l2", GenomeError, "did you mean catt?"),
     ],
 )

@@ -62,7 +62,7 @@ def test_folding_scales_the_weight_by_a_factor_of_the_form() -> None:
         ("logits: reshape_C | l1", "logits: none | l1"),
         ("logits: reshape_N | kl", "logits: reshape_N | kl"),
         ("localization: pow2 | giou", "localization: pow2 | giou"),
-        # weights of positions, where the distance does not look at them; an average by scores is no correlation
+        # weights of positions, where the distance does not look at them; an average by scores is not a correlation
         ("global: score > scale_2 > none | kl", "global: none > scale_2 > none | kl"),
         ("global: score > none > norm_HW | pearson", "global: none > none > none | pearson"),
         ("global: score > none > norm_HW | l2", "global: score > none > norm_HW | l2"),

@@ -64,7 +64,7 @@ def test_a_factor_multiplies_every_weight() -> None:
     ("text", "message"),
     [
         ("pkdd x 2", r"did you mean pkd\?"),
-        ("pkd x 1.2.3", r"'1\.2\.3' is no weight in 'pkd x 1\.2\.3'"),
+        ("pkd x 1.2.3", r"'1\.2\.3' is not a weight in 'pkd x 1\.2\.3'"),
         ("pkd x 0", "above 0, got 0 in 'pkd x 0'"),
         ("pkd x nan", "above 0, got nan"),
         ("pkd x inf", "between 0 and 1000, got inf"),

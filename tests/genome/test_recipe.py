@@ -44,7 +44,7 @@ def test_bad_json_is_refused(data: object) -> None:
 
 
 def test_one_genome_a_knowledge() -> None:
-    with pytest.raises(GenomeError, match="one genome a knowledge, got 2 for global"):
+    with pytest.raises(GenomeError, match="one genome per knowledge, got 2 for global"):
         Recipe((GLOBAL, GLOBAL.with_weight(1)))
 
 
@@ -55,7 +55,7 @@ def test_maps_of_attention_stand_beside_the_features() -> None:
     assert Recipe(recipe.genomes[::-1]) == recipe
     assert Recipe.from_json(json.loads(recipe.dumps())) == recipe
     assert recipe.weights == {Knowledge.GLOBAL: 2}
-    with pytest.raises(GenomeError, match="one genome a knowledge, got 2 for global smap"):
+    with pytest.raises(GenomeError, match="one genome per knowledge, got 2 for global smap"):
         Recipe((*recipe.genomes, recipe.genomes[2].with_weight(1)))
 
 

@@ -1,6 +1,6 @@
 """Frozen values of the losses on fixed views: a refactor changes no number.
 
-After a change of meaning, write them anew and say so in the commit:
+After a change of meaning, write them again and say so in the commit:
 `DETKDS_REGENERATE=1 python -m pytest tests/losses/test_loss_golden.py`.
 """
 

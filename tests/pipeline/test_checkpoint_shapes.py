@@ -75,7 +75,7 @@ WRONG = {
     "nothing": (b"", "it is empty"),
     "a page of HTML": (b"<html>404</html>", "damaged or of another format"),
     "a ZIP of something else": (None, "not one of torch.save"),
-    "another pickle": (pickle.dumps({"a": 1}), "it is no file of torch.save"),
+    "another pickle": (pickle.dumps({"a": 1}), "it is not a file of torch.save"),
     "code": (pickle.dumps(Evil()), "posix.system, which is code or unknown"),
 }
 

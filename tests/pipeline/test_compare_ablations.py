@@ -18,7 +18,7 @@ from detkds.genome.presets import preset
 from detkds.pipeline.settings import SearchPlan
 from detkds.search import Goal, Outcome
 
-CLASSES = "the student tells 2 classes apart, the teacher 5"
+CLASSES = "the student distinguishes 2 classes, the teacher 5"
 RESPONSES = {Knowledge.LOGITS: CLASSES, Knowledge.LOCALIZATION: CLASSES}
 
 

@@ -1,4 +1,4 @@
-"""How many threads a task uses: as many as the CPUs that it asked for, shared by its processes."""
+"""The threads of a task: as many as the CPUs that it requested, shared by its processes."""
 
 from __future__ import annotations
 

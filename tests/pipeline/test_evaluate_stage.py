@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from detkds.errors import ArtifactError, DatasetError
-from detkds.evaluation.result import Cost
+from detkds.evaluation.scores import Cost
 from detkds.genome import Recipe
 from detkds.pipeline import evaluate, train
 from detkds.pipeline.measurement import Measurement, conclude, has_masks, read, write

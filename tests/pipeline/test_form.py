@@ -131,7 +131,7 @@ def test_the_check_says_what_is_not_in_the_store_and_divides_the_values(
     torch.save({"state_dict": {"backbone.conv1.weight": torch.zeros(1), "bbox_head.gfl_cls.weight": torch.zeros(80, 1, 3, 3)}}, weights)
     store.put_bytes(weights.getvalue(), "t.pth")
     with pytest.raises(
-        ConfigError, match=r"the teacher checkpoint s3://form/t\.pth tells 80 classes apart, the data set has 1; give weights"
+        ConfigError, match=r"the teacher checkpoint s3://form/t\.pth distinguishes 80 classes, the data set has 1; give weights"
     ):
         plans.run(form)
     torch.save({"state_dict": {"backbone.conv1.weight": torch.zeros(1)}}, weights := io.BytesIO())

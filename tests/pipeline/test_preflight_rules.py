@@ -106,7 +106,7 @@ def old_config(config: dict[str, Any]) -> None:
 
 WRONG: dict[str, tuple[Change, str]] = {
     "several nodes": (setting("train.nodes", 2), "train.nodes is 2"),
-    "a teacher of another class count": (checkpoint_of_more_classes, "tells 8 classes apart"),
+    "a teacher of another class count": (checkpoint_of_more_classes, "distinguishes 8 classes"),
     "a config of mmdet 2": (student(old_config), "is one of mmdet 2"),
     "no optimizer": (student(lambda config: config.pop("optim_wrapper")), "must have an optim_wrapper"),
     "no length of the schedule": (student(lambda config: config.pop("train_cfg")), "must say how long its schedule is"),

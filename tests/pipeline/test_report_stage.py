@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from detkds.errors import ArtifactError, Rejected
+from detkds.evaluation.result import SCHEMA
 from detkds.genome import Knowledge, Recipe
 from detkds.objective import Goal, Outcome
 from detkds.pipeline import publish as published
 from detkds.pipeline import published_detections, report, studies
-from detkds.report import Evaluation, read_results
-from detkds.report.evaluation import SCHEMA
+from detkds.report import Analysis, read_results
 from detkds.search.baselines import RandomSearch
 from detkds.search.evolution import Evolution
 from detkds.search.journal import Journal
@@ -133,7 +133,7 @@ def test_candidates_come_from_the_journal(artifacts: dict[str, Any]) -> None:
     searched = report.collect("cats", **artifacts).studies[0]
     first = searched.trials[1]
     assert searched.trials[0].candidate == "no distillation"
-    assert searched.without_distillation == 0.3
+    assert searched.baseline == 0.3
     assert (first.number, first.seconds) == (1, 2.5)
     assert searched.states["rejected"] == sum("kl" in trial.candidate for trial in searched.trials)
 
@@ -170,7 +170,7 @@ def test_provenance_names_data_detectors_code_and_settings(artifacts: dict[str, 
 @pytest.mark.parametrize("name", ["../subset/train.json", "/etc/hostname", "examples/absent.jpg"])
 def test_only_pictures_of_the_artifact_are_read(artifacts: dict[str, Any], tmp_path: Path, name: str) -> None:
     found = report.collect("cats", **{**artifacts, "evaluation": evaluation(tmp_path / "other", (name,))}).evaluation
-    assert isinstance(found, Evaluation)
+    assert isinstance(found, Analysis)
     assert found.examples[0].picture is None
 
 

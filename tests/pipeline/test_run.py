@@ -127,7 +127,7 @@ def test_without_endpoint_and_folder_an_address_is_an_error_as_in_a_pod() -> Non
 
 def test_pull_says_where_it_looked_and_how_to_look_in_the_embedded_server(tmp_path: Path) -> None:
     with pytest.raises(
-        ArtifactError, match=r"no run was published yet in .*/store/detkds, which stands for s3://detkds without DETKDS_S3_E"
+        ArtifactError, match=r"no run was published yet in .*/store/detkds, which is used in place of s3://detkds without DETKDS_S3_E"
     ):
         pull("latest", "s3://detkds", tmp_path / "out", (), tmp_path / "home", quiet())
     (tmp_path / "home" / "s3").mkdir(parents=True)

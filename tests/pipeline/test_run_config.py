@@ -117,7 +117,7 @@ def test_warm_starts_are_presets_with_or_without_a_factor(tmp_path: Path) -> Non
     content = minimal() | {"search": {"warm_start": ["pkd", "cwd x 20"]}}
     assert load(write(tmp_path, content)).search.warm_start == ("pkd", "cwd x 20")
     (line,) = faults(tmp_path, minimal() | {"search": {"warm_start": ["pkd", "cwd x twenty"]}})
-    assert "search.warm_start: 'twenty' is no weight in 'cwd x twenty'" in line
+    assert "search.warm_start: 'twenty' is not a weight in 'cwd x twenty'" in line
     (line,) = faults(tmp_path, minimal() | {"search": {"warm_start": ["pdk x 20"]}})
     assert "did you mean pkd?" in line
 
@@ -180,7 +180,7 @@ def test_a_budget_that_cannot_be_paid_is_refused_before_anything_runs(tmp_path: 
     (line,) = faults(tmp_path, {**minimal(), "search": {"budget": "10 trainings"}})
     assert "less than the least search of 5 knowledges, 38 trainings" in line
     (line,) = faults(tmp_path, {**minimal(), "search": {"budget": "soon"}})
-    assert "'soon' is no budget; write one of: 60 trainings, 30 min" in line
+    assert "'soon' is not a budget; write one of: 60 trainings, 30 min" in line
 
 
 def test_a_time_is_planned_where_the_search_runs_and_nowhere_else(tmp_path: Path) -> None:

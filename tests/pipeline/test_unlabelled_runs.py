@@ -73,7 +73,7 @@ def test_the_subset_stage_publishes_them_without_labelled_ones_and_draws_some_fo
     drawn: Path, mixed: Path, capsys: pytest.CaptureFixture[str], whole: Source, tmp_path: Path
 ) -> None:
     every, some = (names(drawn, part) for part in stage.UNLABELLED)
-    assert len(every) == 8  # 11 pictures less 2 labelled ones and 1 that is there twice
+    assert len(every) == 8  # 11 pictures less 2 labelled ones and 1 that occurs twice
     assert len(some) == 4
     assert set(some) < set(every)
     assert not [name for name in every if name.startswith("renamed")]

@@ -1,4 +1,4 @@
-"""A run.yaml that is no YAML is refused with the line at fault."""
+"""A run.yaml that is not YAML is refused with the line at fault."""
 
 from __future__ import annotations
 

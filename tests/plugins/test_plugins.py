@@ -127,7 +127,7 @@ def test_a_process_that_is_started_loads_the_same(write: Write) -> None:
 
 
 class Counts:
-    """An objective that parses its candidate anew, as a process without the plugin cannot."""
+    """An objective that parses its candidate again, as a process without the plugin cannot."""
 
     def __call__(self, recipe: object, goal: object) -> object:
         from detkds.objective import Outcome

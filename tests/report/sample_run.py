@@ -8,11 +8,11 @@ import random
 
 from PIL import Image, ImageDraw
 
+from detkds.evaluation.example import Box, Example
+from detkds.evaluation.result import Comparison
+from detkds.evaluation.scores import Confusion, Cost, Detector, Interval, Scores
 from detkds.genome import SLOTS, Genome, Knowledge, Recipe
-from detkds.report import Evaluation, Fidelity, ReportData, StageCost, Study, TrialPoint
-from detkds.report.evaluation import Comparison
-from detkds.report.example import Box, Example
-from detkds.report.scores import Confusion, Detector, Footprint, Interval, Scores
+from detkds.report import Analysis, Fidelity, ReportData, StageCost, Study, TrialPoint
 
 RECIPE = Recipe.parse(
     """
@@ -85,14 +85,14 @@ def example(number: int, classes: tuple[str, ...] = CLASSES) -> Example:
     )
 
 
-def evaluation(classes: tuple[str, ...] = CLASSES, images: int = 72, examples: int = 2, kinds: tuple[str, ...] = ("bbox",)) -> Evaluation:
+def evaluation(classes: tuple[str, ...] = CLASSES, images: int = 72, examples: int = 2, kinds: tuple[str, ...] = ("bbox",)) -> Analysis:
     """Teacher, student and distilled student."""
     costs = {"teacher": (19_400_000, 61_300_000_000, 182.4), "student": (1_130_000, 2_210_000_000, 21.8)}
     detectors = {
         name: Detector(
             {kind: sheet(ap * (1 if kind == "bbox" else 0.9), classes, seed) for kind in kinds},
             f"RetinaNet, {costs.get(name, costs['student'])[0] / 1e6:.1f} million parameters",
-            Footprint(*costs.get(name, costs["student"])[:2], _latency(costs.get(name, costs["student"])[2]), "CPU, 2 threads", (240, 320)),
+            Cost(*costs.get(name, costs["student"])[:2], _latency(costs.get(name, costs["student"])[2]), "CPU, 2 threads", (240, 320)),
         )
         for seed, (name, ap) in enumerate(APS.items())
     }
@@ -101,7 +101,7 @@ def evaluation(classes: tuple[str, ...] = CLASSES, images: int = 72, examples: i
         for kind in kinds
         for figure, difference in (("AP", 0.0269), ("AP50", 0.0471))
     )
-    return Evaluation(images, detectors, comparisons, tuple(example(number, classes) for number in range(examples)))
+    return Analysis(images, detectors, comparisons, tuple(example(number, classes) for number in range(examples)))
 
 
 def _latency(median: float) -> dict[str, float]:

@@ -14,20 +14,20 @@ from rich.console import Console
 from sample_run import evaluation, study
 
 from detkds.errors import ArtifactError, ConfigError
+from detkds.evaluation.scores import Detector, Scores
 from detkds.experiments.runs_page import find, report
 from detkds.genome import Recipe
-from detkds.report import Evaluation, ReportData, StageCost, results
+from detkds.report import Analysis, ReportData, StageCost, results
 from detkds.report import comparison as compared
 from detkds.report.compare import compare, lead
 from detkds.report.comparison import Run
-from detkds.report.scores import Detector, Scores
 
 
 def other(data: ReportData, ap: float = 0.381, **changes: object) -> ReportData:
     """The same run with another distilled student."""
     assert data.evaluation is not None
     detectors = {**data.evaluation.detectors, "distilled": Detector({"bbox": Scores({"AP": ap})})}
-    return dataclasses.replace(data, run="other", evaluation=Evaluation(72, detectors), **changes)  # type: ignore[arg-type]
+    return dataclasses.replace(data, run="other", evaluation=Analysis(72, detectors), **changes)  # type: ignore[arg-type]
 
 
 @pytest.fixture

@@ -9,12 +9,12 @@ import re
 import pytest
 from sample_run import evaluation, sheet, study
 
-from detkds.report import Evaluation, Fidelity, ReportData, Study, TrialPoint, figures
+from detkds.evaluation.scores import Detector, Scores
+from detkds.report import Analysis, Fidelity, ReportData, Study, TrialPoint, figures
 from detkds.report.comparison import Run
 from detkds.report.figures import runs
 from detkds.report.figures.plot import Axis, Plot, categories, linear
 from detkds.report.figures.search import MAX_POINTS
-from detkds.report.scores import Detector, Scores
 
 
 def looks(chart: figures.Figure | None) -> list[str]:
@@ -106,7 +106,7 @@ def test_without_a_score_there_is_no_drawing() -> None:
     assert figures.parallel(Study("global", ())) is None
     assert figures.importance([Study("global", ())]) is None
     assert figures.fidelity([Fidelity("a", 0.1, 0.2)]) is None
-    nothing = Evaluation(1, {"teacher": Detector({"bbox": Scores({})})})
+    nothing = Analysis(1, {"teacher": Detector({"bbox": Scores({})})})
     assert figures.average_precisions(nothing, "bbox") is None
     assert figures.intervals(nothing, "bbox") is None
     assert figures.differences(nothing, "bbox") is None
@@ -119,7 +119,7 @@ def test_without_a_score_there_is_no_drawing() -> None:
 @pytest.mark.parametrize("ap", [0.0, 1.0, math.nan])
 def test_extreme_scores_are_drawn(ap: float) -> None:
     scores = Scores({"AP": ap}, curves={"0.50": (0.0 if math.isnan(ap) else ap,) * 101}, tide={"Cls": ap, "Miss": 0.1})
-    found = Evaluation(1, {"distilled": Detector({"bbox": scores})})
+    found = Analysis(1, {"distilled": Detector({"bbox": scores})})
     for chart in (
         figures.average_precisions(found, "bbox"),
         figures.precision_recall(found, "bbox", "0.50"),
@@ -233,7 +233,7 @@ def test_differences_that_cannot_be_told_have_another_marker() -> None:
 
 def test_names_never_become_markup() -> None:
     name = '"><script>'
-    found = Evaluation(1, {name: Detector({"bbox": sheet(0.3)})})
+    found = Analysis(1, {name: Detector({"bbox": sheet(0.3)})})
     charts = [figures.average_precisions(found, "bbox"), figures.precision_recall(found, "bbox", "0.50"), figures.intervals(found, "bbox")]
     for chart in charts:
         assert chart is not None

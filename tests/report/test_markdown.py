@@ -7,10 +7,10 @@ import dataclasses
 import pytest
 from sample_run import sheet
 
+from detkds.evaluation.scores import Detector
 from detkds.genome import Recipe
-from detkds.report import Evaluation, ReportData, Study, TrialPoint, markdown
+from detkds.report import Analysis, ReportData, Study, TrialPoint, markdown
 from detkds.report.markdown import MAX_CHARACTERS, escape
-from detkds.report.scores import Detector
 
 
 def test_the_headline_and_the_recipe(data: ReportData) -> None:
@@ -47,7 +47,7 @@ def test_hostile_names_stay_in_their_cell(data: ReportData) -> None:
         dataclasses.replace(
             data,
             run=word,
-            evaluation=Evaluation(1, {word: Detector({"bbox": scores}, word)}),
+            evaluation=Analysis(1, {word: Detector({"bbox": scores}, word)}),
             studies=(Study(word, trials),),
             provenance={word: {word: word}},
         )
@@ -73,5 +73,5 @@ def test_markdown_stays_below_the_limit_of_kfp(data: ReportData) -> None:
     assert len(text) <= MAX_CHARACTERS
     assert len(text) > MAX_CHARACTERS * 0.9
     many = dataclasses.replace(sheet(0.3), per_class={f"class {number}": {"AP": 0.3} for number in range(150)})
-    found = Evaluation(1, {"teacher": Detector({"bbox": many})})
+    found = Analysis(1, {"teacher": Detector({"bbox": many})})
     assert "50 more rows are in results.json." in markdown(dataclasses.replace(data, evaluation=found))

@@ -15,13 +15,13 @@ from sample_run import evaluation, example, picture, sheet
 
 from detkds import report
 from detkds.errors import ArtifactError
+from detkds.evaluation.example import Box
+from detkds.evaluation.result import Comparison
+from detkds.evaluation.scores import Confusion, Cost, Detector, Scores
 from detkds.genome import Recipe
-from detkds.report import Evaluation, Fidelity, ReportData, Role, StageCost, Study, TrialPoint, page, render
+from detkds.report import Analysis, Fidelity, ReportData, Role, StageCost, Study, TrialPoint, page, render
 from detkds.report.compare import compare
 from detkds.report.comparison import Run
-from detkds.report.evaluation import Comparison
-from detkds.report.example import Box
-from detkds.report.scores import Confusion, Detector, Footprint, Scores
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -87,12 +87,12 @@ def hostile(data: ReportData, word: str) -> ReportData:
         TrialPoint(1, word, 0.4, word),
         TrialPoint(2, word, None, "rejected", f"{word}: {word}"),
     )
-    detector = Detector({"bbox": scores}, word, Footprint(1, None, {}, word, (1, 2)))
+    detector = Detector({"bbox": scores}, word, Cost(1, None, {}, word, (1, 2)))
     test = Comparison(word, word, "bbox", word, 0.1, 0.05, 0.2, 0.95, 0.01, 10)
     return dataclasses.replace(
         data,
         run=word,
-        evaluation=Evaluation(2, {**dict.fromkeys(Role, detector), word: detector}, (test,), (shown,)),
+        evaluation=Analysis(2, {**dict.fromkeys(Role, detector), word: detector}, (test,), (shown,)),
         studies=(Study(word, trials, word), Study("global", trials, "random")),
         fidelity=(Fidelity(word, 0.1, 0.2), Fidelity(word, 0.2, 0.1)),
         costs=(StageCost(word, 1.0), StageCost(word, None)),
@@ -220,7 +220,7 @@ def test_all_nan(data: ReportData) -> None:
     html = render(
         dataclasses.replace(
             data,
-            evaluation=Evaluation(0, {role: Detector({"bbox": nothing}) for role in Role}),
+            evaluation=Analysis(0, {role: Detector({"bbox": nothing}) for role in Role}),
             studies=(Study("global", trials),),
             costs=(StageCost("train", math.nan),),
         )
@@ -252,14 +252,14 @@ def test_no_recipe_found(data: ReportData, recipe: Recipe) -> None:
 
 def test_a_transfer_run_has_no_search(data: ReportData) -> None:
     assert data.evaluation is not None
-    alone = Evaluation(72, {"distilled": data.evaluation.detectors["distilled"]})
+    alone = Analysis(72, {"distilled": data.evaluation.detectors["distilled"]})
     reader = Reader(render(dataclasses.replace(data, studies=(), evaluation=alone)))
     assert "The distilled student reaches 37.5 AP." in reader.text
     assert "search" not in {value for _, name, value in reader.attributes if name == "id"}
 
 
 def test_detectors_without_a_role_are_shown_by_name() -> None:
-    found = Evaluation(3, {"mine": Detector({"segm": sheet(0.2)}), "yours": Detector({"segm": sheet(0.3)})})
+    found = Analysis(3, {"mine": Detector({"segm": sheet(0.2)}), "yours": Detector({"segm": sheet(0.3)})})
     reader = Reader(render(ReportData("two", found)))
     assert {"mine", "yours"} <= set(reader.cells)
     assert "Masks, 3 test images" in reader.text
@@ -277,7 +277,7 @@ def test_a_long_search_of_many_classes_stays_below_the_limit(data: ReportData) -
         dataclasses.replace(
             data,
             studies=tuple(Study(name, trials) for name in ("global", "weights")),
-            evaluation=Evaluation(5, {role: Detector({"bbox": scores}) for role in Role}),
+            evaluation=Analysis(5, {role: Detector({"bbox": scores}) for role in Role}),
         )
     )
     assert len(html.encode()) <= page.MAX_BYTES

@@ -8,7 +8,7 @@ import dataclasses
 import pytest
 from sample_run import example
 
-from detkds.report.example import Box, Example
+from detkds.evaluation.example import Box, Example
 from detkds.report.panels import MAX_PICTURE, data_uri, iou, panels
 
 CAT = Box((0, 0, 10, 10), "cat")

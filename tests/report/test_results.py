@@ -11,9 +11,9 @@ import pytest
 from sample_run import large
 
 from detkds.errors import ArtifactError
+from detkds.evaluation.scores import Detector, Scores
 from detkds.genome import Recipe
-from detkds.report import Evaluation, ReportData, read_results, results
-from detkds.report.scores import Detector, Scores
+from detkds.report import Analysis, ReportData, read_results, results
 
 
 def test_results_are_json_with_all_numbers(data: ReportData) -> None:
@@ -27,7 +27,7 @@ def test_results_are_json_with_all_numbers(data: ReportData) -> None:
     assert loaded["recipe"]["formulas"]["global"][0] == r"$L_{\text{global}} = 8 \cdot D(s, t)$ on whole neck levels, mean over levels"
     for study, stored in zip(data.studies, loaded["studies"], strict=True):
         assert [trial["score"] for trial in stored["trials"]] == [trial.score for trial in study.trials]
-        assert stored["best"] == (study.best.number if study.best else None)
+        assert stored["best"] == (study.best_distilled.number if study.best_distilled else None)
         assert [one["slot"] for one in stored["importance"]] == list(study.slots)
     assert sum(cost["seconds"] for cost in loaded["costs"]) == pytest.approx(sum(cost.seconds or 0 for cost in data.costs))
     assert loaded["provenance"] == data.provenance
@@ -35,7 +35,7 @@ def test_results_are_json_with_all_numbers(data: ReportData) -> None:
 
 
 def test_results_of_nothing() -> None:
-    found = Evaluation(0, {"teacher": Detector({"bbox": Scores({"AP": math.nan})})})
+    found = Analysis(0, {"teacher": Detector({"bbox": Scores({"AP": math.nan})})})
     loaded = json.loads(json.dumps(results(ReportData("early", found)), allow_nan=False))
     assert loaded["recipe"] is None
     assert loaded["studies"] == []

@@ -8,9 +8,9 @@ import math
 import pytest
 from sample_run import evaluation
 
-from detkds.report import Evaluation, ReportData, Role, StageCost, Study, TrialPoint, tables
-from detkds.report.evaluation import Comparison
-from detkds.report.scores import Confusion, Detector, Footprint, Scores
+from detkds.evaluation.result import Comparison
+from detkds.evaluation.scores import Confusion, Cost, Detector, Scores
+from detkds.report import Analysis, ReportData, Role, StageCost, Study, TrialPoint, tables
 from detkds.report.study import top
 from detkds.report.text import chance, change, clean, count, duration, large, percent, points, share, short, span
 from detkds.report.verdict import verdict
@@ -83,7 +83,7 @@ def scores(ap: float) -> Detector:
     ],
 )
 def test_verdict(aps: dict[str, float], text: str) -> None:
-    assert verdict(ReportData("run", Evaluation(1, {name: scores(ap) for name, ap in aps.items()}))) == text
+    assert verdict(ReportData("run", Analysis(1, {name: scores(ap) for name, ap in aps.items()}))) == text
 
 
 def test_figures_name_the_gain() -> None:
@@ -106,7 +106,7 @@ def test_paired_tests_in_words() -> None:
     def test_of(low: float, high: float) -> Comparison:
         return Comparison("distilled", "student", "bbox", "AP", (low + high) / 2, low, high, 0.95, 0.5, 100)
 
-    found = Evaluation(1, {}, (test_of(-0.01, 0.02), test_of(0.01, 0.02), test_of(-0.02, -0.01), test_of(math.nan, math.nan)))
+    found = Analysis(1, {}, (test_of(-0.01, 0.02), test_of(0.01, 0.02), test_of(-0.02, -0.01), test_of(math.nan, math.nan)))
     assert [(row[1], row[3], row[5]) for row in tables.comparisons(found, "bbox").rows] == [
         ("AP", "−1.0 to +2.0", "no difference is shown"),
         ("AP", "+1.0 to +2.0", "the distilled student is better"),
@@ -117,7 +117,7 @@ def test_paired_tests_in_words() -> None:
 
 
 def test_a_test_the_other_way_round_is_the_same_test() -> None:
-    found = Evaluation(1, {}, (Comparison("student", "distilled", "bbox", "AP", -0.03, -0.05, -0.01, 0.95, 0.02, 100),))
+    found = Analysis(1, {}, (Comparison("student", "distilled", "bbox", "AP", -0.03, -0.05, -0.01, 0.95, 0.02, 100),))
     test = found.comparison("distilled", "student")
     assert test is not None
     assert (test.difference, test.low, test.high, test.p) == (0.03, 0.01, 0.05, 0.02)
@@ -136,7 +136,7 @@ TRIALS = (
 
 def test_the_best_of_a_study_is_the_first_of_equals() -> None:
     study = Study("global", TRIALS)
-    assert study.best is TRIALS[2]
+    assert study.best_distilled is TRIALS[2]
     assert study.gain == pytest.approx(0.04)
     assert study.best_so_far() == [(1, 0.29), (2, 0.34)]
     assert tables.studies([study]).rows == (("global", "30.0", "34.0", "+4.0", "6", "4", "1", "1"),)
@@ -230,14 +230,14 @@ def test_costs_have_shares_and_sums() -> None:
 
 
 def test_footprints() -> None:
-    cost = Footprint(1_130_000, None, {"median": 21.84, "low": 20.0, "high": 30.0}, "CPU", (240, 320))
-    found = Evaluation(1, {"student": Detector({}, cost=cost), "distilled": Detector({})})
+    cost = Cost(1_130_000, None, {"median": 21.84, "low": 20.0, "high": 30.0}, "CPU", (240, 320))
+    found = Analysis(1, {"student": Detector({}, cost=cost), "distilled": Detector({})})
     assert tables.footprints(found).rows == (("student", "1.1 million", "–", "21.8 ms", "20.0 – 30.0", "240 × 320", "CPU"),)
 
 
 def test_precision_at_every_tenth_recall() -> None:
     curve = tuple(1 - place / 200 for place in range(101))
-    found = Evaluation(1, {"teacher": Detector({"bbox": Scores({"AP": 0.5}, curves={"0.50": curve})})})
+    found = Analysis(1, {"teacher": Detector({"bbox": Scores({"AP": 0.5}, curves={"0.50": curve})})})
     table = tables.precision_recall(found, "bbox", "0.50")
     assert [column.title for column in table.columns] == ["recall, %", "teacher"]
     assert (table.rows[0], table.rows[3], table.rows[10]) == (("0", "100.0"), ("30", "85.0"), ("100", "50.0"))
@@ -283,7 +283,7 @@ def test_a_random_search_beside_an_evolution_is_its_rival() -> None:
 def test_roles_come_first() -> None:
     raw = evaluation().to_json()
     raw["detectors"] = {"mine": raw["detectors"]["teacher"], **dict(reversed(raw["detectors"].items()))}
-    assert list(Evaluation.read(raw).detectors) == [*Role, "mine"]
+    assert list(Analysis.read(raw).detectors) == [*Role, "mine"]
 
 
 def test_no_scores_of_a_kind() -> None:

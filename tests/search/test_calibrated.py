@@ -60,7 +60,7 @@ def test_the_search_over_weights_changes_shares_and_keeps_units() -> None:
 
 
 def test_a_published_weight_is_a_share_of_the_same_strength() -> None:
-    """PKD's 20 is a share of 20 / 8 = 2.5 where its unit is 8; in a unit of 0.001 it would be 20,000, which is no weight."""
+    """PKD's 20 is a share of 20 / 8 = 2.5 where its unit is 8; in a unit of 0.001 it would be 20,000, which is not a weight."""
     genome = Genome.parse("global: none > none > norm_batch | l2 x 20")
     found = share(genome, 8.0)
     assert found is not None

@@ -45,7 +45,7 @@ def test_counts_of_feature_forms_after_folding() -> None:
     #   local_2, local_4 with norm none or norm_C and (l1, l2, smooth_l1, cosine): 4 attentions x 2 x 2 x 4 = 64,
     #     of which satt was counted under norm_C (2 x 4) and under none with cosine (2)                  64 - 10 = 54
     folding = 70 + 5 + 21 + 3 + 9 + 30 + 54
-    # The 9 forms of l2 bring 4 doubled weights each that are no weights of the space: 0.2, 4, 16, 20 (1, 2 and 10 are).
+    # The 9 forms of l2 bring 4 doubled weights each that are not weights of the space: 0.2, 4, 16, 20 (1, 2 and 10 are).
     assert PAPER.count(Knowledge.GLOBAL) == Count(840, 5880, 840 - folding, (840 - folding) * 7 + 9 * 4)
     assert PAPER.count(Knowledge.INSTANCE) == PAPER.count(Knowledge.GLOBAL)
     # fgbg averages l2 over a region, so the 9 forms stay

@@ -80,5 +80,5 @@ def test_bad_genomes_are_refused() -> None:
         WeightSearch([], SPACE, SETTINGS, 0)
     with pytest.raises(ConfigError, match="needs 1 to 5 genomes with weights above 0"):
         WeightSearch([GLOBAL, LOGITS.with_weight(0)], SPACE, SETTINGS, 0)
-    with pytest.raises(GenomeError, match="one genome a knowledge"):
+    with pytest.raises(GenomeError, match="one genome per knowledge"):
         WeightSearch([GLOBAL, GLOBAL], SPACE, SETTINGS, 0)

@@ -152,7 +152,7 @@ def test_a_file_of_several_parts_is_known_by_its_tag(tmp_path: Path, store: Stor
 
 
 def test_a_store_whose_tags_tell_nothing_is_asked_for_the_index(folder: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As Amazon's with keys of its own: tags are no MD5."""
+    """As Amazon's with keys of its own: tags are not MD5."""
     real = S3Store.list
 
     def tagless(self: S3Store, prefix: str = "") -> list[StoredObject]:
@@ -256,7 +256,7 @@ def test_names_that_cannot_be_stored_are_refused(folder: Path, make: Callable[[P
 def test_folders_without_files(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="holds no file to store"):
         set_files(tmp_path)
-    with pytest.raises(DatasetError, match="none is no folder; give that of a COCO-format data set"):
+    with pytest.raises(DatasetError, match="none is not a folder; give that of a COCO-format data set"):
         set_files(tmp_path / "none")
 
 

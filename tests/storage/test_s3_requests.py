@@ -89,7 +89,11 @@ def test_keys_that_last_send_no_token(keys: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("code", "status", "said"),
     [
-        ("ExpiredToken", 400, "their time is over: set DETKDS_S3_ACCESS_KEY, DETKDS_S3_SECRET_KEY and DETKDS_S3_SESSION_TOKEN anew"),
+        (
+            "ExpiredToken",
+            400,
+            "the temporary credentials have expired: set DETKDS_S3_ACCESS_KEY, DETKDS_S3_SECRET_KEY and ",
+        ),
         ("InvalidToken", 400, "check DETKDS_S3_SESSION_TOKEN"),
         ("AuthorizationHeaderMalformed", 400, "the bucket is in another region: set DETKDS_S3_REGION"),
         ("PermanentRedirect", 301, "the bucket is in another region: set DETKDS_S3_REGION"),

@@ -53,7 +53,7 @@ def unfit_keys(entry: dict[str, Any], ruled: frozenset[str]) -> list[str]:
 
 
 def identified(kind: str, entries: list[Any], findings: Findings) -> Iterator[tuple[int, dict[str, Any], int]]:
-    """Place, entry and id of those that can be judged further; ids that stand twice are noted."""
+    """Place, entry and id of those that can be judged further; ids that occur twice are noted."""
     seen: set[int] = set()
     for place, entry in enumerate(entries):
         id = usable_id(kind, place, entry, findings)

@@ -35,7 +35,7 @@ _BEGINNINGS = (
     (b"8BPS", "a Photoshop file", _PICTURE),
     (b"\x00\x00\x00\x0cjP  ", "a JPEG 2000 image", _PICTURE),
     (b"\xff\x4f\xff\x51", "a JPEG 2000 image", _PICTURE),
-    (b"v/1\x01", "an OpenEXR image", "write it as PNG with 8 bits a sample"),
+    (b"v/1\x01", "an OpenEXR image", "write it as PNG with 8 bits per sample"),
     (b"\x80\x02", "a pickle of Python", "export it as JSON"),
     (b"\x80\x04", "a pickle of Python", "export it as JSON"),
     (b"\x80\x05", "a pickle of Python", "export it as JSON"),

@@ -27,7 +27,7 @@ class Images:
         sizes: each known image's (width, height), None where that is at fault.
         places: index in the list of entries, of each image that could be judged.
         turned: the pictures whose EXIF block turns them.
-        deep: the files of 16 bits a sample.
+        deep: the files of 16 bits per sample.
     """
 
     sizes: dict[int, Size | None]
@@ -37,7 +37,7 @@ class Images:
 
 
 def check_images(entries: list[Any], folder: Path | None, look: Look, findings: Findings) -> Images:
-    """Note the faults that each entry of `images` has by itself, and those of 16 bits a sample that detectors would see nearly black.
+    """Note the faults that each entry of `images` has by itself, and those of 16 bits per sample that detectors would see nearly black.
 
     Args:
         folder: what file_name is relative to; None leaves the files themselves out.
@@ -79,7 +79,7 @@ def _look_at(path: Path, id: int, place: int, look: Look, images: Images, findin
 
 
 def _check_depth(images: Images, findings: Findings) -> None:
-    """Of 16 bits a sample detectors read the upper 8: values of 12 bits become 0 to 15. One file that uses the range vouches for all."""
+    """Of 16 bits per sample detectors read the upper 8: values of 12 bits become 0 to 15. One file that uses the range vouches for all."""
     highest = 0
     for id, path in images.deep.items():
         try:
@@ -89,7 +89,7 @@ def _check_depth(images: Images, findings: Findings) -> None:
         if highest >= MIN_PEAK:
             return
     for id in images.deep:
-        detail = f"16 bits a sample, but no value of these {len(images.deep)} files is above {highest}"
+        detail = f"16 bits per sample, but no value of these {len(images.deep)} files is above {highest}"
         findings.add("image.depth", f"{detail}; detectors would see 0 to {highest >> 8} of 255", id, images.places[id])
 
 

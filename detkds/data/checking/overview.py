@@ -15,7 +15,7 @@ class Overview:
     Args:
         images: all images.
         empty_images: those without an object: no annotations, or crowd regions only.
-        objects: annotations that are no crowd region and have a box with an area.
+        objects: annotations that are not crowd region and have a box with an area.
         crowd: annotations of crowd regions.
         masks: annotations with a mask.
         by_class: of each class its objects by box area S, M, L (below 32 x 32 pixels, below 96 x 96, above), in order of category id.

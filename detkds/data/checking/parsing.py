@@ -66,12 +66,12 @@ def parse_fast(path: Path) -> Any:
 
 
 def parse_exact(text: str) -> tuple[Any, list[str]]:
-    """The document of a JSON text as Python's json reads it, NaN and infinities included; and what is said of keys that stand twice.
+    """The document of a JSON text as Python's json reads it, NaN and infinities included; and what is said of keys that occur twice.
 
-    Of a key that stands twice the last value counts, as for every reader of COCO files.
+    Of a key that occurs twice the last value counts, as for every reader of COCO files.
 
     Raises:
-        ValueError: it is no JSON, or has a whole number of more digits than Python converts.
+        ValueError: it is not JSON, or has a whole number of more digits than Python converts.
         RecursionError: it is nested too deep.
     """
     doubled: list[str] = []

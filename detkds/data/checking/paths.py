@@ -29,7 +29,7 @@ def safe_join(root: Path, file_name: str) -> Path:
         file_name: from outside; a relative path with `/` between folders.
 
     Raises:
-        DatasetError: the name is no plain relative path (absolute, drive letter, address, backslash, `..` or what looks
+        DatasetError: the name is not a plain relative path (absolute, drive letter, address, backslash, `..` or what looks
             like one, control or invisible characters, no UTF-8, no name behind the last `/`, too long), or a link on the way leads
             out of `root`.
     """
@@ -75,7 +75,7 @@ def tails(name: str) -> Iterator[str]:
 
 def _why_not_plain(name: Any) -> str | None:
     if not isinstance(name, str):
-        return "it is no text"
+        return "it is not text"
     if len(name) > MAX_NAME_CHARACTERS:
         return f"it has {len(name)} characters, more than {MAX_NAME_CHARACTERS}"
     if has_hidden(name):

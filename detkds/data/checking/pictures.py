@@ -1,4 +1,4 @@
-"""Image files: whether they are there, what array detectors read from them, and whether that is the one declared; none is trusted."""
+"""Image files: whether they exist, what array detectors read from them, and whether that is the one declared; none is trusted."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from detkds.data.checking.rules import MAX_PIXELS, MAX_SCAN_PIXELS
 from detkds.data.checking.values import shown
 
 Look = Literal["names", "headers", "pixels"]
-"""How closely image files are looked at: are they there; also, is the array that detectors read of the size declared, as far as headers
-tell (files without an end, TIFF and 16 bits a sample are decoded); also, does every file decode."""
+"""How closely image files are looked at: do they exist; also, is the array that detectors read of the size declared, as far as headers
+tell (files without an end, TIFF and 16 bits per sample are decoded); also, does every file decode."""
 
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")  # Pillow also knows formats that start other programs
 _READ_BYTES = 2**20
@@ -37,7 +37,7 @@ class Picture:
         size: (width, height) of the array that they read.
         orientation: 1 to 8, of its EXIF block.
         turned: whether the array is turned by that orientation; OpenCV does so for every format but WebP.
-        deep: whether it has 16 bits a sample.
+        deep: whether it has 16 bits per sample.
     """
 
     size: Size
@@ -62,8 +62,8 @@ class Examined:
 def examined(path: Path, declared: Size | None, look: Look) -> Examined:
     """Look at an image's file.
 
-    A size that is declared for the other frame of a turned picture is no breach here: whether the annotations are in that frame, too, the
-    whole set shows (see `frames`).
+    A declared size that fits the other frame of a turned picture is not a fault here: only the whole set shows whether the annotations
+    are in that frame as well (see `frames`).
 
     Args:
         path: below the image folder, links resolved.

@@ -14,7 +14,7 @@ _DEPTH_PLACE = 24  # in the chunk IHDR, which is the first
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """Of a PNG file: bits a sample, its EXIF block (empty where it has none) and whether it has its last chunk."""
+    """Of a PNG file: bits per sample, its EXIF block (empty where it has none) and whether it has its last chunk."""
 
     bits: int
     exif: bytes
@@ -32,7 +32,7 @@ def outline(file: int) -> Outline:
 
 
 def _chunks(file: int) -> Iterator[tuple[bytes, int, int]]:
-    """Kind, place and length of the data of each chunk that is there in full, up to the last."""
+    """Kind, place and length of the data of each chunk that exists in full, up to the last."""
     place, size = 8, os.fstat(file).st_size
     for _ in range(_MAX_CHUNKS):
         if place + 12 > size:

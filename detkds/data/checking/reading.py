@@ -23,7 +23,7 @@ class UnreadError(ValueError):
 
 
 def read(path: Path) -> NDArray[np.uint8]:
-    """(H, W, 3), BGR, turned by EXIF where OpenCV does so; files of 16 bits a sample lose the lower 8.
+    """(H, W, 3), BGR, turned by EXIF where OpenCV does so; files of 16 bits per sample lose the lower 8.
 
     Raises:
         UnreadError: OpenCV cannot decode the file.
@@ -66,4 +66,4 @@ def _described(path: Path) -> str:
         return "this file; give an image"
     with image:
         kind = {"F": "decimal numbers of 32 bits", "I": "whole numbers of 32 bits"}.get(image.mode, f"Pillow's mode {image.mode}")
-        return f"this {image.format} file of {kind}; write it with 8 bits a sample"
+        return f"this {image.format} file of {kind}; write it with 8 bits per sample"

@@ -23,7 +23,7 @@ BOXES, IN_SIDES = "boxes", "sides"
 """`info: {"boxes": "sides"}` in a file says that its boxes are [x, y, width, height] in pixels, whatever they look like."""
 _DOUBTFUL = 0.95  # below this share of boxes that fit as COCO's, another reading is looked for
 _SURE = 0.99  # share of the boxes that the other reading must fit
-_FEW = 3  # boxes whose areas are no chance
+_FEW = 3  # boxes whose areas are not chance
 _LOOKED_AT = 20_000  # boxes, evenly taken from larger sets
 _MAX_SHARE = 1.001
 

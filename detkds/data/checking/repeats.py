@@ -1,4 +1,4 @@
-"""Annotations that stand twice: by id, and by what they say."""
+"""Annotations that occur twice: by id, and by what they say."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 MAX_BYTES = 2**30  # instances_train2017.json of COCO has 448 MB
-MAX_VALUE_BYTES = 4 * 2**20  # more than that of text without a comma is no annotation
+MAX_VALUE_BYTES = 4 * 2**20  # more than that of text without a comma is not an annotation
 MAX_CONTAINERS = 20_000_000  # lists and objects of a file; COCO's train2017 has 4 million
 MAX_VALUES = 150_000_000  # commas of a file; COCO's train2017 has 50 million
 OBJECT_BYTES, LIST_BYTES = 24, 8  # a sound file spends at least so much text on each
@@ -15,7 +15,7 @@ MAX_NUMBER = 1e12  # an area of a million by a million pixels
 MAX_OTHER_NUMBER = 2.0**63  # no JSON reader turns smaller whole numbers into others
 MAX_PIXELS = 100_000_000  # an image of 10,000 x 10,000; larger ones are taken for decompression bombs
 MAX_SCAN_PIXELS = 2_000_000_000  # a progressive JPEG is decoded once for each of its scans, some ten in photographs
-MIN_PEAK = 2**14  # files of 16 bits a sample whose values all are below were recorded with 14 bits or fewer
+MIN_PEAK = 2**14  # files of 16 bits per sample whose values all are below were recorded with 14 bits or fewer
 OUTSIDE_PX = 1.0  # boxes and polygons may leave their image so far: rounding, and tools that count pixels from 1
 MAX_DEPTH = 32  # nesting of values that COCO does not define
 MAX_NAME = 200
@@ -47,7 +47,7 @@ RULES: Mapping[str, str] = MappingProxyType(
         "image.file-name-alike": f"file names {_ALIKE}",
         "image.missing-file": "the image's file exists",
         "image.unreadable": "the image's file decodes as JPEG, PNG, BMP, TIFF or WEBP, and by OpenCV, as detectors read it",
-        "image.depth": f"of a set's files of 16 bits a sample one has a value of {MIN_PEAK:,} or more; scale the values to 0 to 65535, "
+        "image.depth": f"of a set's files of 16 bits per sample one has a value of {MIN_PEAK:,} or more; scale the values to 0 to 65535, "
         "or write 8 bits",
         "image.scans": f"a JPEG's scans times its pixels are at most {MAX_SCAN_PIXELS:,}",
         "image.size-differs": "width and height are those of the array that detectors read from the file",

@@ -1,4 +1,4 @@
-"""Images that stand twice: by content in one data set, and in several that should have none in common."""
+"""Images that occur twice: by content in one data set, and in several that should have none in common."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Owner = tuple[str, int]
 
 
 def image_files(file: str, document: dict[str, Any], images: Path) -> dict[Owner, Path]:
-    """The image files of a data set that are there; names that are refused have none."""
+    """The image files of a data set that exist; names that are refused have none."""
     root, found = images.resolve(), {}
     for image in document["images"]:
         try:

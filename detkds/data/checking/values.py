@@ -46,11 +46,11 @@ def why_unfit(value: Any) -> str | None:
 
 def _why_unfit(value: Any) -> str | None:
     if isinstance(value, str):
-        return None if value.isascii() or is_whole_text(value) else f"{shown(value)} is no Unicode text"
+        return None if value.isascii() or is_whole_text(value) else f"{shown(value)} is not Unicode text"
     if isinstance(value, (int, float)):
-        return None if -MAX_OTHER_NUMBER < value < MAX_OTHER_NUMBER else f"{shown(value)} is no number below 2^63 in size"
+        return None if -MAX_OTHER_NUMBER < value < MAX_OTHER_NUMBER else f"{shown(value)} is not a number below 2^63 in size"
     if isinstance(value, dict):
-        return next((f"key {shown(key)} is no Unicode text" for key in value if not is_whole_text(key)), None)
+        return next((f"key {shown(key)} is not Unicode text" for key in value if not is_whole_text(key)), None)
     return None
 
 

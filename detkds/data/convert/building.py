@@ -85,11 +85,11 @@ def pictures(folder: Path) -> list[Path]:
 
 
 def lines_of(path: Path, faults: Faults) -> list[str]:
-    """The lines of a text file; none after noting that it is no text."""
+    """The lines of a text file; none after noting that it is not text."""
     try:
         return path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        faults.add(path, f"is no readable text ({shown(str(error))})")
+        faults.add(path, f"is not readable text ({shown(str(error))})")
         return []
 
 

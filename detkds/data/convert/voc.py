@@ -126,7 +126,7 @@ def _root(path: Path) -> ElementTree.Element:
     try:
         root = ElementTree.fromstring(text)
     except (ElementTree.ParseError, ValueError, LookupError) as error:
-        raise ValueError(f"is no XML ({shown(str(error))})") from None
+        raise ValueError(f"is not XML ({shown(str(error))})") from None
     if root.tag != "annotation":
         raise ValueError(f"must be an <annotation> of Pascal VOC, got <{shown(root.tag)}>")
     return root

@@ -193,7 +193,7 @@ def _object(words: list[str], size: Size, classes: int) -> tuple[int, list[float
     if len(shares) != 4 and (len(shares) < 6 or len(shares) % 2):
         raise ValueError(f"must be class, centre x, centre y, width, height, or class and points of a polygon, got {len(words)} numbers")
     if not all(math.isfinite(share) and -_SLACK <= share <= 1 + _SLACK for share in shares):
-        raise ValueError(f"must have shares of width and height from 0 to 1, got {shown(' '.join(words))}; pixels are no shares")
+        raise ValueError(f"must have shares of width and height from 0 to 1, got {shown(' '.join(words))}; pixels are not shares")
     if len(shares) == 4:
         x, y, width, height = (share * side for share, side in zip(shares, size * 2, strict=True))
         return int(category), _clipped([x - width / 2, y - height / 2, x + width / 2, y + height / 2], size), None

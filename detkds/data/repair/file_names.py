@@ -19,7 +19,7 @@ class FileNames:
     """Which file below the image folder each name of a data set means; no file is opened.
 
     Args:
-        names: all of the set, sound ones included: a file that two of them mean is nobody's.
+        names: all of the set, sound ones included: a file that two of them mean belongs to nobody.
         folder: the image folder; None where none is known.
     """
 

@@ -221,7 +221,7 @@ def _mend_polygons(draft: Draft, entry: Entry) -> str | None:
     if not polygons:
         return _without_mask(draft, entry)
     entry["segmentation"] = polygons
-    return "parts that are no polygons left out of the mask" if dropped else "written as a list of polygons"
+    return "parts that are not polygons left out of the mask" if dropped else "written as a list of polygons"
 
 
 def _clip_mask(draft: Draft, entry: Entry) -> str | None:

@@ -63,12 +63,12 @@ class Repaired:
 
 
 def repair(inspection: Inspection, *, look: Look = "headers", named: Named = NOTHING_NAMED) -> Repaired:
-    """Mend or leave out what is at fault, until nothing is.
+    """Repair or drop what is at fault, until no fault is left.
 
-    Boxes and polygons are cut off at their image; masks that cannot be read go and the box stays; ids that stand twice are given anew to
-    annotations; annotations of pictures with an EXIF orientation are turned into the frame that detectors read, and boxes of another
-    reading are converted where it is named. Images and categories that cannot be used go with their annotations. An image of which all
-    annotations went goes too: kept, it would teach that nothing is on it.
+    Boxes and polygons are clipped to their image. A mask that cannot be read is dropped and its box is kept. Annotations with duplicate ids
+    get new ones. Annotations of pictures with an EXIF orientation are turned into the frame that detectors read, and boxes in another form
+    are converted if the form is named. Images and categories that cannot be used are dropped with their annotations. An image that lost
+    all its annotations is dropped as well: if kept, it would teach that it shows nothing.
 
     Args:
         inspection: as `inspect` gives it.
@@ -76,7 +76,7 @@ def repair(inspection: Inspection, *, look: Look = "headers", named: Named = NOT
         named: what is known beside the set.
 
     Raises:
-        DatasetError: the file is no COCO data set that could be read, the image folder is missing, nothing is left to keep, or only a
+        DatasetError: the file is not a COCO data set that could be read, the image folder is missing, nothing is left to keep, or only a
             person can say what is meant.
     """
     findings, frames = inspection.findings, inspection.frames
@@ -110,7 +110,7 @@ def _mend_round(draft: Draft, faults: list[Fault], frames: Frames, named: Named,
     """
     firsts = {fault.rule: fault for fault in reversed(faults)}
     if depth := firsts.get("image.depth"):
-        raise DatasetError(f"{depth.file}: {depth.detail}; scale the values to 0 to 65535, or write 8 bits a sample.")
+        raise DatasetError(f"{depth.file}: {depth.detail}; scale the values to 0 to 65535, or write 8 bits per sample.")
     if asked := firsts.get("image.exif"):
         if frames.of is None and named.frame is None:
             raise DatasetError(f"{asked}; say which frame they are in with --frame stored or --frame upright.")

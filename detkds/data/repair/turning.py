@@ -71,7 +71,7 @@ def turn_polygon(polygon: list[float], size: Size, orientation: int) -> list[flo
 
 
 def turn_keypoints(keypoints: Any, size: Size, orientation: int) -> Any:
-    """x, y, visibility, x, y, visibility, ... turned; a point that is not labelled (visibility 0) stays at 0, 0. What is no list of such
+    """x, y, visibility, x, y, visibility, ... turned; a point that is not labelled (visibility 0) stays at 0, 0. What is not a list of such
     triples comes back as it is."""
     if not isinstance(keypoints, list) or len(keypoints) % 3 or not all(map(is_number, keypoints)):
         return keypoints
@@ -82,7 +82,7 @@ def turn_keypoints(keypoints: Any, size: Size, orientation: int) -> Any:
 
 
 def turn_mask(segmentation: Any, size: Size, orientation: int) -> Any:
-    """A segmentation of COCO turned: polygons, or run lengths in the form they had; what is no sound one comes back as it is."""
+    """A segmentation of COCO turned: polygons, or run lengths in the form they had; what is not a sound one comes back as it is."""
     if isinstance(segmentation, list):
         sound = all(isinstance(part, list) and len(part) % 2 == 0 and all(map(is_number, part)) for part in segmentation)
         return [turn_polygon(part, size, orientation) for part in segmentation] if sound else segmentation

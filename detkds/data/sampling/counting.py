@@ -15,7 +15,7 @@ class Counting:
     Args:
         sizes: the area that makes an object small, medium or large: `box`, width x height of bbox, as COCO minitrain does; `mask`,
             the annotation's own `area`, as COCO's figures APs, APm and APl do.
-        crowd: `ignore`, crowd regions are no objects and come along with their image; `count`, they are objects, as COCO minitrain
+        crowd: `ignore`, crowd regions are not objects and come along with their image; `count`, they are objects, as COCO minitrain
             has it; `exclude`, images with a crowd region are never drawn.
         empty: images without objects: `share`, they come in proportion; `exclude`, they are never drawn, as COCO minitrain has it.
 

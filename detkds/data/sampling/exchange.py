@@ -36,7 +36,7 @@ def draw(counts: csr_matrix, size: int, pool: NDArray[np.bool_], rng: np.random.
     lack more of them.
 
     Args:
-        counts: (N, 3K) objects an image of the whole; only images with objects.
+        counts: (N, 3K) objects per image of the whole; only images with objects.
         size: images to draw, 1 to the size of the pool.
         pool: (N,) the images that may be drawn.
         rng: the only source of chance.

@@ -77,7 +77,7 @@ def drawable(coco: Coco, counting: Counting | None, leave_out: Collection[int], 
     for key in ("id", "file_name"):
         twice = [value for value, count in Counter(image[key] for image in coco["images"]).items() if count > 1]
         if twice:
-            raise DatasetError(f"images must have {key}s of their own, but {twice[0]!r} is there twice; correct the annotation file.")
+            raise DatasetError(f"images must have {key}s of their own, but {twice[0]!r} occurs twice; correct the annotation file.")
     whole = strata(coco, counting, leave_out=leave_out)
     if whole.occupied.sum() < at_least:
         raise DatasetError(

@@ -35,7 +35,7 @@ def restarts(counts: csr_matrix, size: int, rng: np.random.Generator, *, draws: 
     """Draw `size` images at random again and again.
 
     Args:
-        counts: (N, M) objects an image and cell; every cell has some.
+        counts: (N, M) objects per image and cell; every cell has some.
         size: images a draw, 1 to N.
         rng: the only source of chance.
         draws: at most so many, at least one; None for no limit.

@@ -22,7 +22,7 @@ class Strata:
 
     Args:
         image_ids: (N,) ascending, so that the order of the file does not matter.
-        counts: (N, 3K) sparse (CSR), int64: objects an image, by class (in order of category id) and within it by S, M, L.
+        counts: (N, 3K) sparse (CSR), int64: objects per image, by class (in order of category id) and within it by S, M, L.
         classes: the K names, in order of category id.
         left_out: how many images of the data set may not be drawn.
     """
@@ -50,7 +50,7 @@ class Strata:
 
 
 def strata(coco: dict[str, Any], counting: Counting | None = None, *, leave_out: Collection[int] = ()) -> Strata:
-    """Count the objects of a valid COCO dict. Boxes of no area are no objects.
+    """Count the objects of a valid COCO dict. Boxes of no area are not objects.
 
     Args:
         coco: as `load` gives it.

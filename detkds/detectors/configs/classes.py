@@ -105,7 +105,7 @@ def _few(names: Sequence[str]) -> str:
 def stored_class_count(shapes: Mapping[str, tuple[torch.Size, torch.Size]], classes: int) -> int | None:
     """The one other class count that explains why weights do not fit, or None where nothing or more than one does.
 
-    A layer of a head with K classes has a K rows (sigmoid scores, boxes a class) or a (K + 1) (scores with background), for some whole a.
+    A layer of a head with K classes has a K rows (sigmoid scores, boxes per class) or a (K + 1) (scores with background), for some whole a.
 
     Args:
         shapes: of the tensors that do not fit, by name: (in the detector, in the weights).

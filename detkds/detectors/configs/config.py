@@ -73,7 +73,7 @@ def _own_configs() -> dict[str, Path]:
 
 @dataclass(frozen=True)
 class Adapted:
-    """A config made for a data set, and what was changed to get there, one line a change."""
+    """A config made for a data set, and what was changed to get there, one line per change."""
 
     config: Config
     changes: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""The fixed picture that an exported detector looks at, and how an image is put on it: as the config's own test pipeline does."""
+"""The fixed input image of an exported detector, and how an image is placed on it: as the config's own test pipeline does."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def read_image(path: Path) -> Pixels:
     """The image of a file, (H, W, 3), uint8, RGB, as training read it: turned where OpenCV turns it.
 
     Raises:
-        DatasetError: it is no image.
+        DatasetError: it is not an image.
     """
     try:
         return reading.read(path)[:, :, ::-1]

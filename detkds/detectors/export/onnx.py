@@ -28,9 +28,9 @@ class Suppression:
     """What mmdet does with candidates, in the words of its test_cfg.
 
     Args:
-        score_threshold: lower scores are no detections.
+        score_threshold: lower scores are not detections.
         iou_threshold: of two boxes of a class with a higher IoU the better one stays.
-        most: detections an image, the surest; -1 for all, as in YOLOX.
+        most: detections per image, the most confident; -1 for all, as in YOLOX.
         clip: boxes are cut at the image's border, before NMS.
     """
 
@@ -54,7 +54,7 @@ class Suppression:
 
 
 class Candidates(nn.Module):
-    """The graph: of each level the `nms_pre` surest anchors or points, decoded.
+    """The graph: of each level the `nms_pre` most confident anchors or points, decoded.
 
     A score is that by which the head ranks its detections, a quality factor (centerness, objectness) included.
 
@@ -119,7 +119,7 @@ def require_exportable(detector: nn.Module) -> None:
         reason = f"{head} of {name} was not tried"
     else:
         return
-    raise ConfigError(f"ONNX is for dense heads ({', '.join(TRIED)}), but {reason}; docs/deploy.md tells how to deploy it without.")
+    raise ConfigError(f"ONNX is for dense heads ({', '.join(TRIED)}), but {reason}; docs/deploy.md says how to deploy it without ONNX.")
 
 
 def export(detector: nn.Module, letterbox: Letterbox, path: Path, *, classes: Sequence[str], config_sha256: str = "") -> None:

@@ -19,7 +19,7 @@ SUREST = 5000
 
 @dataclass(frozen=True, slots=True)
 class Detections:
-    """Of one image, the surest first: boxes (D, 4), x1 y1 x2 y2 in its own pixels, scores (D,) in [0, 1], labels (D,)."""
+    """Of one image, the most confident first: boxes (D, 4), x1 y1 x2 y2 in its own pixels, scores (D,) in [0, 1], labels (D,)."""
 
     boxes: Pixels
     scores: Pixels

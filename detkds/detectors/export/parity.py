@@ -17,7 +17,7 @@ from detkds.detectors.export.onnx_detector import SUREST, Detections, OnnxDetect
 from detkds.detectors.predict import look
 
 COMPARED = 20
-"""Detections an image, the surest ones, below the score threshold too: also a detector that is sure of nothing is compared."""
+"""Detections per image, the most confident ones, below the score threshold too: also a detector that is sure of nothing is compared."""
 CLOSE_BOX, CLOSE_SCORE = 1.0, 1e-3
 """How far a detection's sides (pixels) and score may be from its counterpart's."""
 ALL = 10**9
@@ -93,7 +93,7 @@ def _threshold(detector: Any, score: float) -> Iterator[None]:
 
 
 def _differences(ours: Detections, theirs: Detections, floor: float) -> list[tuple[float, float] | None]:
-    """Of each of our surest detections, how far the nearest of theirs is, (box, score); None where none is close.
+    """Of each of our most confident detections, how far the nearest of theirs is, (box, score); None where none is close.
 
     Those so near to the floor that they may lie below it on the other side do not count; mmdet also lists some whose class score alone is
     above it.

@@ -48,7 +48,7 @@ def mismatch(student: nn.Module, teacher: nn.Module) -> str | None:
 
 
 def reader(student: nn.Module, teacher: nn.Module) -> Reader:
-    """How two detectors without a mismatch are compared: cell by cell, proposal by proposal, or answer by answer."""
+    """How two detectors without a mismatch are compared: cell by cell, proposal by proposal, or prediction by prediction."""
     ours, theirs = family(student), family(teacher)
     assert ours is not None
     assert theirs is not None

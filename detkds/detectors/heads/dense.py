@@ -48,7 +48,7 @@ class Dense(Family):
         return type(head).__name__ in HEADS and not getattr(head.loss_cls, "custom_cls_channels", False)
 
     def predictions(self, tapped: Tapped, samples: Any) -> list[Predictions]:
-        """The surest cells of each image."""
+        """The most confident cells of each image."""
         head, outputs = self.detector.bbox_head, tapped.outputs
         assert outputs is not None
         levels = [cells_of(head).read([kind[index] for kind in outputs], index)[0] for index in range(len(outputs[0]))]
@@ -62,7 +62,7 @@ class Dense(Family):
 
 
 class Grids:
-    """Reads the dense heads of a student and a teacher cell by cell, as one grid of scores and boxes a level.
+    """Reads the dense heads of a student and a teacher cell by cell, as one grid of scores and boxes per level.
 
     A cell's score of a class is the highest of its anchors, after the head's own activation and times the head's own quality factor
     (centerness, objectness) where it has one: the number by which the head ranks its detections, so that different heads mean the same

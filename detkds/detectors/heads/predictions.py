@@ -15,7 +15,7 @@ from detkds.detectors.taps import Tapped
 from detkds.losses.views import Response
 
 MOST = 100
-"""Predictions an image that are compared between heads of different kinds: as many detections as COCO counts."""
+"""Predictions per image that are compared between heads of different kinds: as many detections as COCO counts."""
 
 
 class Predictions(NamedTuple):
@@ -47,11 +47,11 @@ class Family(ABC):
 
     @abstractmethod
     def predictions(self, tapped: Tapped, samples: Any) -> list[Predictions]:
-        """The student's side: what the head said in the training step that was tapped, an image each, with gradient."""
+        """The student's side: what the head said in the training step that was tapped, one entry per image, with gradient."""
 
     @abstractmethod
     def asked(self, levels: Sequence[Tensor], samples: Any, about: Sequence[Predictions]) -> list[tuple[Tensor, Predictions]]:
-        """The teacher's side: what the head says of the student's predictions, an image each.
+        """The teacher's side: what the head says of the student's predictions, one entry per image.
 
         Args:
             levels: the teacher's neck levels.
@@ -59,7 +59,7 @@ class Family(ABC):
             about: the student's predictions, without gradient.
 
         Returns:
-            An image each: the indices (M,) of the predictions that it has an opinion of, and its M predictions.
+            One entry per image: the indices (M,) of the predictions that it has an opinion of, and its M predictions.
         """
 
 
@@ -102,7 +102,7 @@ def response(predictions: Predictions, places: Tensor) -> Response:
 
 
 def best(predictions: Predictions, count: int = MOST) -> Predictions:
-    """The `count` predictions with the highest score of any class, the surest first."""
+    """The `count` predictions with the highest score of any class, the most confident first."""
     order = predictions.scores.detach().amax(1).argsort(descending=True, stable=True)[:count]
     return Predictions(predictions.scores[order], predictions.boxes[order])
 

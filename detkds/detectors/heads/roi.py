@@ -26,7 +26,7 @@ class RoI(Family):
         return type(roi_head).__name__ in ROI_HEADS and all(map(_reads_head, _stages(roi_head)))
 
     def predictions(self, tapped: Tapped, samples: Any) -> list[Predictions]:
-        """The surest of the proposals that the student trained on, each with the box of its own best class."""
+        """The most confident of the proposals that the student trained on, each with the box of its own best class."""
         assert tapped.outputs is not None
         assert tapped.rois is not None
         scores = tapped.outputs[0].float().softmax(1)[:, :-1]

@@ -1,4 +1,4 @@
-"""What a config asks of training that training here does not do, so that it is refused by name instead of left out."""
+"""What a config requires of training and this loop does not do, so that it is refused by name instead of ignored."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _HOOKS = {
 
 
 def require(config: Config) -> None:
-    """Do nothing for a config whose training can be done as it asks.
+    """Do nothing for a config whose training is supported.
 
     Raises:
         ConfigError: see `refusals`; one line each.
@@ -57,7 +57,7 @@ def require(config: Config) -> None:
 
 
 def refusals(config: Config) -> list[str]:
-    """What a full detector config asks of training that would not happen: one line each, with what to write instead."""
+    """What a full detector config requires of training and this loop does not do: one line each, with what to write instead."""
     return [*_keys(config), *_parts(config), *_data(config), *_schedules(config), *_hooks(config)]
 
 
@@ -116,7 +116,7 @@ def _hook_refused(name: str, hook: Any) -> str | None:
     if name not in _VALIDATION_IS_ALIKE and any(is_method_overridden(moment, Hook, hook) for moment in _VALIDATION):
         return "it acts on validations, and none takes place during training; leave it out, or do the work in its after_train"
     unseen = sorted(_asked_of_the_runner(hook) - SEEN)
-    return f"it asks the runner for {', '.join(unseen)}, which this training has not; leave it out" if unseen else None
+    return f"it uses {', '.join(unseen)} of the runner, which this training does not have; leave it out" if unseen else None
 
 
 def _asked_of_the_runner(hook: type) -> set[str]:

@@ -41,7 +41,7 @@ class Loading:
     Attributes:
         dataset: mmdet's data set; worker processes see a change of it when the loader starts again.
         persistent_workers: True, so that hooks ask for that as they do in mmengine, by setting `_iterator` to None.
-        batch_size: images a step.
+        batch_size: images per step.
     """
 
     persistent_workers = True

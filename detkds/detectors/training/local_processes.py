@@ -34,9 +34,9 @@ class _Member:
 
 
 def run_in_processes(size: int, task: Callable[[Group], T]) -> T:
-    """Run a task in `size` processes of one group, one a GPU, and return what it returns in the first.
+    """Run a task in `size` processes of one group, one per GPU, and return what it returns in the first.
 
-    SIGTERM goes on to all of them. Where one fails or is killed, the others end too; when this process is killed, they end at once.
+    SIGTERM is passed on to all of them. If one fails or is killed, the others end as well; if this process is killed, they end at once.
 
     Args:
         task: pickles, and so does what it returns.

@@ -43,7 +43,7 @@ class TrainSettings:
 
     Args:
         epochs: passes over the images; the config's schedule is stretched to them (see `schedule.build_schedulers`).
-        batch_size: images a step.
+        batch_size: images per step.
         seed: of the order, of the augmentations and of whatever a step draws.
         learning_rate: replaces that of the config.
         amp: mixed precision where the device is a GPU, in the type that the config's optim_wrapper says (float16 where it says none), or
@@ -167,16 +167,16 @@ class Training:
     def run(self, *, checkpoint: Path | None = None, progress: Progress | None = None) -> int:
         """Train to the end; returns the number of steps done by this call.
 
-        On a GPU the losses of a step are read after the next has begun, so that the GPU never waits; a loss that is no number is found
+        On a GPU the losses of a step are read after the next has begun, so that the GPU never waits; a loss that is not a number is found
         then, and always before a checkpoint is written.
 
         Args:
-            checkpoint: written every `checkpoint_every` steps and at the end, atomically; if it is there already, training goes on from
+            checkpoint: written every `checkpoint_every` steps and at the end, atomically; if it exists already, training resumes from
                 it. With a checkpoint, SIGTERM ends the training after the step it is in. In a group the first process alone gives one.
             progress: see Progress; the losses are means over the group.
 
         Raises:
-            Rejected: the loss is no number (nan, infinite), or memory ran out (out-of-memory).
+            Rejected: the loss is not a number (nan, infinite), or memory ran out (out-of-memory).
             Interrupted: SIGTERM came; the checkpoint is written.
             ArtifactError: the checkpoint is damaged or belongs to another training.
         """

@@ -1,6 +1,6 @@
 """Masks of objects: those of a data set on their way into training, and those a detector predicts on their way out.
 
-A detector without masks pays nothing: its pipeline asks for none and its results hold none.
+For a detector without masks this costs nothing: its pipeline loads none and its results contain none.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def predicts_masks(detector: nn.Module) -> bool:
 
 
 def measured_kind(detector: nn.Module) -> Kind:
-    """What the one AP of a detector is taken of, wherever one number must stand for it, the search's score included: masks where it
+    """The kind of AP that represents a detector wherever a single number is needed, such as the search's score: masks if it
     predicts them, as in the paper's Table 10, else boxes."""
     return "segm" if predicts_masks(detector) else "bbox"
 
@@ -51,7 +51,7 @@ def for_training(pipeline: Sequence[Step], truth: Mapping[str, Any], file: Path)
         file: names it in errors.
 
     Raises:
-        DatasetError: the pipeline wants masks and an annotation has none.
+        DatasetError: the pipeline loads masks and an annotation has none.
     """
     if not wanted(pipeline):
         return list(pipeline)
@@ -71,7 +71,7 @@ def require(truth: Mapping[str, Any], file: Path) -> None:
 
 
 def for_testing(pipeline: Sequence[Step]) -> list[Step]:
-    """The pipeline without masks and segmentation maps: prediction looks at images only, and mmdet's configs load them even so."""
+    """The pipeline without masks and segmentation maps: prediction needs images only, but mmdet's configs load annotations nevertheless."""
     unwanted = ("with_mask", "with_seg")
     return [{**step, **{key: False for key in unwanted if key in step}} for step in pipeline]
 

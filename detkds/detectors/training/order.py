@@ -1,4 +1,4 @@
-"""The order in which a training sees its images, as the train loader of a config asks for it."""
+"""The order in which a training sees its images, as the train loader of a config defines it."""
 
 from __future__ import annotations
 

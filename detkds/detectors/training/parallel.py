@@ -40,6 +40,7 @@ class Group:
 
     def share(self, batch: Sequence[T]) -> Sequence[T]:
         """This process's part of a batch: a run of it, or all of it where it does not divide."""
+        # If all compute the whole batch, the average of their equal gradients is that gradient (docs/adr/0010).
         length, left = divmod(len(batch), self.size)
         return batch if left else batch[self.rank * length : (self.rank + 1) * length]
 
@@ -47,7 +48,7 @@ class Group:
         """The model whose gradients are averaged over the group. On GPUs its batch statistics are those of the whole batch."""
         if self.size == 1:
             return model
-        # Both change the model in place: a detector is no batch norm itself.
+        # Both change the model in place: a detector is not a batch norm itself.
         if next(model.parameters()).is_cuda:
             nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
         else:
@@ -66,6 +67,7 @@ class Group:
         """What the first process has, in all."""
         if self.size == 1:
             return content
+        # -1 stands for None, because empty content has the length 0.
         length = torch.tensor([-1 if content is None else len(content)], device=device)
         distributed.broadcast(length, 0)
         if int(length) < 0:

@@ -41,13 +41,13 @@ class Reading:
             steps: of the training in all, for the message.
 
         Raises:
-            Rejected: a loss is no number (nan, infinite).
+            Rejected: a loss is not a number (nan, infinite).
         """
         if self._ready is not None:
             self._ready.synchronize()
         *values, stopped = self._values.tolist()
         losses = dict(zip(self._names, values, strict=True))
-        for name, value in sorted(losses.items(), key=lambda item: item[0] == "loss"):  # the sum last: its parts tell more
+        for name, value in sorted(losses.items(), key=lambda item: item[0] == "loss"):  # the sum last: its parts are more informative
             if not math.isfinite(value):
                 kind = "nan" if math.isnan(value) else "infinite"
                 raise Rejected(kind, f"{name} is {value} at training step {self.step} of {steps}", self.step)

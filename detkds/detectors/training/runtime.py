@@ -1,4 +1,4 @@
-"""The time that mmdet's heads ask mmengine's message hub for, which a runner's RuntimeInfoHook tells and training here has no runner to.
+"""The time that mmdet's heads read from mmengine's message hub. A runner's RuntimeInfoHook would write it; training here has no runner.
 
 TOOD assigns by another rule from an epoch on, BoxInst warms a loss up by the iteration.
 """

@@ -39,7 +39,7 @@ def build_optimizer(
         amp: mixed precision even where the config's optim_wrapper is none of mixed precision; its `loss_scale` holds, and its `dtype`
             unless amp is "bf16" or "fp16".
         gpu: without one, mixed precision is left out.
-        batch_size: images a step over all processes, for a config whose `auto_scale_lr` is enabled.
+        batch_size: images per step over all processes, for a config whose `auto_scale_lr` is enabled.
 
     Raises:
         ConfigError: the config has no usable `optim_wrapper`.

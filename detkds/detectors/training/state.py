@@ -1,4 +1,4 @@
-"""The file from which a training goes on."""
+"""The file from which a training resumes."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ class StoredImage(LoadImageFromFile):  # type: ignore[misc]
         self._store, self._resized = store, resized
 
     def transform(self, results: dict[str, Any]) -> Any:
-        """Add img (H, W, 3), img_shape and ori_shape for img_path. A file that is no image is a DatasetError."""
+        """Add img (H, W, 3), img_shape and ori_shape for img_path. A file that is not an image is a DatasetError."""
         path = results["img_path"]
         kept = self._store.get(path)
         if kept is not None:

@@ -10,7 +10,6 @@ from pathlib import Path
 from mmengine.config import Config
 from torch import nn
 
-from detkds.data.unlabelled import Unlabelled
 from detkds.detectors.checkpoints import InheritReport, apply_backbone, apply_weights, inherit, load_weights, save_student
 from detkds.detectors.configs.config import build_detector
 from detkds.detectors.distiller import DistilledDetector
@@ -19,6 +18,7 @@ from detkds.detectors.training.loop import Progress, Training, TrainSettings
 from detkds.detectors.training.parallel import Group
 from detkds.detectors.training.unlabelled import UnlabelledSamples
 from detkds.genome import Recipe
+from detkds.unlabelled import Unlabelled
 
 
 @dataclass(frozen=True, slots=True)

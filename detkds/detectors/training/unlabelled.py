@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 from mmengine.config import Config
 
-from detkds.data.unlabelled import Unlabelled
 from detkds.detectors.training.batches import Batch, Samples, Source
 from detkds.detectors.training.loading import loaded
 from detkds.detectors.training.randomness import Purpose, derived_seed
+from detkds.unlabelled import Unlabelled
 
 Key = tuple[int, int]
 """(pass over the images, index), as `Samples` takes it."""

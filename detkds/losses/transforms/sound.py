@@ -18,7 +18,7 @@ _SCORES, _SOUND = (Knowledge.LOGITS,), ("sound",)
 
 
 class Paired:
-    """A norm that looks at the teacher for its ε.
+    """A norm whose ε depends on the teacher.
 
     Args:
         norm: (f, teacher) -> f normalised, all (N, C, H, W).

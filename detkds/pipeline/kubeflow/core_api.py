@@ -1,4 +1,4 @@
-"""The Kubernetes API of the kubeconfig, for what Kubeflow Pipelines itself does not answer: pods, events, config maps."""
+"""The Kubernetes API of the kubeconfig, for what Kubeflow Pipelines itself does not offer: pods, events, config maps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A compiled package that somebody gives, such as ours with images pinned by hand."""
+"""A compiled package given by the user, such as the one of DetKDS with images pinned by hand."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ def read(path: Path, parameters: Collection[str]) -> str:
         parameters: names of those that the run gives.
 
     Raises:
-        ConfigError: the file cannot be read, is no pipeline of KFP, does not know a parameter, or asks for another; one line a fault.
+        ConfigError: the file cannot be read, is not a pipeline of KFP, lacks a parameter, or requires another; one line per fault.
     """
     try:
         text = path.read_text()
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise ConfigError(f"{path}: cannot be read ({reason}); give the file of a compiled pipeline.") from None
     try:
         package = Package.parse(text)
     except ConfigError as error:
-        raise ConfigError(f"{path}: is no pipeline of KFP: {error}") from None
+        raise ConfigError(f"{path}: is not a pipeline of KFP: {error}") from None
     if faults := unknown(package):
         raise ConfigError("\n".join(f"{path}: {fault}" for fault in faults))
     _compare(path, package, parameters)
@@ -44,7 +44,7 @@ def _compare(path: Path, package: Package, parameters: Collection[str]) -> None:
         )
     optional = {name for name, parameter in described.items() if "defaultValue" in parameter or parameter.get("isOptional")}
     if open_ := sorted(described.keys() - optional - set(parameters)):
-        raise ConfigError(f"{path}: asks for {_listed(open_)}, which a run.yaml does not give; give a default in the package.")
+        raise ConfigError(f"{path}: requires {_listed(open_)}, which a run.yaml does not give; give a default in the package.")
 
 
 def _listed(names: list[str]) -> str:

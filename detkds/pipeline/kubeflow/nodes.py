@@ -50,10 +50,10 @@ def run(
 ) -> Result:
     """Publish at `out` what `pipeline.train.run` would, trained on `nodes` nodes with `gpus` GPUs each.
 
-    The same inputs are one job: a pod that starts again takes up the job that another made, and a model that is there is fetched.
+    The same inputs are one job: a pod that starts again takes up the job that another made, and a model that exists is fetched.
 
     Raises:
-        ConfigError: `work` is no s3:// address, through which the nodes get their inputs.
+        ConfigError: `work` is not an s3:// address, through which the nodes get their inputs.
         ClusterError: Kubernetes cannot be reached or refuses, or the job failed.
         StoreError, ArtifactError: as the parts say.
     """
@@ -87,7 +87,7 @@ def _turn(work: str) -> Iterator[None]:
 
 
 def job(name: str, address: str, *, nodes: int, gpus: int, image: str) -> TrainJob:
-    """The TrainJob of a training whose inputs lie at `address`; a node gets what this task's package asks for, and keeps as many images."""
+    """The TrainJob of a training whose inputs are at `address`; a node gets the resources and cache of this task's package."""
     asked: dict[str, Any] = json.loads(os.environ.get(NODE, "{}"))
     asked["claims"] = tuple(asked.get("claims", ()))
     command = ("torchrun", "-m", "detkds.pipeline.rank", address)

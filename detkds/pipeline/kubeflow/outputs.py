@@ -1,4 +1,4 @@
-"""What a stage tells, written into the outputs of its task: the same for every component."""
+"""The result of a stage, written into the outputs of its task: the same for every component."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Metrics(Output, Protocol):
 def hand_on(
     result: Result, *artifacts: Output, metrics: Metrics | None = None, summary: Output | None = None, page: Output | None = None
 ) -> None:
-    """Write what a stage told into the outputs that its task has.
+    """Write the result of a stage into the outputs that its task has.
 
     Args:
-        result: what the stage told.
+        result: of the stage.
         artifacts: receive the metadata; the stage wrote their content itself.
         metrics: receives the numbers that are finite: KFP's launcher cannot read NaN.
         summary, page: receive the Markdown and the HTML.

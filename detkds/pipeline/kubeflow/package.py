@@ -15,7 +15,7 @@ NODE = "DETKDS_NODE"
 """The environment variable with what each node of a TrainJob is asked for, as JSON; it comes from the pod's annotation."""
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 RUN_LABEL = "detkds/run"
-"""The label of a pod with the run's name. Unlike a task's inputs, a pod's metadata are no part of the key of KFP's cache."""
+"""The label of a pod with the run's name. Unlike a task's inputs, a pod's metadata are not part of the key of KFP's cache."""
 STORE_KEYS = {"endpoint": "DETKDS_S3_ENDPOINT", "accesskey": "DETKDS_S3_ACCESS_KEY", "secretkey": "DETKDS_S3_SECRET_KEY"}
 """The keys of the store's Secret and the variables that they become in a task."""
 OPTIONAL_STORE_KEYS = {"sessiontoken": "DETKDS_S3_SESSION_TOKEN", "region": "DETKDS_S3_REGION"}

@@ -1,4 +1,4 @@
-"""What each stage of a run is told, made of the form that a person filled in."""
+"""The parameters of each stage of a run, from the form that a person filled in."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def run(form: Form, *, recipe: str = "") -> Plans:
     """Check a form, and divide what it says among the stages.
 
     Raises:
-        ConfigError: everything that is wrong with it, one line a fault.
+        ConfigError: everything that is wrong with it, one line per fault.
         GenomeError: the recipe is none.
         StoreError: the store cannot be reached or refuses.
     """

@@ -25,9 +25,9 @@ from detkds.pipeline.kubeflow.run_progress import Progress
 PARAMETER_BYTES = 10_000
 """What the API server takes of parameters by default."""
 PATIENCE_S = 300
-"""How long a run is followed while the API does not answer."""
+"""How long a run is followed while the API does not respond."""
 REACH_S = (2.0, 2.0)
-"""How long a connection to the API and its first answer may take."""
+"""How long a connection to the API and its first response may take."""
 
 
 class Outcome(IntEnum):
@@ -74,7 +74,7 @@ class Cluster:
         namespace: of the runs; empty in an installation for one user.
 
     Raises:
-        ClusterError: nothing answers there, or what answers refuses.
+        ClusterError: nothing responds there, or the server refuses.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
@@ -123,7 +123,7 @@ class Cluster:
         """Ask whether Kubeflow Pipelines is there, within five seconds.
 
         Raises:
-            ClusterError: nothing answers there, or what answers refuses or is something else.
+            ClusterError: nothing responds there, or the server refuses or is something else.
         """
         with _plain_errors(self._endpoint.url):
             answer = self._health("v2beta1")

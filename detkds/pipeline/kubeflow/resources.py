@@ -1,4 +1,4 @@
-"""What a run.yaml asks of the cluster, written into a compiled package. No kfp: a package is two YAML documents."""
+"""The resources of a run.yaml, written into a compiled package. No kfp: a package is two YAML documents."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from detkds.pipeline.task import RUN
 from detkds.plugins import VARIABLE
 
 FOLLOWER_CPU, FOLLOWER_MEMORY = "500m", "2G"
-"""What a task asks for that only follows a TrainJob."""
+"""Requests of a task that only follows a TrainJob."""
 
 
 def with_resources(package: str, resources: Resources, claims: Iterable[str], *, run: str = "", train_nodes: int = 1) -> str:
-    """The package with what a run.yaml asks of the cluster: CPUs, memory, nodes, a Kueue queue, and volume claims at /data/CLAIM.
+    """The package with the resources of a run.yaml: CPUs, memory, nodes, a Kueue queue, and volume claims at /data/CLAIM.
 
     Where the full training is to run on several nodes, its task only makes a TrainJob and asks for no GPU.
 
@@ -131,7 +131,7 @@ def _ask(asked: dict[str, Any], platform: dict[str, Any], resources: Resources) 
 
 
 def _lower(asked: dict[str, Any], resources: Resources) -> None:
-    """A task without a GPU asks for no more than one with a GPU may have."""
+    """A task without a GPU requests no more than one with a GPU may have."""
     if resources.cpu and quantity(asked["resourceCpuRequest"]) > resources.cpu:
         asked |= _cpu(f"{resources.cpu:g}")
     for end in ("Request", "Limit"):

@@ -77,7 +77,7 @@ class RunPods:
         return _line(f"{events.items[-1].reason}: {events.items[-1].message}") if events and events.items else ""
 
     def _ask(self, question: Callable[[Any], T]) -> T | None:
-        """The answer; None without a kubeconfig, an answer or the right to ask. After one failure the API is not asked again."""
+        """The response; None without a kubeconfig, a response or the permission. After one failure no more requests are sent."""
         from kubernetes import client, config  # type: ignore[import-untyped]
         from urllib3.exceptions import HTTPError
 

@@ -32,7 +32,7 @@ class Progress:
         self._errors: set[str] = set()
 
     def tell(self, run: Any) -> None:
-        """Show what changed since the last answer of the API."""
+        """Show what changed since the last response of the API."""
         if self._names is None:
             specification = run.pipeline_spec or {}
             self._names = run_tasks.display_names(specification.get("pipeline_spec", specification))

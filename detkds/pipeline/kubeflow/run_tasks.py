@@ -109,7 +109,7 @@ def _task(path: str, node: Any, nodes: Mapping[str, Any], names: Mapping[str, st
 
 
 def _nodes(details: Sequence[Any]) -> dict[str, Any]:
-    """The engine's nodes by their full names; None where several share a name below different parents and nothing tells them apart."""
+    """The engine's nodes by their full names; None if several have the same name below different parents and cannot be distinguished."""
     by_name: dict[str, list[Any]] = defaultdict(list)
     for detail in details:
         by_name[detail.display_name].append(detail)

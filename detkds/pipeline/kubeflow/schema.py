@@ -11,7 +11,7 @@ from detkds.lint import Finding, Package
 
 
 def unknown(package: Package) -> list[Finding]:
-    """Fields and values that KFP's messages do not have, one finding a message; else settings for an executor that is not there."""
+    """Fields and values that KFP's messages do not have, one finding a message; else settings for an executor that does not exist."""
     return list(_misread(package)) or list(_dangling(package))
 
 

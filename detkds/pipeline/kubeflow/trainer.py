@@ -33,7 +33,7 @@ class Trainer:
         api: a `kubernetes.client.CustomObjectsApi`; None: the cluster that this pod runs in.
 
     Raises:
-        ClusterError: this is no pod with a service account.
+        ClusterError: this is not a pod with a service account.
     """
 
     def __init__(self, namespace: str = "", api: Any = None) -> None:
@@ -56,7 +56,7 @@ class Trainer:
         turn: AbstractContextManager[object] | None = None,
         interval_s: float = 10.0,
     ) -> None:
-        """Create a job, or take up the one of this name, and follow it to its end. One that failed before is made anew.
+        """Create a job, or take up the one of this name, and follow it to its end. One that failed before is made again.
 
         SIGTERM deletes the job, whose processes then write their checkpoint; the same call resumes from there.
 
@@ -214,7 +214,7 @@ def _on_term() -> Iterator[None]:
     """SIGTERM is an Interrupted inside."""
 
     def on_term(number: int, frame: FrameType | None) -> None:
-        raise Interrupted("SIGTERM came; the TrainJob is deleted, and its checkpoint lies in the store: run again.")
+        raise Interrupted("SIGTERM was received; the TrainJob is deleted, and its checkpoint is in the store: run again.")
 
     previous = signal.signal(signal.SIGTERM, on_term)
     try:

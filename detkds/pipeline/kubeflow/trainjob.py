@@ -21,7 +21,7 @@ LABELS = {"app.kubernetes.io/part-of": "detkds"}
 NODE = "node"
 """Name of the replicated job and of its container in Trainer's torch runtimes."""
 MANAGER = "detkds.dev/pipeline"
-"""Who owns our patch: Trainer wants a domain and a path."""
+"""The manager of our patch: Trainer requires a domain and a path."""
 ACCOUNT = "detkds-node"
 """The service account of the nodes' pods, made by manifests/components/trainjob: without rights, its token mounted nowhere. A patch
 cannot say `automountServiceAccountToken`, an account can."""
@@ -114,7 +114,7 @@ class TrainJob:
         return plain + [{"name": name, "valueFrom": {"secretKeyRef": reference}} for name, reference in keys]
 
     def _pod(self) -> dict[str, Any]:
-        """What the restricted Pod Security Standard asks, memory-backed /dev/shm, room on the disk, and where the pods may run."""
+        """What the restricted Pod Security Standard requires, memory-backed /dev/shm, room on the disk, and where the pods may run."""
         volumes: list[dict[str, Any]] = [
             {"name": "dshm", "emptyDir": {"medium": "Memory", "sizeLimit": self.shm}},
             {"name": "detkds-home", "emptyDir": {"sizeLimit": self.disk}},

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+from detkds.evaluation.result import Analysis, Comparison
+from detkds.evaluation.scores import Scores
 from detkds.report import tables
-from detkds.report.evaluation import Comparison, Evaluation
 from detkds.report.figures.figure import Figure, Key
 from detkds.report.figures.plot import Plot, Shape, categories, linear
-from detkds.report.scores import Scores
 from detkds.report.series import looks, title
 from detkds.report.tables.detectors import KINDS, in_words
 from detkds.report.text import percent, points, short
@@ -19,7 +19,7 @@ ROW = 34
 """Height of a row of a chart with names on its left."""
 
 
-def average_precisions(evaluation: Evaluation, kind: str) -> Figure | None:
+def average_precisions(evaluation: Analysis, kind: str) -> Figure | None:
     """Bars of the six AP figures in percent; None without figures."""
     scores = evaluation.all_scores(kind)
     names = list(dict.fromkeys(name for result in scores.values() for name in result.figures if name.startswith("AP")))
@@ -39,7 +39,7 @@ def average_precisions(evaluation: Evaluation, kind: str) -> Figure | None:
     return Figure(f"Average precision, {KINDS[kind]}", plot, caption, legend=legend)
 
 
-def intervals(evaluation: Evaluation, kind: str) -> Figure | None:
+def intervals(evaluation: Analysis, kind: str) -> Figure | None:
     """AP of each detector with its interval; None where no interval was measured."""
     scores = {name: result for name, result in evaluation.all_scores(kind).items() if result.interval and result.interval.of("AP")}
     if not scores:
@@ -60,7 +60,7 @@ def intervals(evaluation: Evaluation, kind: str) -> Figure | None:
     return Figure(f"How sure the figures are, {KINDS[kind]}", plot, caption, tables.intervals(evaluation, kind))
 
 
-def differences(evaluation: Evaluation, kind: str) -> Figure | None:
+def differences(evaluation: Analysis, kind: str) -> Figure | None:
     """Paired differences in AP points with their intervals beside 0; None where none was measured."""
     tests = [test for test in evaluation.tests if test.kind == kind and test.known and math.isfinite(test.difference)]
     if not tests:

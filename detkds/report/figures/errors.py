@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from detkds.evaluation.result import Analysis, Role
+from detkds.evaluation.scores import Scores
 from detkds.report import tables
-from detkds.report.evaluation import Evaluation, Role
 from detkds.report.figures.figure import Figure, Key
 from detkds.report.figures.plot import Plot, categories, linear
 from detkds.report.figures.precision import curve_points
-from detkds.report.scores import Scores
 from detkds.report.series import looks, title
 from detkds.report.tables.curves import ERROR_CURVES, area, drawn
 from detkds.report.text import percent
@@ -33,7 +33,7 @@ IN_WORDS = {
 """TIDE's kinds of error in a sentence."""
 
 
-def tide(evaluation: Evaluation, kind: str) -> Figure | None:
+def tide(evaluation: Analysis, kind: str) -> Figure | None:
     """Bars of the AP that each kind of error costs each detector; None where it was not measured."""
     costs = {name: scores.tide for name, scores in evaluation.all_scores(kind).items() if any(map(math.isfinite, scores.tide.values()))}
     if not costs:
@@ -69,7 +69,7 @@ def _finding(costs: Mapping[str, Mapping[str, float]]) -> str:
     return f"With distillation, {IN_WORDS.get(error, error)} cost {percent(abs(known[error]))} points {worse}: the largest change"
 
 
-def error_stacks(evaluation: Evaluation, kind: str) -> list[Figure]:
+def error_stacks(evaluation: Analysis, kind: str) -> list[Figure]:
     """One figure per detector: precision over recall, and what it becomes when errors are forgiven kind by kind."""
     scores = {name: result for name, result in evaluation.all_scores(kind).items() if any(map(drawn, result.error_curves.values()))}
     return [_stack(name, result) for name, result in scores.items()]

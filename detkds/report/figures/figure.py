@@ -1,4 +1,4 @@
-"""Figure: a plot with what must stand beside it."""
+"""Figure: a plot with its title, legend and description."""
 
 from __future__ import annotations
 

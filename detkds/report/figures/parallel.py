@@ -11,7 +11,7 @@ from detkds.report.study import WEIGHTS, Study, TrialPoint, top
 
 MAX_LINES = 200
 SPREAD = 0.3
-"""Lines through one word lie side by side, over this part of the word's room on either side."""
+"""Lines through the same word are drawn side by side, over this share of the word's space on either side."""
 
 
 def parallel(study: Study) -> Figure | None:
@@ -51,7 +51,7 @@ def _words(study: Study, candidates: Sequence[tuple[TrialPoint, tuple[str, ...]]
 
 
 def _height(words: Sequence[str], word: str, shift: float) -> float:
-    """Where a word stands on its axis, 0 to 1."""
+    """Position of a word on its axis, 0 to 1."""
     return (words.index(word) + 0.5 + shift) / len(words)
 
 

@@ -30,7 +30,7 @@ class Axis:
     Args:
         low, high: its ends; low lies left or below.
         ticks: (value, label).
-        title: stands beside it.
+        title: is placed beside it.
         grid: draw a line through the plot at each tick.
     """
 

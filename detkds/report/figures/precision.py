@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from detkds.evaluation.result import Analysis
 from detkds.report import tables
-from detkds.report.evaluation import Evaluation
 from detkds.report.figures.figure import Figure, Key
 from detkds.report.figures.plot import Plot, Point, linear
 from detkds.report.series import looks, title
 from detkds.report.tables.curves import drawn
 
 
-def precision_recall(evaluation: Evaluation, kind: str, iou: str) -> Figure | None:
+def precision_recall(evaluation: Analysis, kind: str, iou: str) -> Figure | None:
     """The curves of all detectors at one IoU threshold, the mean over classes; None where none has that curve."""
     curves = {name: scores.curves[iou] for name, scores in evaluation.all_scores(kind).items() if drawn(scores.curves.get(iou, ()))}
     if not curves:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from detkds.evaluation.result import Role
 from detkds.report.comparison import Run, race_table
-from detkds.report.evaluation import Role
 from detkds.report.figures.figure import Figure, Key
 from detkds.report.figures.plot import Plot, Shape, categories, linear
 from detkds.report.series import TITLES, run_look
@@ -45,11 +45,13 @@ def searches(runs: Sequence[Run]) -> list[Figure]:
 
 
 def _race(name: str, runs: Sequence[Run]) -> Figure | None:
-    found = [(place, run, study) for place, run in enumerate(runs) for study in run.data.searches if study.name == name and study.best]
+    found = [
+        (place, run, study) for place, run in enumerate(runs) for study in run.data.searches if study.name == name and study.best_distilled
+    ]
     if not found:
         return None
     best = {place: [(float(number), 100 * score) for number, score in study.best_so_far()] for place, _, study in found}
-    floors = [100 * study.without_distillation for _, _, study in found if study.without_distillation is not None]
+    floors = [100 * study.baseline for _, _, study in found if study.baseline is not None]
     values = [score for steps in best.values() for _, score in steps] + floors
     room = 0.08 * (max(values) - min(values) or 1)
     last = max(study.last for _, _, study in found)
@@ -57,7 +59,7 @@ def _race(name: str, runs: Sequence[Run]) -> Figure | None:
     plot = Plot(f"Best score so far of {len(found)} runs", x, linear(min(values) - room, max(values) + room, "search-val AP, %"))
     for place, _, study in found:
         plot.steps([*best[place], (float(study.last), best[place][-1][1])], run_look(place))
-        if study.without_distillation is not None:
-            plot.dots([(0, 100 * study.without_distillation)], run_look(place), "diamond")
+        if study.baseline is not None:
+            plot.dots([(0, 100 * study.baseline)], run_look(place), "diamond")
     legend = tuple(Key(run_look(place), "line", f"{short(run.label)} ({study.algorithm})") for place, run, study in found)
     return Figure(name, plot, "", race_table(name, runs), legend)

@@ -18,7 +18,7 @@ MAX_POINTS = 600
 def search_curve(study: Study, rival: Study | None = None) -> Figure | None:
     """Every candidate of a study, the best so far, the best so far of a random search, and candidate 0; in percent AP.
 
-    Candidates far below the others stand as triangles on the lower edge, so that they do not flatten the rest.
+    Candidates far below the others are drawn as triangles on the lower edge, so that they do not flatten the rest.
 
     Returns:
         None where no candidate has a score.
@@ -28,15 +28,15 @@ def search_curve(study: Study, rival: Study | None = None) -> Figure | None:
         return None
     rivals = rival.best_so_far() if rival else []
     lines = [100 * score for _, score in [*study.best_so_far(), *rivals]]  # a line is drawn whole, wherever it begins
-    lowest = min([_lowest_shown(scores, study.without_distillation), *lines])
+    lowest = min([_lowest_shown(scores, study.baseline), *lines])
     highest = max(scores + [100 * score for _, score in rivals])
     last = max(1, study.last, rival.last if rival else 0)
     room = 0.08 * (highest - lowest or 1)
     x = linear(-0.02 * last, 1.02 * last, "candidate", grid=False)
     plot = Plot(f"Search curve of {len(study.trials)} candidates", x, linear(lowest - 2 * room, highest + room, "search-val AP, %"))
     _candidates(plot, study, lowest)
-    if study.without_distillation is not None:
-        plot.line([(plot.x.low, 100 * study.without_distillation), (plot.x.high, 100 * study.without_distillation)], "student")
+    if study.baseline is not None:
+        plot.line([(plot.x.low, 100 * study.baseline), (plot.x.high, 100 * study.baseline)], "student")
     _progress(plot, rivals, last, "random")
     _progress(plot, study.best_so_far(), last, "random" if study.algorithm == RANDOM else "distilled")
     return Figure(_finding(study), plot, _caption(study, rival), tables.trials(study), _legend(study, rival, lowest))
@@ -81,19 +81,19 @@ def _lowest_shown(scores: Sequence[float], without_distillation: float | None) -
 
 
 def _finding(study: Study) -> str:
-    if study.best is None:
+    if study.best_distilled is None:
         return f"{study.name}: no candidate has a score"
     if study.gain is None:
-        return f"{study.name}: best {percent(study.best.score)}"
-    step = change(study.best.score, study.without_distillation)
+        return f"{study.name}: best {percent(study.best_distilled.score)}"
+    step = change(study.best_distilled.score, study.baseline)
     return f"{study.name}: {step} points" if study.gain > 0 else f"{study.name}: no gain ({step})"
 
 
 def _caption(study: Study, rival: Study | None) -> str:
-    if study.best is None:
+    if study.best_distilled is None:
         return "No candidate has a score."
-    text = f"Best {percent(study.best.score)}, candidate {study.best.number} of {study.last}."
-    return text if rival is None or rival.best is None else f"{text} Random search: {percent(rival.best.score)}."
+    text = f"Best {percent(study.best_distilled.score)}, candidate {study.best_distilled.number} of {study.last}."
+    return text if rival is None or rival.best_distilled is None else f"{text} Random search: {percent(rival.best_distilled.score)}."
 
 
 def _legend(study: Study, rival: Study | None, lowest: float) -> tuple[Key, ...]:
@@ -102,7 +102,7 @@ def _legend(study: Study, rival: Study | None, lowest: float) -> tuple[Key, ...]
     entries = (
         (True, Key("random" if study.algorithm == RANDOM else "distilled", "line", "best so far")),
         (rival is not None, Key("random", "line", "best so far, random search")),
-        (study.without_distillation is not None, Key("student", "line", "no distillation")),
+        (study.baseline is not None, Key("student", "line", "no distillation")),
         (any(not trial.partial for trial in study.scored), Key("muted", "dot", "candidate")),
         (any(trial.partial for trial in study.scored), Key("muted hollow", "dot", "validation stopped early: the AP is at most this")),
         (any(100 * (trial.score or 0) < lowest for trial in study.scored), Key("muted", "triangle", "far below, at the lower edge")),

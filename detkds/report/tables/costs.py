@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from detkds.evaluation.result import Analysis
 from detkds.report.data import StageCost
-from detkds.report.evaluation import Evaluation
 from detkds.report.series import title
 from detkds.report.tables.table import Column, Table
 from detkds.report.text import MISSING, count, duration, large, share
@@ -28,7 +28,7 @@ def total_seconds(stages: Sequence[StageCost]) -> float:
     return sum(cost.seconds for cost in stages if cost.seconds is not None and math.isfinite(cost.seconds))
 
 
-def footprints(evaluation: Evaluation) -> Table:
+def footprints(evaluation: Analysis) -> Table:
     """Parameters, FLOPs and latency of each detector, where they were measured."""
     rows = []
     for name, detector in evaluation.detectors.items():

@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from statistics import fmean
 
-from detkds.report.evaluation import Evaluation
-from detkds.report.scores import Scores
+from detkds.evaluation.result import Analysis
+from detkds.evaluation.scores import Scores
 from detkds.report.series import title
 from detkds.report.tables.table import Column, Table
 from detkds.report.text import percent
@@ -34,7 +34,7 @@ ERROR_CURVES = {
 """What each curve of Figure 7 forgives, each beside what those before it forgive."""
 
 
-def precision_recall(evaluation: Evaluation, kind: str, iou: str) -> Table:
+def precision_recall(evaluation: Analysis, kind: str, iou: str) -> Table:
     """The curves at one IoU threshold, at every tenth recall, in percent."""
     curves = {name: scores.curves[iou] for name, scores in evaluation.all_scores(kind).items() if drawn(scores.curves.get(iou, ()))}
     rows = [(str(recall), *(percent(_at(curve, recall)) for curve in curves.values())) for recall in range(0, 101, 10)]
@@ -42,7 +42,7 @@ def precision_recall(evaluation: Evaluation, kind: str, iou: str) -> Table:
     return Table(columns, tuple(rows) if curves else ())
 
 
-def tide(evaluation: Evaluation, kind: str) -> Table:
+def tide(evaluation: Analysis, kind: str) -> Table:
     """What each kind of error costs each detector, in points of AP at IoU .5."""
     costs = {name: scores.tide for name, scores in evaluation.all_scores(kind).items() if _distinguished(scores)}
     kinds = list(dict.fromkeys(error for cost in costs.values() for error in cost))
@@ -50,7 +50,7 @@ def tide(evaluation: Evaluation, kind: str) -> Table:
     return Table((Column("error"), *(Column(title(name), "number") for name in costs), Column("meaning")), tuple(rows))
 
 
-def error_areas(evaluation: Evaluation, kind: str) -> Table:
+def error_areas(evaluation: Analysis, kind: str) -> Table:
     """Area under each curve of Figure 7, in percent."""
     scores = {name: result for name, result in evaluation.all_scores(kind).items() if any(map(drawn, result.error_curves.values()))}
     rows = [
@@ -61,7 +61,7 @@ def error_areas(evaluation: Evaluation, kind: str) -> Table:
     return Table(columns, tuple(rows) if scores else ())
 
 
-def thresholds(evaluation: Evaluation, kind: str) -> list[str]:
+def thresholds(evaluation: Analysis, kind: str) -> list[str]:
     """IoU thresholds that some detector has a curve for, at most four."""
     scores = evaluation.all_scores(kind).values()
     return list(dict.fromkeys(iou for result in scores for iou, curve in result.curves.items() if drawn(curve)))[:4]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from detkds.report.evaluation import Comparison, Evaluation, Role
+from detkds.evaluation.result import Analysis, Comparison, Role
 from detkds.report.series import title
 from detkds.report.tables.table import Column, Table
 from detkds.report.text import MISSING, chance, change, percent, points, span
@@ -27,7 +27,7 @@ FIGURE_MEANINGS = {
 KINDS = {"bbox": "boxes", "segm": "masks"}
 
 
-def figures(evaluation: Evaluation, kind: str) -> Table:
+def figures(evaluation: Analysis, kind: str) -> Table:
     """The 12 COCO figures of each detector in percent, and what distillation changes."""
     scores = evaluation.all_scores(kind)
     names = list(dict.fromkeys(name for result in scores.values() for name in result.figures))
@@ -36,7 +36,7 @@ def figures(evaluation: Evaluation, kind: str) -> Table:
     return Table((Column("figure"), *_columns(tuple(scores)), Column("of")), tuple(meant))
 
 
-def classes(evaluation: Evaluation, kind: str) -> Table:
+def classes(evaluation: Analysis, kind: str) -> Table:
     """Objects and AP of each class in percent, the greatest gain first."""
     scores = evaluation.all_scores(kind)
     names = list(dict.fromkeys(name for result in scores.values() for name in result.per_class))
@@ -47,7 +47,7 @@ def classes(evaluation: Evaluation, kind: str) -> Table:
     return Table((Column("class"), Column("objects", "number"), *_columns(tuple(scores))), tuple(rows))
 
 
-def intervals(evaluation: Evaluation, kind: str) -> Table:
+def intervals(evaluation: Analysis, kind: str) -> Table:
     """AP and AP50 of each detector with their confidence intervals, where they were measured."""
     rows = []
     for name, scores in evaluation.all_scores(kind).items():
@@ -58,7 +58,7 @@ def intervals(evaluation: Evaluation, kind: str) -> Table:
     return Table((Column("detector"), *columns), tuple(rows))
 
 
-def comparisons(evaluation: Evaluation, kind: str) -> Table:
+def comparisons(evaluation: Analysis, kind: str) -> Table:
     """The paired tests: difference in points, interval, p and what follows."""
     rows = [
         (
@@ -91,7 +91,7 @@ def _columns(names: Sequence[str]) -> list[Column]:
 
 
 def _compared(names: Sequence[str], values: Sequence[float | None]) -> list[str]:
-    """Values of the detectors as text, and the gain where both students are there."""
+    """Values of the detectors as text, and the gain if both students were evaluated."""
     cells = [percent(value) for value in values]
     places = _pair(names)
     return [*cells, change(values[places[1]], values[places[0]])] if places else cells

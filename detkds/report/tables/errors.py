@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from detkds.report.scores import Confusion
+from detkds.evaluation.scores import Confusion
 from detkds.report.tables.table import Column, Table
 from detkds.report.text import count, share
 

@@ -35,9 +35,9 @@ def studies(searches: Sequence[Study]) -> Table:
 
 
 def _study_row(study: Study) -> tuple[str, ...]:
-    best = study.best.score if study.best else None
+    best = study.best_distilled.score if study.best_distilled else None
     ended = (count(study.states[state]) for state in ("complete", *UNDONE))
-    scores = (percent(study.without_distillation), percent(best), change(best, study.without_distillation))
+    scores = (percent(study.baseline), percent(best), change(best, study.baseline))
     return (study.name, *scores, count(len(study.trials)), *ended)
 
 
@@ -58,9 +58,9 @@ def _trial_row(trial: TrialPoint, study: Study) -> tuple[str, ...]:
     outcome = trial.reason or trial.state.lower()
     if trial.partial:
         outcome = "validation stopped early, the AP is a bound"
-    elif trial is study.best:
+    elif trial is study.best_distilled:
         outcome = "best"
-    gain = MISSING if trial.number == 0 else change(trial.score, study.without_distillation)
+    gain = MISSING if trial.number == 0 else change(trial.score, study.baseline)
     return (str(trial.number), trial.candidate, percent(trial.score), gain, outcome, duration(trial.seconds))
 
 

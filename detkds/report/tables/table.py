@@ -24,9 +24,9 @@ class Table:
     """Cells as text, row by row; the first of a row names it.
 
     Args:
-        columns: one a cell of a row.
+        columns: one per cell of a row.
         rows: the cells.
-        groups: headings that stand before the row of that number.
+        groups: headings that are placed before the row of that number.
         left_out: how many rows did not fit.
     """
 

@@ -142,9 +142,9 @@ def test_a_run_that_failed_is_created_anew_as_often_as_wanted(submit: Submit) ->
     assert result.returncode == 0, result.stderr
     assert len(api.runs) == 3
     assert api.runs[0] == api.runs[1] == api.runs[2]
-    assert [line for line in result.stdout.splitlines() if line.startswith("created anew")] == [
-        "created anew, 1 of 2: finished tasks and journals are kept",
-        "created anew, 2 of 2: finished tasks and journals are kept",
+    assert [line for line in result.stdout.splitlines() if line.startswith("created again")] == [
+        "created again, 1 of 2: finished tasks and journals are kept",
+        "created again, 2 of 2: finished tasks and journals are kept",
     ]
     with serving(FakeApi([failed])) as api:
         assert submit(api, "--retries", "1", "--every", "0.05").returncode == 1
@@ -230,7 +230,7 @@ def test_every_fault_is_told_at_once_and_the_same_only_once(detkds: Submit, tmp_
 
 
 def posted(api: FakeApi) -> list[str]:
-    """What was sent to the API beyond the question whether it is there."""
+    """What was sent to the API beyond the question whether it exists."""
     return [asked for asked in api.asked if not asked.endswith("/healthz")]
 
 
@@ -302,7 +302,7 @@ def test_an_image_that_is_named_goes_over_that_of_a_given_package(submit: Submit
         ),
         ("resourceMemoryLimit: 17G", "resourceMemoryLimits: 17G", "resourceMemoryLimits"),
         ("activeDeadlineSeconds:", "deadlineSeconds:", "deadlineSeconds"),
-        ("root:\n", "trunk:\n", "is no pipeline of KFP: the package must have root"),
+        ("root:\n", "trunk:\n", "is not a pipeline of KFP: the package must have root"),
     ],
 )
 def test_a_given_package_is_held_against_kfp_the_rules_and_the_parameters_of_the_run(
@@ -326,9 +326,9 @@ def test_a_given_package_is_held_against_kfp_the_rules_and_the_parameters_of_the
     ("content", "words"),
     [
         (None, "cannot be read (No such file or directory)"),
-        (b"\xff\xfe\x00", "cannot be read (it is no text)"),
-        (b"a: [", "is no pipeline of KFP: the package is not YAML"),
-        (b"apiVersion: v1\nkind: Pod\n", "is no pipeline of KFP: the package must have root, components and deploymentSpec"),
+        (b"\xff\xfe\x00", "cannot be read (it is not text)"),
+        (b"a: [", "is not a pipeline of KFP: the package is not YAML"),
+        (b"apiVersion: v1\nkind: Pod\n", "is not a pipeline of KFP: the package must have root, components and deploymentSpec"),
     ],
 )
 def test_a_file_that_is_no_pipeline_is_one_line(submit: Submit, tmp_path: Path, content: bytes | None, words: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from detkds.report.reading import flag, integer, mapping, number, sequence, text
+from detkds.reading import flag, integer, mapping, number, sequence, text
 
 
 @dataclass(frozen=True)

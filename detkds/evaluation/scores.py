@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from detkds.report.reading import integer, mapping, member, number, numbers, sequence, text
+from detkds.reading import integer, mapping, member, number, numbers, sequence, text
 
 
 @dataclass(frozen=True)
-class Footprint:
+class Cost:
     """What a detector costs: FLOPs of one image of size `input` (height, width), milliseconds by name (median, low, high) on `device`."""
 
     parameters: int
@@ -21,7 +21,7 @@ class Footprint:
     input: tuple[int, ...]
 
     @classmethod
-    def read(cls, data: Any) -> Footprint:
+    def read(cls, data: Any) -> Cost:
         """From JSON."""
         flops = data["flops"]
         return cls(
@@ -118,14 +118,14 @@ class Detector:
 
     kinds: Mapping[str, Scores]
     description: str = ""
-    cost: Footprint | None = None
+    cost: Cost | None = None
 
     @classmethod
     def read(cls, data: Any) -> Detector:
         """From JSON."""
         kinds = {member(kind, ("bbox", "segm")): Scores.read(value) for kind, value in mapping(data["kinds"]).items()}
         cost = data.get("cost")
-        return cls(kinds, text(data.get("description", "")), None if cost is None else Footprint.read(cost))
+        return cls(kinds, text(data.get("description", "")), None if cost is None else Cost.read(cost))
 
 
 def _curves(data: Any) -> dict[str, tuple[float, ...]]:

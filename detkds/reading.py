@@ -1,4 +1,7 @@
-"""JSON values of an expected type, or ValueError: what a report shows may come from a file that anybody wrote."""
+"""JSON values of an expected type, or ValueError: what a report shows may come from a file that anybody wrote.
+
+JSON has no nan: it is null.
+"""
 
 from __future__ import annotations
 
@@ -86,7 +89,12 @@ def _as_json(value: Any) -> Any:
         return {str(name): _as_json(entry) for name, entry in value.items()}
     if isinstance(value, list | tuple):
         return [_as_json(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return or_null(value) if isinstance(value, float) else value
+
+
+def or_null(value: float) -> float | None:
+    """The number, or None where it is not finite."""
+    return value if math.isfinite(value) else None
 
 
 def _short(value: Any) -> str:
