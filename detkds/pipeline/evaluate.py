@@ -116,7 +116,7 @@ def _log(
 
 
 def _word(kind: str, figure: str) -> str:
-    return figure if kind == "bbox" else f"mask {figure}"
+    return figure if kind == "bbox" else f"mask_{figure}"
 
 
 def _tell(seen: Progress, name: str, place: int, detectors: int, done: int, images: int) -> None:

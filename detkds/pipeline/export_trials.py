@@ -92,7 +92,7 @@ def write_events(studies: Sequence[StudyView], folder: Path) -> int:
                     continue
                 scored += 1
                 best = best if trial.partial else max(best, trial.score)
-                written.scalars(trial.number, {"AP": trial.score, "best AP": best})
+                written.scalars(trial.number, {"AP": trial.score, "best_AP": best})
                 given = {"candidate": _short(trial), "is_bound": str(trial.partial), **_params(study, trial)}
                 written.hyperparameters(f"trial {trial.number}", given, {"trial/AP": trial.score})
     return scored

@@ -144,7 +144,7 @@ def test_tensorboard_has_each_scored_trial_and_the_curve_of_each_study(home: Pat
         scored += len(trials)
         curve = events(tmp_path / "board" / name)
         assert [(one.step, round(one.value, 5)) for one in curve.Scalars("AP")] == [(trial.number, trial.score) for trial in trials]
-        assert curve.Scalars("best AP")[-1].value == pytest.approx(study.study.best.score if study.study.best else None)
+        assert curve.Scalars("best_AP")[-1].value == pytest.approx(study.study.best.score if study.study.best else None)
         for trial in trials:
             given, found = session(tmp_path / "board" / name / f"trial {trial.number}")
             assert found == pytest.approx(trial.score)
