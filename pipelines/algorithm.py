@@ -29,7 +29,7 @@ def search(subset: dsl.Input[dsl.Dataset], evolve_plan: dict, weights_plan: dict
     """
     studies = {}
     for knowledge in ("global", "fgbg", "instance", "logits", "localization"):
-        task = gpu(evolve(knowledge=knowledge, plan=evolve_plan, subset=subset), image, f"evolve-{knowledge}", gpus)
+        task = gpu(evolve(knowledge=knowledge, plan=evolve_plan, image=image, subset=subset), image, f"evolve-{knowledge}", gpus)
         studies[f"{knowledge}_study"] = task.outputs["study"]
-    found = gpu(weights(plan=weights_plan, subset=subset, **studies), image, "weights", gpus)
+    found = gpu(weights(plan=weights_plan, image=image, subset=subset, **studies), image, "weights", gpus)
     return Found(found.outputs["recipe"], found.outputs["studies"])

@@ -7,6 +7,7 @@ from kfp import dsl
 def evolve(
     knowledge: str,
     plan: dict,
+    image: str,
     subset: dsl.Input[dsl.Dataset],
     study: dsl.Output[dsl.Artifact],
     metrics: dsl.Output[dsl.Metrics],
@@ -17,22 +18,14 @@ def evolve(
     Args:
         knowledge: The knowledge of this task: global, fgbg, instance, logits or localization.
         plan: What this stage is told, as the task check hands it on; a knowledge that it does not search ends at once with an empty study.
+        image: Container image of the nodes, where the plan has several: then this task makes a TrainJob of Kubeflow Trainer and follows it.
     """
     from pathlib import Path
 
-    from detkds.pipeline import evolve as stage
     from detkds.pipeline.kubeflow import plans
+    from detkds.pipeline.kubeflow import searching as stage
     from detkds.pipeline.kubeflow.outputs import hand_on
 
     told = plans.read(plan)
-    result = stage.run(
-        knowledge,
-        told.pair,
-        told.search_plan,
-        told.proxy,
-        searched=told.searched,
-        subset=Path(subset.path),
-        out=Path(study.path),
-        work=told.work,
-    )
+    result = stage.run(knowledge, told, [], subset=Path(subset.path), out=Path(study.path), image=image)
     hand_on(result, study, metrics=metrics, summary=summary)

@@ -6,6 +6,7 @@ from kfp import dsl
 @dsl.component(base_image="detkds", packages_to_install=[], install_kfp_package=False)
 def weights(
     plan: dict,
+    image: str,
     subset: dsl.Input[dsl.Dataset],
     global_study: dsl.Input[dsl.Artifact],
     fgbg_study: dsl.Input[dsl.Artifact],
@@ -21,26 +22,18 @@ def weights(
 
     Args:
         plan: What this stage is told, as the task check hands it on.
+        image: Container image of the nodes, where the plan has several: then this task makes a TrainJob of Kubeflow Trainer and follows it.
     """
     from pathlib import Path
 
-    from detkds.pipeline import weights as stage
     from detkds.pipeline.kubeflow import plans
+    from detkds.pipeline.kubeflow import searching as stage
     from detkds.pipeline.kubeflow.outputs import hand_on
     from detkds.pipeline.study_set import gathering
 
     told = plans.read(plan)
     single = [Path(each.path) for each in (global_study, fgbg_study, instance_study, logits_study, localization_study)]
     with gathering(single, Path(studies.path)) as out:
-        result = stage.run(
-            single,
-            told.pair,
-            told.weights_plan,
-            told.proxy,
-            final=told.race_plan,
-            subset=Path(subset.path),
-            out=out,
-            recipe_out=Path(recipe.path),
-            work=told.work,
-        )
+        data, found = Path(subset.path), Path(recipe.path)
+        result = stage.run("weights", told, single, subset=data, out=out, recipe_out=found, image=image)
     hand_on(result, studies, recipe, metrics=metrics, summary=summary)

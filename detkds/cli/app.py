@@ -44,6 +44,8 @@ def main() -> None:
     """Run the command line; whatever ends it becomes one line and an exit code of docs/exit-codes.md."""
     try:
         code = app(standalone_mode=False)
+        if code == ExitCode.INTERRUPTED:  # typer catches Ctrl-C itself, and says nothing
+            raise KeyboardInterrupt
     except DetKDSError as error:
         sys.exit(_told(str(error), error.exit_code))
     except (KeyboardInterrupt, typer.Abort):

@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 
 from detkds.genome import Genome, Knowledge
 from detkds.genome.words import Role
-from detkds.losses import regions
+from detkds.losses import published, regions
 from detkds.losses.crops import crop
 from detkds.losses.needs import head_levels
 from detkds.losses.transforms.attention import no_attention
@@ -19,7 +19,6 @@ from detkds.losses.transforms.sound import normalised
 from detkds.losses.views import Views
 
 CROP_SIZE = 7
-RELEASED_CROP_SIZE = 14
 
 
 class Level(NamedTuple):
@@ -101,14 +100,16 @@ def fgbg_paper(words: FeaturePass, views: Views, generator: Generator) -> Tensor
 
 
 def fgbg_released(words: FeaturePass, views: Views, generator: Generator) -> Tensor:
-    """Foreground + share x background: features multiplied by the weights themselves, those of an image's background summing to 1; sum
-    over levels."""
+    """Foreground + share x background: features multiplied by the weights themselves, those of an image's background summing to 1, boxes as
+    in `published`; sum over levels."""
     if not regions.count(views.boxes):
         return nothing(views.student_levels)
     boxes = regions.gather(views.boxes, views.batch_shape)
     losses = []
     for level in words.levels(views):
-        region = words.regions(boxes, level)
+        plain = words.role is not Role.REGION
+        of_level = published.CellBoxes(boxes, level.student, views)
+        region = regions.apart(published.by_area(of_level, level.student)) if plain else words.regions(boxes, level)
         outside = region.background / region.background.sum((2, 3), keepdim=True).clamp(min=1)
         parts = [words(level.student * part, level.teacher * part, level.score, generator) for part in (region.foreground, outside)]
         losses.append(parts[0] + words.background * parts[1])
@@ -128,23 +129,27 @@ def instance_paper(words: FeaturePass, views: Views, generator: Generator) -> Te
 
 
 def instance_released(words: FeaturePass, views: Views, generator: Generator) -> Tensor:
-    """14x14 crops of every box from every transformed level; sum over levels."""
+    """14x14 crops of every box from every transformed level, boxes as in `published`; sum over levels.
+
+    As in the published code a pooled map is cropped where the box lies on the map before pooling, mostly outside of the pooled one.
+    """
     boxes, counts = _instances(words, views)
     if boxes is None:
         return nothing(views.student_levels)
     losses = []
     for level in words.levels(views):
-        weight = None if level.score is None else _crop(level.score, level.stride, boxes)
+        cells = published.CellBoxes(boxes, level.student, views)
+        weight = None if level.score is None else published.crop(level.score, cells)
         student, teacher = words.attend(level.student, level.teacher, generator)
         if words.reduction is None:
-            # A map in tiles has no place to crop from, so here the crops come first. The published code reads outside its maps instead.
-            student, teacher = (_crop(side, level.stride, boxes) for side in (student, teacher))
+            # A map in tiles has a channel for each cell, which no memory holds 14 x 14 times a box, so here the crops come first.
+            student, teacher = (published.crop(side, cells) for side in (student, teacher))
             weight = _counted(student, weight, counts)
             student, teacher, weight = words.rescale(student, teacher, weight)
             student, teacher = map(words.normalise, (student, teacher))
         else:
             student, teacher = map(words.normalise, words.rescale(student, teacher, None)[:2])
-            student, teacher = (_crop(side, level.stride * words.reduction, boxes) for side in (student, teacher))
+            student, teacher = (published.crop(side, cells) for side in (student, teacher))
             weight = _counted(student, weight, counts)
         losses.append(words.distance(student, teacher, weight))
     return _sum(losses)
@@ -172,10 +177,6 @@ def _counted(crops: Tensor, weight: Tensor | None, counts: Tensor | None) -> Ten
 
 def _times(weight: Tensor, score: Tensor | None) -> Tensor:
     return weight if score is None else weight * score
-
-
-def _crop(level: Tensor, stride: int, boxes: regions.BatchBoxes) -> Tensor:
-    return crop([level], [stride], boxes, torch.zeros_like(boxes.image), RELEASED_CROP_SIZE)
 
 
 def _global(words: FeaturePass, views: Views, generator: Generator) -> list[Tensor]:

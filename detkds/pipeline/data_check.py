@@ -17,14 +17,19 @@ from detkds.data.checking.folders import annotation_files
 from detkds.data.checking.pictures import Look
 from detkds.data.checking.rules import MAX_BYTES
 from detkds.data.checking.twins import Owner, image_files, note_same_content
-from detkds.data.coco import Inspection, inspect
+from detkds.data.coco import Inspection, inspect, load
 from detkds.data.repair import NOTHING_NAMED, Named, Repaired, repair
 from detkds.errors import ConfigError, DatasetError
 from detkds.pipeline import data_screen as screen
 from detkds.pipeline import run_config
 from detkds.pipeline.data_answer import as_json
+from detkds.pipeline.data_set import data_set
+from detkds.pipeline.run import source_of
 from detkds.pipeline.run_config import is_remote
+from detkds.pipeline.unlabelled import found
 from detkds.storage.artifacts import writing
+
+YAML = (".yaml", ".yml")
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,8 @@ def data_check(
     _require_apart(sources, listing)
     books = Books()
     sound = [_one(source, path, options, books, console) for source in sources]
+    if all(sound) and path.suffix in YAML:
+        sound.append(_unlabelled(path, console))
     listed = books.counts.total() > screen.SHOWN_FAULTS or bool(books.changes or report)
     if listed:
         _write_listing(listing, books)
@@ -96,7 +103,7 @@ def data_check(
 
 
 def _sources(path: Path, images: Path | None) -> list[Source]:
-    if path.suffix in (".yaml", ".yml"):
+    if path.suffix in YAML:
         config = run_config.load(path)
         if is_remote(config.data.root):
             raise DatasetError(f"{path}: the data are in {config.data.root}, not on this machine; give the path of a copy.")
@@ -105,6 +112,26 @@ def _sources(path: Path, images: Path | None) -> list[Source]:
     if path.is_dir():
         return [Source(found, images) for found in annotation_files(path)]
     return [Source(path, images)]
+
+
+def _unlabelled(path: Path, console: Console) -> bool:
+    """Check the images without labels of a run whose labelled data are sound, and say what was found; tells whether they can be used."""
+    config = run_config.load(path)
+    source = source_of(config)
+    if not source.unlabelled:
+        return True
+    screen.say(console, f"unlabelled images {source.unlabelled}", "bold")
+    if is_remote(source.unlabelled):
+        screen.say(console, "  they are not on this machine; the subset stage checks them", "yellow")
+        return True
+    root = Path(config.data.root)
+    train, test = (load(root / split.annotations) for split in (config.data.train, config.data.test))
+    try:
+        screen.say(console, f"  {found(data_set(source.root), source, train, test)}", "green")
+    except DatasetError as error:
+        screen.say(console, f"  {error}", "bold red")
+        return False
+    return True
 
 
 def _with_targets(sources: Sequence[Source], path: Path, fix: Path | None) -> list[Source]:

@@ -35,7 +35,7 @@ def training_s(pair: Pair, schedule: Schedule, source: Source, train: float, val
         show: called with a progress line.
     """
     contents = {name: content(value) for name, value in asdict(pair).items()}
-    key = digest([contents, asdict(schedule), asdict(source), train, val, platform.node()])[:16]
+    key = digest([contents, schedule.to_json(), asdict(source), train, val, platform.node()])[:16]
     path = home / "pace" / f"{key}.json"
     if not path.exists():
         images, image_s, scored_s = _measured(pair, schedule, source)

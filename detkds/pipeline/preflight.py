@@ -156,8 +156,9 @@ def _of_kind(first: DetKDSError, text: str) -> DetKDSError:
 
 def _one_machine(facts: Facts) -> None:
     config, path = facts.config, facts.path
-    if config.train.nodes > 1:
-        raise ConfigError(f"{path}: train.nodes is {config.train.nodes}, but this is one machine; set it to 1, or use detkds submit.")
+    for key, nodes in (("train.nodes", config.train.nodes), ("search.nodes", config.search.nodes)):
+        if nodes > 1:
+            raise ConfigError(f"{path}: {key} is {nodes}, but this is one machine; set it to 1, or use detkds submit.")
     if claims := ", ".join(config.claims()):
         raise ConfigError(f"{path}: names the volume claim {claims}, which only a cluster has; give a folder, or use detkds submit.")
 

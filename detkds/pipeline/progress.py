@@ -89,11 +89,14 @@ def report_errors(run: Callable[_P, _T]) -> Callable[_P, _T]:
 
 
 def of_system(error: OSError) -> errors.DetKDSError | None:
-    """What the machine refused, as an error of ours: a full disk, or a place that may not be written; None for anything else."""
+    """What the machine refused, as an error of ours: a full disk, a file that may not grow, or a place that may not be written; None for
+    anything else."""
     where = error.filename or "a file"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return errors.StoreError(f"no space is left on the disk of {where}; free some and start the same command again.")
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+    if error.errno == errno.EFBIG:
+        return errors.StoreError(f"{where} may not become as large as it must: see ulimit -f, or the limit of its file system.")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST):
         return errors.ConfigError(f"{where}: {error.strerror}; give a place that can be written, or the right to.")
     return None
 

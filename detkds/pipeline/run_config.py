@@ -174,7 +174,7 @@ class FinalRace(Section):
 
 
 class Search(Section):
-    """Algorithm 1: what is searched and how long."""
+    """Algorithm 1: what is searched and how long; each study on so many `nodes` of a cluster with Kubeflow Trainer."""
 
     knowledge: tuple[Knowledge, ...] = tuple(Knowledge)
     semantics: Literal["paper", "released", "sound"] = "paper"
@@ -197,6 +197,7 @@ class Search(Section):
     repeats: Annotated[int, Field(ge=1, le=10)] = 1
     final_race: FinalRace = FinalRace()
     budget: str = ""
+    nodes: Count = 1
 
     _presets = field_validator("warm_start")(lambda value: known_presets(value))
 

@@ -20,7 +20,7 @@ from detkds.pipeline.form import Form
 from detkds.pipeline.kubeflow import given
 from detkds.pipeline.kubeflow.package import VOLUMES, compiled, parameter_defaults
 from detkds.pipeline.kubeflow.remote import Cluster, Endpoint, Outcome, Pace
-from detkds.pipeline.kubeflow.resources import with_plugins, with_resources
+from detkds.pipeline.kubeflow.resources import nodes_of, with_plugins, with_resources
 from detkds.pipeline.kubeflow.run_pods import RunPods
 from detkds.pipeline.kubeflow.run_tasks import display_names
 from detkds.pipeline.progress import shown
@@ -176,7 +176,7 @@ def _prepared(
     text = ours
     try:
         text = given.read(package, names) if package else ours
-        text = with_resources(text, config.resources, config.claims(), run=config.name, train_nodes=config.train.nodes)
+        text = with_resources(text, config.resources, config.claims(), run=config.name, nodes=nodes_of(config))
         text = with_plugins(text, plugins.loaded())
     except ConfigError as error:
         faults += str(error).splitlines()

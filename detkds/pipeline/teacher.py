@@ -48,7 +48,7 @@ def run(
     place = data_set(root)
     path = place.annotations(annotations)
     names = [image["file_name"] for image in load(path)["images"]]
-    inputs = {"pair": pair, "schedule": schedule, "data": file_sha256(path), "images": place.state(images, names)}
+    inputs = {"pair": pair, "schedule": schedule.to_json(), "data": file_sha256(path), "images": place.state(images, names)}
     out = home / "teachers" / digest(inputs)[:16]
     if (out / MANIFEST).exists():
         verify(out, KIND)

@@ -77,9 +77,10 @@ class Values:
     compiled: bool = _at("train.compiled", "train", False)
     loggers: str = _at("train.loggers", "train evaluate")
     train_nodes: int = _at("train.nodes", "train", 1)
+    search_nodes: int = _at("search.nodes", "evolve weights", 1)
     seed: int = _at("seed", f"subset {STUDENT}", 0)
     work: str = _at("store.work", f"{STUDENT} evaluate report")
-    gpus: int = _at("resources.gpus", "train", 1)
+    gpus: int = _at("resources.gpus", STUDENT, 1)
     plugins: str = _at("plugins", f"{STUDENT} evaluate report")
 
     @classmethod

@@ -5,15 +5,17 @@ from __future__ import annotations
 import multiprocessing
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing.queues import SimpleQueue
 
 from detkds import plugins
 from detkds.errors import DetKDSError, Interrupted
 from detkds.genome import Recipe
 from detkds.objective import Goal, Objective, Outcome
+from detkds.pipeline import node_executor
 from detkds.processes import at_once, begin, dealt
 from detkds.search.study import Job
 
@@ -27,7 +29,7 @@ class Workers:
         pool: of processes that know the objective.
     """
 
-    def __init__(self, pool: ProcessPoolExecutor) -> None:
+    def __init__(self, pool: Executor) -> None:
         self._pool = pool
         self._begun: deque[tuple[Job, Future[Outcome]]] = deque()
 
@@ -58,7 +60,8 @@ class Workers:
 
 @contextmanager
 def hired(count: int, build: Callable[[], Objective]) -> Iterator[Workers | None]:
-    """Workers while the block runs; None for one worker, which this process is itself.
+    """Workers while the block runs; None for one worker, which this process is itself. In a job of several nodes its processes are the
+    workers, see `node_executor`.
 
     They end at once where the block ends with an error, and when this process is killed.
 
@@ -66,6 +69,10 @@ def hired(count: int, build: Callable[[], Objective]) -> Iterator[Workers | None
         count: of processes; 0: one per GPU that this process may use, or without a GPU one per CPU as far as the memory allows.
         build: makes the objective, once in each process; it pickles.
     """
+    if (nodes := node_executor.nodes()) is not None:
+        with nodes.executor(partial(_adopt, build)) as pool:
+            yield Workers(pool)
+        return
     count = count or at_once()
     if count == 1:
         yield None
@@ -95,6 +102,12 @@ def _begin(devices: SimpleQueue[str], build: Callable[[], Objective], count: int
     global _build
     begin(devices.get(), count)
     _build = build
+
+
+def _adopt(build: Callable[[], Objective]) -> None:
+    """Make this process a worker with another objective."""
+    global _build, _objective
+    _build, _objective = build, None
 
 
 def _measure(recipe: Recipe, goal: Goal) -> Outcome:

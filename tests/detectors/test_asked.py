@@ -88,7 +88,7 @@ def test_nothing_of_the_tested_pairs_is_refused(config: str) -> None:
         ("custom_hooks", [{"type": "EarlyStoppingHook"}], "EarlyStoppingHook cannot run here: no validation takes place"),
         ("custom_hooks", [{"type": "MeanTeacherHook"}], "train the detector itself, with EMAHook"),
         ("custom_hooks", [{"type": "Watching"}], "Watching cannot run here: it acts on validations"),
-        ("custom_hooks", [{"type": "Reaching"}], "it asks the runner for visualizer, which this training has not"),
+        ("custom_hooks", [{"type": "Reaching"}], "it uses visualizer of the runner, which this training does not have"),
         ("custom_hooks", [{"type": "NoSuchHook"}], "no hook of this name is registered"),
         ("train_cfg", {"type": "TeacherLoop", "max_epochs": 2}, "use EpochBasedTrainLoop"),
         ("optim_wrapper", {"type": "ApexOptimWrapper"}, "use OptimWrapper, or AmpOptimWrapper"),

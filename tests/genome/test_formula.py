@@ -60,7 +60,7 @@ def test_semantics_change_the_formula():
 
 
 def test_constants_are_those_of_the_losses():
-    from detkds.losses import distances, features, general
+    from detkds.losses import distances, features, general, published
     from detkds.losses.transforms import attention
 
     assert f"τ = {attention.TAU}" in formula(Genome.parse("global: satt > none > none | l1"))
@@ -71,7 +71,7 @@ def test_constants_are_those_of_the_losses():
     assert f"λ = {attention.LAMBDA}" in formula(Genome.parse("global: generate > none > none | l2"))
     assert f"α = {distances.ALPHA}" in formula(Genome.parse("logits: none | cor"))
     assert f"{features.CROP_SIZE} × {features.CROP_SIZE} crops" in formula(Genome.parse("instance: none > none > none | l1"))
-    assert f"{features.RELEASED_CROP_SIZE} × " in formula(Genome.parse("instance: none > none > none | l1"), "released")
+    assert f"{published.BINS} × " in formula(Genome.parse("instance: none > none > none | l1"), "released")
     assert "½ D_bg" in formula(Genome.parse("fgbg: none > none > none | l1"))
     assert "+ 4 · D_bg" in formula(Genome.parse("fgbg: none > none > none | l1 x 1 bg 4"))
 

@@ -52,11 +52,10 @@ def test_fgbg_gives_small_boxes_more_weight():
 
 
 def test_fgbg_released_multiplies_features_by_the_weights():
-    # fine: foreground weights 1/2 on the left: mean of 1/2, 0, 3/2, 0; background weights 1/2 on the right: mean of 0, 1, 0, 2
-    # coarse: foreground weight 1: 4; background 0
+    # The authors' boxes extend one cell further: on the fine level over columns 0 to 1 and rows 0 to 2, an area of 2 * 3 cells, so every
+    # cell weighs 1/6 and there is no background. Coarse: columns and rows 0 to 1, an area of 4, and the one cell weighs 1/4.
     box = (0.0, 0.0, 8.0, 16.0)
-    fine, coarse = 2 / 4 + 0.5 * 3 / 4, 4
-    assert loss("fgbg: none > none > none | l1", views(box), "released") == pytest.approx(fine + coarse)
+    assert loss("fgbg: none > none > none | l1", views(box), "released") == pytest.approx((1 + 2 + 3 + 4) / 6 / 4 + 4 / 4)
 
 
 def test_fgbg_masks_before_the_transforms_and_scales_the_mask_with_the_features():
@@ -73,12 +72,15 @@ def test_instance_takes_each_crop_from_the_level_of_its_size():
 
 
 def test_instance_released_crops_every_level_and_adds_up():
-    assert loss("instance: none > none > none | l1", views((0.0, 0.0, 16.0, 16.0)), "released") == pytest.approx(2.5 + 4)
+    # Without the half-cell shift 14 bins over two cells read at (2p + 1) / 14, and beyond 1 the last cell: .75 on average. The student
+    # is 1 + x + 2y there, 3.25, and as large is the difference. The coarse level differs by 4 everywhere.
+    assert loss("instance: none > none > none | l1", views((0.0, 0.0, 16.0, 16.0)), "released") == pytest.approx(3.25 + 4)
 
 
-def test_instance_released_crops_pooled_maps_at_their_own_stride():
-    # scale_2 leaves one cell of 16 pixels: 4 against 8; coarse level 5 against 9
-    assert loss("instance: none > scale_2 > none | l1", views((0.0, 0.0, 16.0, 16.0)), "released") == pytest.approx(4 + 4)
+def test_instance_released_does_not_rescale_boxes_after_pooling():
+    # scale_2 leaves one cell, 4 against 8, but the box still covers two: 7 of 14 bins along each side lie outside the map, where both
+    # are 0. The coarse level has one cell before and after: 5 against 9.
+    assert loss("instance: none > scale_2 > none | l1", views((0.0, 0.0, 16.0, 16.0)), "released") == pytest.approx(4 / 4 + 4)
 
 
 def test_the_boxes_are_the_batch_of_the_instance_transforms():

@@ -21,7 +21,7 @@ from detkds.experiments.named_recipes import named_recipes
 from detkds.experiments.trainings import Entry, Trainings
 from detkds.genome import Recipe
 from detkds.objective import Goal
-from detkds.pipeline import check, rank, run_config, train
+from detkds.pipeline import check, data_check, rank, run_config, train
 from detkds.pipeline import subset as stage
 from detkds.pipeline.form import Form
 from detkds.pipeline.proxy import Proxy
@@ -297,3 +297,15 @@ def test_check_says_how_many_are_used_and_refuses_what_the_run_would(mixed: Path
     broken = written(tmp_path / "broken.yaml", content(root, pair))
     with pytest.raises(DetKDSError, match=r"zip\.jpg.*image\.unreadable"):
         check.check(broken, trust=False, console=QUIET, home=tmp_path / "home", timed=False)
+
+
+def test_data_check_of_a_run_looks_at_them_too(mixed: Path, pair: Pair, tmp_path: Path) -> None:
+    console = Console(record=True, width=200)
+    how: dict[str, Any] = {"images": None, "options": data_check.Options(), "report": None, "fix": None, "console": console}
+    assert data_check.data_check(written(tmp_path / "run.yaml", content(mixed, pair)), **how)
+    assert "8 images; left out: 2 labelled for training, 1 repeated, 1 not named like an image" in console.export_text()
+    root = copied_into(mixed, tmp_path / "data", lambda at: (at / "bare" / "zip.jpg").write_bytes(b"PK\x03\x04"))
+    answers: list[str] = []
+    assert not data_check.data_check(written(tmp_path / "broken.yaml", content(root, pair)), **how, answer=answers.append)
+    assert "'zip.jpg'" in console.export_text()
+    assert json.loads(answers[0])["usable"] is False

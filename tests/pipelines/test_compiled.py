@@ -17,7 +17,8 @@ from detkds.pipeline.kubeflow.package import OPTIONAL_STORE_KEYS, STORE_KEYS
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPONENTS = {
-    "check": "kubeflow.plans", "subset": "subset", "evolve": "evolve", "weights": "weights", "train": "kubeflow.training",
+    "check": "kubeflow.plans", "subset": "subset", "evolve": "kubeflow.searching", "weights": "kubeflow.searching",
+    "train": "kubeflow.training",
     "train_found": "kubeflow.training", "evaluate": "evaluate", "report": "report", "report_search": "report",
 }  # fmt: skip
 """Which module of detkds.pipeline does the work of which component."""

@@ -54,7 +54,7 @@ def test_a_store_that_never_answers(environment: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         environment.setenv("DETKDS_S3_ENDPOINT", f"127.0.0.1:{silent.getsockname()[1]}")
         environment.setenv("DETKDS_S3_DEADLINE_S", "0.3")
-        with pytest.raises(StoreError, match=r"failed for 0\.3 s while reading s3://bucket/k: no answer in time; start the store"):
+        with pytest.raises(StoreError, match=r"failed for 0\.3 s while reading s3://bucket/k: no response in time; start the store"):
             open_store("s3://bucket").get_bytes("k")
 
 

@@ -132,6 +132,7 @@ class Training:
         self._device, self._config = device, config
         self.settings = settings if device.type == "cuda" else replace(settings, amp=False)
         self.samples = samples
+        self._beside_all = unlabelled  # a training without a use for them makes the same batches as its neighbours
         self.unlabelled = unlabelled if unlabelled and of_unlabelled(distiller.recipe, unlabelled.use).active else None
         self.distiller: Any = distiller.to(device)
         place_sizes(self.student, settings.seed)
@@ -253,14 +254,14 @@ class Training:
         return self.step - first
 
     def _batches(self) -> Iterator[tuple[Any, Any]]:
-        """The batch of each step that is left, and beside it the one without labels, None where there is none."""
+        """The batch of each step that is left, and beside it the one without labels, None where the data has none."""
         settings = self.settings
         workers = default_workers(self._device) if settings.workers is None else settings.workers
         how: dict[str, Any] = {"first_step": self.step, "workers": workers, "pin": self._gpu, "share": self.group.share}
         labelled = self.samples.training_batches(settings.batch_size, settings.epochs, **how)
-        if self.unlabelled is None:
+        if self._beside_all is None:
             return zip(labelled, repeat(None), strict=False)
-        return zip(labelled, self.unlabelled.batches(self.total_steps, **how), strict=False)
+        return zip(labelled, self._beside_all.batches(self.total_steps, **how), strict=False)
 
     def _advance(self, model: Any, batch: Any, unlabelled: Any, place: int, stop: threading.Event) -> Reading:
         """One step."""
@@ -271,7 +272,7 @@ class Training:
             data = self.distiller.data_preprocessor(batch, True)
             if self.settings.channels_last:
                 data["inputs"] = data["inputs"].contiguous(memory_format=torch.channels_last)
-            if unlabelled is not None:
+            if unlabelled is not None and self.unlabelled:
                 data["unlabelled"] = self._beside(unlabelled)
             losses = model(**data, mode="loss")
         total, named = self.distiller.parse_losses(losses)

@@ -11,6 +11,8 @@ from detkds.lint import Package
 
 TRAIN = "exec-train"
 """How the names of the executors of the full training begin."""
+SEARCH = ("exec-evolve", "exec-weights")
+"""How those of the searches begin."""
 NODE = "DETKDS_NODE"
 """The environment variable with what each node of a TrainJob is asked for, as JSON; it comes from the pod's annotation."""
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"

@@ -9,8 +9,8 @@ from typing import Any
 import yaml
 
 from detkds.lint.pods import CACHE_ANNOTATION, CPUS_ANNOTATION, HOME, NODE_ANNOTATION, SHM, quantity
-from detkds.pipeline.kubeflow.package import QUEUE_LABEL, RUN_LABEL, TRAIN, VOLUMES, disk_size
-from detkds.pipeline.run_config import Resources
+from detkds.pipeline.kubeflow.package import QUEUE_LABEL, RUN_LABEL, SEARCH, TRAIN, VOLUMES, disk_size
+from detkds.pipeline.run_config import Resources, RunConfig
 from detkds.pipeline.task import RUN
 from detkds.plugins import VARIABLE
 
@@ -18,17 +18,24 @@ FOLLOWER_CPU, FOLLOWER_MEMORY = "500m", "2G"
 """Requests of a task that only follows a TrainJob."""
 
 
-def with_resources(package: str, resources: Resources, claims: Iterable[str], *, run: str = "", train_nodes: int = 1) -> str:
+def nodes_of(config: RunConfig) -> dict[str, int]:
+    """On how many nodes a task works, by how the name of its executor begins."""
+    return {TRAIN: config.train.nodes, **dict.fromkeys(SEARCH, config.search.nodes)}
+
+
+def with_resources(
+    package: str, resources: Resources, claims: Iterable[str], *, run: str = "", nodes: Mapping[str, int] | None = None
+) -> str:
     """The package with the resources of a run.yaml: CPUs, memory, nodes, a Kueue queue, and volume claims at /data/CLAIM.
 
-    Where the full training is to run on several nodes, its task only makes a TrainJob and asks for no GPU.
+    A task whose work is done on several nodes only makes a TrainJob and asks for no GPU.
 
     Args:
         package: one that breaks no rule of the lint.
         resources: of the run.yaml; what it does not say stays as the package has it.
         claims: names of the volume claims; one that the package mounts stays mounted there.
         run: name of the run, which its pods carry as a label and tell those who watch; empty: they tell the id that KFP gave the run.
-        train_nodes: of the full training.
+        nodes: of each task, see `nodes_of`; None: each works in its pod.
     """
     documents = list(yaml.safe_load_all(package))
     claims = tuple(claims)
@@ -42,9 +49,10 @@ def with_resources(package: str, resources: Resources, claims: Iterable[str], *,
             _ask(asked, platform, resources)
             node = node_of(asked, platform)
             annotations[NODE_ANNOTATION] = json.dumps(node, sort_keys=True)
-            if resources.gpus == 0 or (train_nodes > 1 and name.startswith(TRAIN)):
+            follows = any(count > 1 and name.startswith(start) for start, count in (nodes or {}).items())
+            if resources.gpus == 0 or follows:
                 asked.pop("accelerator")
-            if train_nodes > 1 and name.startswith(TRAIN):
+            if follows:
                 asked |= _cpu(FOLLOWER_CPU) | _memory("Request", FOLLOWER_MEMORY)
         else:
             _lower(asked, resources)

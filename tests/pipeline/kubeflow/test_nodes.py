@@ -127,5 +127,5 @@ def test_nodes_without_a_store_are_refused(subset: Path, tmp_path: Path) -> None
 def test_a_job_reads_back_and_another_file_is_refused() -> None:
     job = rank.Job(PAIR, Schedule(2, 16, 0.01, True, 3), RECIPE, "s3://detkds/work")
     assert rank.Job.loads(job.dumps(), "job.json") == job
-    with pytest.raises(ArtifactError, match="no job of a training"):
+    with pytest.raises(ArtifactError, match="not a job of a training"):
         rank.Job.loads("{}", "job.json")

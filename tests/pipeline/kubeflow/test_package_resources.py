@@ -9,7 +9,7 @@ import pytest
 from detkds.lint import Package, examine
 from detkds.lint.pods import CPUS_ANNOTATION, HOME, NODE_ANNOTATION
 from detkds.pipeline.kubeflow.nodes import job
-from detkds.pipeline.kubeflow.package import NODE, compiled
+from detkds.pipeline.kubeflow.package import NODE, SEARCH, TRAIN, compiled
 from detkds.pipeline.kubeflow.resources import node_of, with_resources
 from detkds.pipeline.kubeflow.schema import unknown
 from detkds.pipeline.run_config import Resources
@@ -66,15 +66,16 @@ def test_a_small_limit_lowers_what_is_asked_for() -> None:
 
 
 @pytest.mark.parametrize("pipeline", ["search", "transfer"])
-def test_the_tasks_of_a_training_on_several_nodes_ask_for_no_gpu_and_know_what_nodes_need(
+def test_tasks_whose_work_is_done_on_several_nodes_ask_for_no_gpu_and_know_what_nodes_need(
     pipeline: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     resources = Resources(gpus=8, memory_gb=128, node_selector={"pool": "a100"}, queue="gpu")
-    package = Package.parse(with_resources(compiled(pipeline), resources, iter(["coco"]), train_nodes=2))
+    package = Package.parse(with_resources(compiled(pipeline), resources, iter(["coco"]), nodes={TRAIN: 2, **dict.fromkeys(SEARCH, 3)}))
     assert examine(package) == []
     tasks = {task.name: task for task in package.tasks()}
     assert "accelerator" in tasks["evaluate"].resources
-    for name in ("train-baseline", "train-distilled"):
+    searches = ["evolve-global", "weights"] if pipeline == "search" else []
+    for name in ("train-baseline", "train-distilled", *searches):
         assert "accelerator" not in tasks[name].resources
         monkeypatch.setenv(NODE, tasks[name].settings["podMetadata"]["annotations"][NODE_ANNOTATION])
         monkeypatch.setenv(CACHE_GB, "200")
