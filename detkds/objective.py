@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -19,12 +19,14 @@ class Outcome:
         student_steps: optimiser steps it took.
         partial: validation was stopped early.
         details: further figures for the journal; deterministic. Those that are not finite are left out.
+        seconds: its share of the time where several were measured together; None: the time until the objective answered.
     """
 
     score: float
     student_steps: int = 0
     partial: bool = False
     details: Mapping[str, float] = field(default_factory=dict)
+    seconds: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -54,3 +56,37 @@ class Objective(Protocol):
         Raises:
             Rejected: the candidate cannot work. Its kind and detail go into the journal, so they are deterministic too.
         """
+
+
+Job = tuple[Recipe, Goal]
+"""What an objective is asked."""
+Answer = Outcome | Exception
+"""What an objective says of a job: what it measured, or the error that it raises."""
+
+
+def together(objective: Objective, jobs: Sequence[Job]) -> list[Answer]:
+    """The answers of an objective to several jobs, in their order: measured side by side where it has a method `together`, which takes the
+    jobs and gives these answers, else one after the other. Each answer is what the objective gives to the job alone."""
+    side_by_side = getattr(objective, "together", None)
+    if side_by_side is not None:
+        found: list[Answer] = side_by_side(jobs)
+        return found
+    return [_alone(objective, *job) for job in jobs]
+
+
+def _alone(objective: Objective, recipe: Recipe, goal: Goal) -> Answer:
+    try:
+        return objective(recipe, goal)
+    except Exception as error:  # whatever it is, it is raised when this answer is taken
+        return error
+
+
+def outcome(answer: Answer) -> Outcome:
+    """What was measured.
+
+    Raises:
+        Exception: the answer is an error.
+    """
+    if isinstance(answer, Exception):
+        raise answer
+    return answer

@@ -18,6 +18,7 @@ from detkds.data.checking.parsing import without_collection
 from detkds.data.checking.pictures import Look
 from detkds.data.checking.readings import check_readings
 from detkds.data.checking.rules import MAX_NAME
+from detkds.data.checking.shifts import check_shifts
 from detkds.data.checking.values import shown, why_unfit
 from detkds.errors import DatasetError
 
@@ -99,6 +100,7 @@ def judge(document: Any, findings: Findings, images: Path | None = None, look: L
     frames = check_frames(document, found, findings)
     categories = _check_categories(document["categories"], findings)
     check_readings(document, found.sizes, findings)
+    check_shifts(document["annotations"], found.sizes, categories, findings)
     check_annotations(document["annotations"], found.sizes, categories, findings)
     return frames
 

@@ -17,6 +17,7 @@ from detkds.detectors.detected import looked_at
 from detkds.detectors.heads import Reader, mismatch, reader
 from detkds.detectors.normalization import TeacherView, shown_scale
 from detkds.detectors.taps import Tapped, neck_shape, tap
+from detkds.detectors.teacher_pass import TeacherLevels, TeacherPass
 from detkds.detectors.training.masks import predicts_masks
 from detkds.errors import ConfigError
 from detkds.genome import Knowledge, Recipe
@@ -90,6 +91,7 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]
         teacher: the same; frozen in place. None where the recipe has no active genome.
         recipe: the losses to add.
         unlabelled: how images without labels are used, where a training has some.
+        teacher_pass: shared with the distillers of the same teacher that are given the same batches; None: a pass of its own.
 
     Attributes:
         student: save this one; the connectors beside it only serve the training.
@@ -99,8 +101,16 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]
         ConfigError: no teacher for an active recipe, or a pair that cannot share one of its knowledges; the message says why.
     """
 
-    def __init__(self, student: nn.Module, teacher: nn.Module | None, recipe: Recipe, unlabelled: Unlabelled | None = None) -> None:
+    def __init__(
+        self,
+        student: nn.Module,
+        teacher: nn.Module | None,
+        recipe: Recipe,
+        unlabelled: Unlabelled | None = None,
+        teacher_pass: TeacherPass | None = None,
+    ) -> None:
         super().__init__(data_preprocessor=student.data_preprocessor)
+        self._pass = teacher_pass
         self.student: Any = student
         self.recipe = recipe
         self.unlabelled = unlabelled or Unlabelled()
@@ -176,14 +186,20 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]
 
         devices = [inputs.device] if inputs.is_cuda else []
         with torch.random.fork_rng(devices=devices):
-            return self._observe(inputs, data_samples, self._held.detector, student)
+            return self._observe(inputs, data_samples, self._held.detector, student, trial=True)
 
-    def _observe(self, inputs: Tensor, data_samples: Any, teacher: Any, student: Any) -> tuple[dict[str, Any], Views]:
+    def _observe(
+        self, inputs: Tensor, data_samples: Any, teacher: Any, student: Any, *, trial: bool = False
+    ) -> tuple[dict[str, Any], Views]:
         """The student's own losses, and what its step and the teacher's offer to compare."""
         with tap(self.student) as tapped:
             losses = student(inputs, data_samples, mode="loss")
+
+        def look() -> Any:
+            return teacher.extract_feat(self._shown(inputs, data_samples))
+
         with torch.no_grad():
-            levels = teacher.extract_feat(self._shown(inputs, data_samples))
+            levels = self._pass.levels(None if trial else self.step, inputs, look) if self._pass else look()
         return losses, self._views(tapped, levels, inputs, data_samples)
 
     def _observe_unlabelled(self, inputs: Tensor, data_samples: Any, weight: float) -> Views:
@@ -195,15 +211,14 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]
         """
         assert self._held
         regions = any(genome.knowledge in (Knowledge.FGBG, Knowledge.INSTANCE) for genome in self._unlabelled_losses.recipe.active)
-        levels, samples = looked_at(
-            self._held.detector,
-            self._shown,
-            inputs,
-            data_samples,
-            boxes=regions or self._responses is not None,
-            min_score=self.unlabelled.min_score,
-            masks=predicts_masks(self.student),
-        )
+        teacher, boxes = self._held.detector, regions or self._responses is not None
+        score, masks = self.unlabelled.min_score, predicts_masks(self.student)
+
+        def look() -> tuple[TeacherLevels, list[Any]]:
+            levels, samples = looked_at(teacher, self._shown, inputs, data_samples, boxes=boxes, min_score=score, masks=masks)
+            return TeacherLevels(levels), samples
+
+        levels, samples = self._pass.unlabelled(self.step, inputs, boxes, look) if self._pass else look()
         buffers = self._copied_buffers()
         with tap(self.student) as tapped:
             if self._responses is None:

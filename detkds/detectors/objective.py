@@ -6,7 +6,9 @@ import copy
 import hashlib
 import json
 import math
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from itertools import islice
@@ -16,11 +18,13 @@ from mmengine.config import Config
 from torch import Tensor, nn
 
 from detkds.detectors.calibration import look_step, reject_exploded, reject_idle, unit
-from detkds.detectors.device import resolve
+from detkds.detectors.device import resolve, room
 from detkds.detectors.diagnosis import Diagnosis, diagnose
 from detkds.detectors.distiller import DistilledDetector, supported
 from detkds.detectors.predict import Detection, predict
+from detkds.detectors.teacher_pass import TeacherPass
 from detkds.detectors.training.batches import Samples, Source
+from detkds.detectors.training.course import supply
 from detkds.detectors.training.kept import Kept
 from detkds.detectors.training.loop import Training, TrainSettings, memory_limit
 from detkds.detectors.training.masks import measured_kind, require
@@ -33,7 +37,7 @@ from detkds.evaluation.coco import bounds, evaluate
 from detkds.genome import SLOTS, Genome, Knowledge, Recipe, canonical
 from detkds.losses.filter import Signature, reject_on_probe, signature
 from detkds.losses.views import Views
-from detkds.objective import Goal, Outcome
+from detkds.objective import Answer, Goal, Job, Outcome, outcome
 from detkds.unlabelled import Unlabelled
 
 TRIED = 4
@@ -61,6 +65,7 @@ class ProxyObjective:
         loss_filter: try a candidate's losses on a probe batch before it is trained, and look again when it has trained a little, see
             `calibration`; off for the ablation of Table 12.
         unlabelled: images without labels that candidates are trained on beside search-train, and how.
+        note: called with what a person should know of how candidates are trained, a line each.
 
     Raises:
         DatasetError: a subset cannot be used.
@@ -80,7 +85,9 @@ class ProxyObjective:
         early_stop: bool = True,
         loss_filter: bool = True,
         unlabelled: tuple[Source, Unlabelled] | None = None,
+        note: Callable[[str], None] = lambda line: None,
     ) -> None:
+        self.note = note
         self.config, self.settings, self.early_stop, self.loss_filter = config, settings, early_stop, loss_filter
         self._samples = Samples(config, train, training=True, seed=settings.seed)
         self._unlabelled = unlabelled_samples(config, settings, unlabelled) if unlabelled else None
@@ -144,36 +151,61 @@ class ProxyObjective:
         Raises:
             Rejected: the recipe cannot work: the loss filter's kinds, out-of-memory, or raised (any exception of a candidate's losses).
         """
-        try:
-            with memory_limit():
-                return self._measure(recipe, goal.floor if self.early_stop else None)
-        except (DetKDSError, OSError):
-            raise
-        except Exception as error:
-            # The student alone, candidate 0, went through the same code, so whatever comes up now is the losses' doing, and one
-            # bad candidate must not end a search. Without losses it is a fault of the whole set-up.
-            if not recipe.active:
-                raise
-            raise Rejected("raised", " ".join(f"{type(error).__name__}: {error}".split())[:300]) from error
+        return outcome(self.together([(recipe, goal)])[0])
 
-    def _measure(self, recipe: Recipe, floor: float | None) -> Outcome:
+    def together(self, jobs: Sequence[Job]) -> list[Answer]:
+        """Train candidates side by side and score each: they share the batches and the teacher's pass, and each answer is what its
+        candidate gets alone, bit for bit on the CPU.
+
+        More candidates than memory holds (see `room`) are trained one part after the other. One that runs out of memory beside others
+        is trained again alone, so that its neighbours decide nothing.
+        """
+        size = max(1, min(len(jobs), room(self._student, resolve(self.settings.device))))
+        if size < len(jobs):
+            self.note(f"trains {size} instead of {len(jobs)} candidates side by side: memory has no room for the students of more")
+        parts = [jobs[start : start + size] for start in range(0, len(jobs), size)]
+        return [answer for part in parts for answer in self._side_by_side(part)]
+
+    def _side_by_side(self, jobs: Sequence[Job]) -> list[Answer]:
+        began, shared = time.monotonic(), TeacherPass()
+        answers: dict[int, Answer] = {}
+        trainings: dict[int, Training] = {}
+        progress: dict[int, _Progress] = {}
+        for place, (recipe, _) in enumerate(jobs):
+            with _answering(recipe, answers, place):
+                training = self._training(recipe, shared)
+                progress[place] = _Progress(self._looking_again(training.distiller) if recipe.active and self.loss_filter else None)
+                trainings[place] = training
+        with preserved():
+            faults = supply({place: training.course(progress=progress[place]) for place, training in trainings.items()})
+        for place, training in trainings.items():
+            recipe, goal = jobs[place]
+            with _answering(recipe, answers, place):
+                if place in faults:
+                    raise faults[place]
+                score = self._validate(training.student, goal.floor if self.early_stop else None)
+                details = {**score.details, "loss": progress[place].losses["loss"]}
+                answers[place] = replace(score, student_steps=training.step, details=details)
+        share = (time.monotonic() - began) / max(len(trainings), 1)
+        del trainings, progress, faults, shared
+        return [self._settled(job, answers[place], share, alone=len(jobs) == 1) for place, job in enumerate(jobs)]
+
+    def _training(self, recipe: Recipe, shared: TeacherPass) -> Training:
         beside = self._unlabelled
-        distiller = DistilledDetector(copy.deepcopy(self._student), self._teacher, recipe, beside.use if beside else None)
+        distiller = DistilledDetector(copy.deepcopy(self._student), self._teacher, recipe, beside.use if beside else None, shared)
         if recipe.active and self.loss_filter:
             reject_idle(recipe)
             reject_on_probe(recipe, self._views)
-        training = Training(distiller, self.config, self._samples, self.settings, unlabelled=beside)
-        again = self._looking_again(distiller) if recipe.active and self.loss_filter else None
-        last: dict[str, float] = {}
+        return Training(distiller, self.config, self._samples, self.settings, unlabelled=beside)
 
-        def progress(step: int, total: int, losses: Mapping[str, float]) -> None:
-            last.update(losses)
-            if again:
-                again(step)
-
-        steps = training.run(progress=progress)
-        score = self._validate(distiller.student, floor)
-        return replace(score, student_steps=steps, details={**score.details, "loss": last["loss"]})
+    def _settled(self, job: Job, answer: Answer, share: float, *, alone: bool) -> Answer:
+        """The answer that the candidate gets alone."""
+        if isinstance(answer, Outcome):
+            return replace(answer, seconds=share)
+        if isinstance(answer, Rejected) and answer.kind == "out-of-memory" and not alone:
+            self.note(f"memory ran out side by side: `{job[0]}` is trained again alone")
+            return self._side_by_side([job])[0]
+        return answer
 
     def _validate(self, student: nn.Module, floor: float | None) -> Outcome:
         truth, total = self._val.truth, len(self._val)
@@ -234,6 +266,7 @@ class ProxyObjective:
     @cached_property
     def _tried(self) -> list[Any]:
         """The first batches with boxes, as they are loaded."""
+        self._samples.reset()
         batches = self._samples.training_batches(self.settings.batch_size, TRIED)
         found = list(islice((batch for batch in batches if _has_boxes(batch)), TRIED))
         if not found:
@@ -257,6 +290,7 @@ class ProxyObjective:
 
     def _probe(self, recipe: Recipe) -> Views:
         distiller: Any = DistilledDetector(copy.deepcopy(self._student), self._teacher, recipe).to(resolve(self.settings.device))
+        self._samples.reset()
         for batch in self._samples.training_batches(self.settings.batch_size, 1):
             if _has_boxes(batch):
                 first = runtime(self.config, 0, self.settings.steps(self._samples))
@@ -264,6 +298,43 @@ class ProxyObjective:
                     seed_all(derived_seed(self.settings.seed, Purpose.STEP, 0))
                     return _detached(distiller.views(**distiller.data_preprocessor(batch, True)))
         raise DatasetError("search-train must hold an image with a box that the losses can be tried on, but holds none.")
+
+
+@contextmanager
+def _answering(recipe: Recipe, answers: dict[int, Answer], place: int) -> Iterator[None]:
+    """Whatever is raised inside is the candidate's answer."""
+    try:
+        with memory_limit():
+            yield
+    except (DetKDSError, OSError) as error:
+        answers[place] = error
+    except Exception as error:
+        # The student alone, candidate 0, went through the same code, so whatever comes up now is the losses' doing, and one
+        # bad candidate must not end a search. Without losses it is a fault of the whole set-up.
+        answers[place] = _raised(error) if recipe.active else error
+
+
+def _raised(error: Exception) -> Rejected:
+    rejected = Rejected("raised", " ".join(f"{type(error).__name__}: {error}".split())[:300])
+    rejected.__cause__ = error
+    return rejected
+
+
+class _Progress:
+    """Keeps the losses of a training's last step.
+
+    Args:
+        again: also called after each step; may reject the candidate.
+    """
+
+    def __init__(self, again: Callable[[int], None] | None) -> None:
+        self._again = again
+        self.losses: dict[str, float] = {}
+
+    def __call__(self, step: int, total: int, losses: Mapping[str, float]) -> None:
+        self.losses = dict(losses)
+        if self._again:
+            self._again(step)
 
 
 def _has_boxes(batch: Mapping[str, Any]) -> bool:

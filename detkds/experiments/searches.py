@@ -8,10 +8,11 @@ from typing import Any
 
 from detkds.errors import Rejected
 from detkds.genome import Genome, Knowledge, Recipe
-from detkds.objective import Goal, Outcome
+from detkds.objective import Answer, Goal, Job, Outcome
+from detkds.pipeline.cohorts import Cohorts
 from detkds.pipeline.evolve import candidates, designer, in_units
 from detkds.pipeline.proxy import Proxy
-from detkds.pipeline.settings import SearchPlan, WeightsPlan
+from detkds.pipeline.settings import COHORT, SearchPlan, WeightsPlan
 from detkds.pipeline.studies import conduct
 from detkds.pipeline.task import WEIGHTS, Task
 from detkds.pipeline.weights import POOL_RATIO, TOP_K
@@ -62,19 +63,14 @@ class Remembering(Proxy):
     """A proxy that trains no candidate twice, whichever search requests it; each search sees the full cost. Validations are not stopped
     early, because one search may need in full what another needs only a bound of."""
 
-    def __call__(self, recipe: Recipe, goal: Goal) -> Outcome:
-        """Train and score one candidate, or remember it."""
-        known = self.__dict__.setdefault("_known", {})
-        name = self.identify(recipe)
-        if name not in known:
-            try:
-                known[name] = super().__call__(recipe, Goal())
-            except Rejected as rejected:
-                known[name] = rejected
-        if isinstance(known[name], Rejected):
-            raise Rejected(known[name].kind, known[name].detail, known[name].student_steps)
-        outcome: Outcome = known[name]
-        return outcome
+    def together(self, jobs: Sequence[Job]) -> list[Answer]:
+        """Train and score candidates, or remember them."""
+        known: dict[str, Answer] = self.__dict__.setdefault("_known", {})
+        names = [self.identify(recipe) for recipe, _ in jobs]
+        fresh = {name: (recipe, Goal()) for name, (recipe, _) in zip(names, jobs, strict=True) if name not in known}
+        found = dict(zip(fresh, super().together(list(fresh.values())), strict=True)) if fresh else {}
+        known |= {name: answer for name, answer in found.items() if isinstance(answer, Outcome | Rejected)}
+        return [(known | found)[name] for name in names]
 
 
 @dataclass(frozen=True)
@@ -209,4 +205,4 @@ class VariantSearch:
         settings = {"variant_search": asdict(self), "study": name, "budget": budget, **how, "known": answered, **proxy.identity}
         task = Task(name, expected, tuple(map(str, self.knowledges)))
         asked = in_units(Budgeted(asking, budget) if budget else asking, self.plan, proxy)
-        return conduct(title, task, asked, proxy, settings, known=known).study
+        return conduct(title, task, asked, proxy, settings, known=known, workers=Cohorts(proxy, COHORT)).study

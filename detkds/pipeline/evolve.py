@@ -57,7 +57,7 @@ def run(
     use_cpus()
     build = partial(Proxy, pair, schedule, subset, early_stop=plan.early_stop, repeats=plan.repeats, work=work)
     proxy = build()
-    settings = {"knowledge": wanted, "plan": plan, **proxy.identity}
+    settings = {"knowledge": wanted, "plan": plan.identity, **proxy.identity}
     task = Task(str(wanted), candidates(plan), tuple(searched.split(",")))
     if reason := proxy.unsupported(wanted):
         say(title, f"left out: {reason}")
@@ -65,7 +65,7 @@ def run(
     say(title, f"search-train: {proxy.kept}")
     require_teaching(title, pair, schedule, subset, work)
     searcher = in_units(designer(wanted, plan, schedule.seed, proxy), plan, proxy)
-    with hired(workers, build) as crew:
+    with hired(workers, build, plan.cohort, proxy) as crew:
         finished = conduct(title, task, searcher, proxy, settings, work=work, workers=crew)
     return publish(finished, out)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,8 +17,9 @@ from detkds.detectors.training.batches import Source
 from detkds.detectors.training.kept import Kept
 from detkds.errors import ArtifactError, ConfigError, Rejected
 from detkds.genome import Genome, Knowledge, Recipe
-from detkds.objective import Goal, Outcome
+from detkds.objective import Answer, Goal, Job, Outcome, outcome
 from detkds.pipeline import pair as pairs
+from detkds.pipeline.progress import say
 from detkds.pipeline.settings import Pair, Schedule
 from detkds.pipeline.subset import part
 from detkds.pipeline.train import classes_of, unlabelled_source
@@ -70,8 +72,9 @@ class Proxy:
             | plugins.identity()
         )
         unlabelled = unlabelled_source(schedule, subset, "search_unlabelled")
-        scored = Source(val.annotations, val.images)
-        build = partial(ProxyObjective, config, teacher, source, scored, start=start, digests=digests, unlabelled=unlabelled)
+        places = source, Source(val.annotations, val.images)
+        told: dict[str, Any] = {"start": start, "digests": digests, "unlabelled": unlabelled, "note": partial(say, "search")}
+        build = partial(ProxyObjective, config, teacher, *places, **told)
         seeds = range(schedule.seed, schedule.seed + repeats)
         settings = [pairs.settings(replace(schedule, seed=seed), config) for seed in seeds]
         self._settings = settings[0]
@@ -111,26 +114,42 @@ class Proxy:
         Raises:
             Rejected: the recipe cannot work.
         """
-        return self._measure(recipe, goal) if recipe.active else self._without_distillation(recipe)
+        return outcome(self.together([(recipe, goal)])[0])
 
-    def _measure(self, recipe: Recipe, goal: Goal) -> Outcome:
-        return self._repeated(recipe, goal if self._early_stop else Goal())
+    def together(self, jobs: Sequence[Job]) -> list[Answer]:
+        """Train candidates side by side and score each, see ProxyObjective.
 
-    def _without_distillation(self, recipe: Recipe) -> Outcome:
-        """Candidate 0, which every study of a run measures alike: once a place of work, unless several begin in the same moment."""
-        place = Workplace("candidate-zero", {"identity": self.identity}, self._work)
-        known = place.fetch(OUTCOME, check=_read)
-        if known.exists():
-            return _read(known)
-        try:
-            outcome = self._measure(recipe, Goal())
-        except Rejected as rejected:
-            reason = pairs.remedy(rejected, self._settings, self._objective.config)
-            raise ConfigError(f"the student cannot be trained even without distillation: {reason}.") from None
-        stored = {"score": outcome.score, "student_steps": outcome.student_steps, "details": dict(outcome.details)}
-        write_atomic(known, json.dumps({**stored, "sha256": digest(stored)}) + "\n")
-        place.put(OUTCOME)
-        return outcome
+        Candidate 0, no distillation, is measured alike in every study of a run: once a place of work, unless several begin in the same
+        moment.
+        """
+        answers: dict[int, Answer] = {}
+        for place, (recipe, _) in enumerate(jobs):
+            if not recipe.active and (known := self._place.fetch(OUTCOME, check=_read)).exists():
+                answers[place] = _read(known)
+        left = [place for place in range(len(jobs)) if place not in answers]
+        measured = self._repeated.together([self._asked(*jobs[place]) for place in left])
+        for place, answer in zip(left, measured, strict=True):
+            answers[place] = answer if jobs[place][0].active else self._without_distillation(answer)
+        return [answers[place] for place in range(len(jobs))]
+
+    def _asked(self, recipe: Recipe, goal: Goal) -> Job:
+        return recipe, goal if self._early_stop and recipe.active else Goal()
+
+    @property
+    def _place(self) -> Workplace:
+        return Workplace("candidate-zero", {"identity": self.identity}, self._work)
+
+    def _without_distillation(self, answer: Answer) -> Answer:
+        """Candidate 0's measurement, kept for the other studies."""
+        if isinstance(answer, Rejected):
+            reason = pairs.remedy(answer, self._settings, self._objective.config)
+            return ConfigError(f"the student cannot be trained even without distillation: {reason}.")
+        if isinstance(answer, Outcome):
+            stored = {"score": answer.score, "student_steps": answer.student_steps, "details": dict(answer.details)}
+            place = self._place
+            write_atomic(place.folder / OUTCOME, json.dumps({**stored, "sha256": digest(stored)}) + "\n")
+            place.put(OUTCOME)
+        return answer
 
 
 def _read(path: Path) -> Outcome:

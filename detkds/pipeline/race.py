@@ -71,6 +71,7 @@ def race(
     repeats: int = 1,
     work: str = "",
     workers: int = 0,
+    cohort: int = 1,
 ) -> Raced:
     """Run the race from wherever its journals stand.
 
@@ -83,11 +84,12 @@ def race(
         longer: makes the proxy of a schedule; both pickle.
         repeats: trainings of a candidate in the search; the seeds of the race come after theirs.
         work, workers: as of a stage.
+        cohort: candidates that are trained side by side.
     """
     short = build()
     semantics = trials[0].recipe.semantics
     distillers = {name: recipe for name, recipe in _presets(plan).items() if readable(recipe.semantics, semantics)}
-    studies = [_study(KNOWN, list(distillers.values()), short, build, {}, known, work, workers)]
+    studies = [_study(KNOWN, list(distillers.values()), short, build, {}, known, work, workers, cohort)]
     scored = [*trials, *(trial for trial in studies[0].study.trials[1:])]
     entered = finalists(scored, distillers, plan.candidates, short.identify)
     rounds: list[Mapping[str, Trial]] = []
@@ -95,7 +97,7 @@ def race(
         seeded = replace(schedule, epochs=epochs(plan, schedule), seed=schedule.seed + repeats + place)
         recipes = [runner.recipe for runner in remaining(entered, rounds) if runner.name != BASELINE]
         again = partial(longer, seeded)
-        studies.append(_study(f"{RACE} {place + 1}", recipes, again(), again, {"plan": plan}, {}, work, workers))
+        studies.append(_study(f"{RACE} {place + 1}", recipes, again(), again, {"plan": plan}, {}, work, workers, cohort))
         rounds.append({trial.recipe.digest: trial for trial in studies[-1].study.trials})
     table = tuple(leaderboard(entered, rounds))
     _tell(table)
@@ -130,10 +132,11 @@ def _study(
     known: Mapping[str, Trial],
     work: str,
     workers: int,
+    cohort: int,
 ) -> Conducted:
     """Train recipes, each a trial; candidate 0 is no distillation."""
     settings = {"study": name, "recipes": [str(recipe) for recipe in recipes], **how, **proxy.identity}
-    with hired(workers, build) as crew:
+    with hired(workers, build, cohort, proxy) as crew:
         task = Task(name, 1 + len(recipes))
         return conduct(name, task, Listed(recipes, name), proxy, settings, known=known, work=work, workers=crew)
 

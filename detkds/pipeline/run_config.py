@@ -26,7 +26,7 @@ from detkds.errors import ConfigError, GenomeError
 from detkds.genome import Knowledge
 from detkds.genome.presets import KNOWN_DISTILLERS, preset
 from detkds.pairs import pair as tested_pair
-from detkds.pipeline.settings import PRECISIONS, RacePlan
+from detkds.pipeline.settings import COHORT, PRECISIONS, RacePlan
 from detkds.pipeline.yaml_faults import yaml_fault
 from detkds.search.budgets import is_time, plan
 from detkds.unlabelled import Unlabelled as UnlabelledUse
@@ -195,6 +195,7 @@ class Search(Section):
     empty: Literal["share", "exclude"] = "share"
     proxy_epochs: Count = 1
     repeats: Annotated[int, Field(ge=1, le=10)] = 1
+    cohort: Annotated[int, Field(ge=1, le=64)] = COHORT
     final_race: FinalRace = FinalRace()
     budget: str = ""
     nodes: Count = 1

@@ -10,6 +10,9 @@ from typing import Any
 from detkds.genome.presets import KNOWN_DISTILLERS
 from detkds.unlabelled import Unlabelled
 
+COHORT = 8
+"""Candidates that a device trains side by side unless a run says otherwise."""
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -38,7 +41,7 @@ class Pair:
 @dataclass(frozen=True, slots=True)
 class SearchPlan:
     """Budget and reading of Alg. 1 for one knowledge; `warm_start` lists presets, `NAME` or `NAME x FACTOR`, comma-separated; `weights_are`
-    is what weights mean, see `search.calibrated`."""
+    is what weights mean, see `search.calibrated`; `cohort` is how many candidates a device trains side by side, which changes no result."""
 
     semantics: str
     space: str
@@ -50,18 +53,34 @@ class SearchPlan:
     warm_start: str = ""
     early_stop: bool = True
     repeats: int = 1
+    cohort: int = COHORT
     weights_are: str = "paper"
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What of it defines the study."""
+        return _without_cohort(self)
 
 
 @dataclass(frozen=True, slots=True)
 class WeightsPlan:
-    """Budget of Alg. 1, lines 13-18."""
+    """Budget of Alg. 1, lines 13-18; `cohort` as in SearchPlan."""
 
     population: int
     iterations: int
     space: str = "paper"
     early_stop: bool = True
     repeats: int = 1
+    cohort: int = COHORT
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What of it defines the study."""
+        return _without_cohort(self)
+
+
+def _without_cohort(plan: SearchPlan | WeightsPlan) -> dict[str, Any]:
+    return {name: value for name, value in asdict(plan).items() if name != "cohort"}
 
 
 @dataclass(frozen=True, slots=True)

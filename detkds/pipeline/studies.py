@@ -30,6 +30,7 @@ from detkds.search.trial import Trial, TrialState
 from detkds.storage.artifacts import publishing, verify, write_atomic
 
 if TYPE_CHECKING:
+    from detkds.pipeline.cohorts import Cohorts
     from detkds.pipeline.proxy import Proxy  # it needs torch, a study does not
     from detkds.pipeline.workers import Workers
 
@@ -61,7 +62,7 @@ def conduct(
     *,
     known: Mapping[str, Trial] | None = None,
     work: str = "",
-    workers: Workers | None = None,
+    workers: Workers | Cohorts | None = None,
 ) -> Conducted:
     """Run a study to its end from wherever its journal stands, one progress line per trial.
 
@@ -71,7 +72,7 @@ def conduct(
         designer, proxy, known: see `search.run`.
         settings: what defines the study.
         work: see Workplace; the journal goes there with every record.
-        workers: measure instead of `proxy`, several candidates at a time, which changes nothing in the journal.
+        workers: measure for `proxy`, several candidates at a time, which changes nothing in the journal; None: one after the other.
 
     Raises:
         StudyHeldError: another process took this study over, because this one was silent for too long.

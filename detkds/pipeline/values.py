@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from detkds.pipeline.settings import Pair, RacePlan, Schedule, SearchPlan, Source, WeightsPlan
+from detkds.pipeline.settings import COHORT, Pair, RacePlan, Schedule, SearchPlan, Source, WeightsPlan
 from detkds.unlabelled import Unlabelled
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ class Values:
     subset_empty: str = _at("search.empty", "subset", "share")
     proxy_epochs: int = _at("search.proxy_epochs", PROXY, 1)
     repeats: int = _at("search.repeats", PROXY, 1)
+    cohort: int = _at("search.cohort", PROXY, COHORT)
     epochs: int = _at("train.epochs", "train", 24)
     batch_size: int = _at("train.batch_size", f"{STUDENT} evaluate", 0)
     learning_rate: float = _at("train.learning_rate", STUDENT, 0.0)
@@ -134,7 +135,7 @@ class Values:
     @property
     def weights_plan(self) -> WeightsPlan:
         """The budget of the weights."""
-        return WeightsPlan(self.weights_population, self.weights_iterations, self.space, self.early_stop, self.repeats)
+        return WeightsPlan(self.weights_population, self.weights_iterations, self.space, self.early_stop, self.repeats, self.cohort)
 
     @property
     def race_plan(self) -> RacePlan:

@@ -57,7 +57,7 @@ def run(
     raced: Raced | None = None
     if not genomes:
         say(WEIGHTS, "no loss was found that could be trained; the recipe is no distillation")
-        inputs = {"studies": [verify(study).digest for study in studies], "plan": plan}
+        inputs = {"studies": [verify(study).digest for study in studies], "plan": plan.identity}
         finished = left_out(WEIGHTS, Task(WEIGHTS), "no knowledge has a candidate with a score", inputs, work)
         recipe = Recipe(semantics=semantics)
     else:
@@ -66,7 +66,7 @@ def run(
         if final and final.candidates:
             tried = [*known.values(), *(trial for trial in finished.study.trials if not trial.borrowed)]
             longer = partial(_longer, pair, subset, work)
-            raced = race(final, schedule, tried, known, build, longer, repeats=plan.repeats, work=work, workers=workers)
+            raced = race(final, schedule, tried, known, build, longer, repeats=plan.repeats, work=work, workers=workers, cohort=plan.cohort)
             recipe = raced.recipe
         else:
             best = finished.study.best
@@ -105,9 +105,9 @@ def _search(
     space = SearchSpace.preset(plan.space, semantics)
     designer = WeightSearch(genomes, space, settings, schedule.seed)
     proxy = build()
-    identity = {"genomes": [str(genome) for genome in genomes], "plan": plan, **proxy.identity}
+    identity = {"genomes": [str(genome) for genome in genomes], "plan": plan.identity, **proxy.identity}
     task = Task(WEIGHTS, candidates(plan, len(genomes)), followed_by=followed_by)
-    with hired(workers, build) as crew:
+    with hired(workers, build, plan.cohort, proxy) as crew:
         return conduct(WEIGHTS, task, designer, proxy, identity, known=known, work=work, workers=crew)
 
 

@@ -1,4 +1,4 @@
-"""Workers: the candidates of a study measured in several processes, one a GPU."""
+"""Workers: the candidates of a study measured in several processes, one a GPU, each a cohort at a time."""
 
 from __future__ import annotations
 
@@ -14,29 +14,33 @@ from multiprocessing.queues import SimpleQueue
 from detkds import plugins
 from detkds.errors import DetKDSError, Interrupted
 from detkds.genome import Recipe
-from detkds.objective import Goal, Objective, Outcome
+from detkds.objective import Answer, Goal, Job, Objective, Outcome, outcome, together
 from detkds.pipeline import node_executor
+from detkds.pipeline.cohorts import Cohorts, cohorts
 from detkds.processes import at_once, begin, dealt
-from detkds.search.study import Job
 
 
 class Workers:
     """An objective that starts early: the study announces its next requests, and takes the results in that order.
 
-    What was measured and not yet taken when the study is killed is measured again; with equal candidates that is one a worker.
+    What was measured and not yet taken when the study is killed is measured again; with equal candidates that is one cohort a worker.
 
     Args:
         pool: of processes that know the objective.
+        count: of them.
+        cohort: how many candidates one of them trains side by side.
     """
 
-    def __init__(self, pool: Executor) -> None:
-        self._pool = pool
-        self._begun: deque[tuple[Job, Future[Outcome]]] = deque()
+    def __init__(self, pool: Executor, count: int, cohort: int = 1) -> None:
+        self._pool, self._count, self._cohort = pool, count, cohort
+        self._begun: deque[tuple[Job, Future[list[Answer]], int]] = deque()
 
     def ahead(self, jobs: Sequence[Job]) -> None:
         """Begin to measure; of many jobs the first come first."""
         try:
-            self._begun += [(job, self._pool.submit(_measure, *job)) for job in jobs]
+            for part in cohorts(jobs, self._cohort, self._count):
+                answers = self._pool.submit(_measure, part)
+                self._begun += [(job, answers, place) for place, job in enumerate(part)]
         except BrokenProcessPool:
             raise _lost() from None
 
@@ -49,33 +53,35 @@ class Workers:
         """
         if not self._begun:
             self.ahead([(recipe, goal)])
-        job, answer = self._begun.popleft()
+        job, answers, place = self._begun.popleft()
         if job != (recipe, goal):
             raise DetKDSError(f"the study requests `{recipe}`, but announced `{job[0]}` first.")
         try:
-            return answer.result()
+            return outcome(answers.result()[place])
         except BrokenProcessPool:
             raise _lost() from None
 
 
 @contextmanager
-def hired(count: int, build: Callable[[], Objective]) -> Iterator[Workers | None]:
-    """Workers while the block runs; None for one worker, which this process is itself. In a job of several nodes its processes are the
-    workers, see `node_executor`.
+def hired(count: int, build: Callable[[], Objective], cohort: int = 1, here: Objective | None = None) -> Iterator[Workers | Cohorts]:
+    """What measures a study's candidates while the block runs: workers, or this process itself where one is enough. In a job of several
+    nodes its processes are the workers, see `node_executor`.
 
     They end at once where the block ends with an error, and when this process is killed.
 
     Args:
         count: of processes; 0: one per GPU that this process may use, or without a GPU one per CPU as far as the memory allows.
         build: makes the objective, once in each process; it pickles.
+        cohort: how many candidates a process trains side by side.
+        here: the objective of this process; None builds it where it is needed.
     """
     if (nodes := node_executor.nodes()) is not None:
         with nodes.executor(partial(_adopt, build)) as pool:
-            yield Workers(pool)
+            yield Workers(pool, nodes.size, cohort)
         return
     count = count or at_once()
     if count == 1:
-        yield None
+        yield Cohorts(build() if here is None else here, cohort)
         return
     context = multiprocessing.get_context("spawn")
     devices: SimpleQueue[str] = context.SimpleQueue()
@@ -84,7 +90,7 @@ def hired(count: int, build: Callable[[], Objective]) -> Iterator[Workers | None
     others = multiprocessing.active_children()
     with ProcessPoolExecutor(count, context, _begin, (devices, build, count)) as pool:
         try:
-            yield Workers(pool)
+            yield Workers(pool, count, cohort)
         except BaseException:  # Ctrl-C and SIGTERM too: workers in the middle of a training would hold the GPUs and the pool's exit
             pool.shutdown(wait=False, cancel_futures=True)
             for process in multiprocessing.active_children():
@@ -110,13 +116,13 @@ def _adopt(build: Callable[[], Objective]) -> None:
     _build, _objective = build, None
 
 
-def _measure(recipe: Recipe, goal: Goal) -> Outcome:
+def _measure(jobs: Sequence[Job]) -> list[Answer]:
     global _objective
     if _objective is None:
         assert _build is not None
         plugins.inherit()
         _objective = _build()  # here and not before, so that its errors arrive as they are
-    return _objective(recipe, goal)
+    return together(_objective, jobs)
 
 
 def _lost() -> Interrupted:

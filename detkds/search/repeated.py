@@ -8,7 +8,7 @@ from statistics import fmean, stdev
 
 from detkds.errors import Rejected
 from detkds.genome import Recipe
-from detkds.objective import Goal, Objective, Outcome
+from detkds.objective import Answer, Goal, Job, Objective, Outcome, outcome, together
 
 
 class Repeated:
@@ -36,18 +36,53 @@ class Repeated:
         Raises:
             Rejected: the candidate cannot work with one of the seeds; with the steps of all.
         """
-        outcomes: list[Outcome] = []
+        return outcome(self.together([(recipe, goal)])[0])
+
+    def together(self, jobs: Sequence[Job]) -> list[Answer]:
+        """Measure several candidates side by side: all with the first seed, and those that keep up with the next."""
+        runs = [_Run(*job) for job in jobs]
         for objective in self._objectives:
-            try:
-                outcomes.append(objective(recipe, _rest(goal, outcomes)))
-            except Rejected as rejected:
-                steps = rejected.student_steps + sum(outcome.student_steps for outcome in outcomes)
-                raise Rejected(rejected.kind, rejected.detail, steps) from rejected
-            if outcomes[-1].partial or (goal.floor is not None and _mean(outcomes) < goal.floor):
+            if not (left := [run for run in runs if not run.ended]):
                 break
-        found = _joined(outcomes, whole=len(outcomes) == len(self._objectives))
-        if found.partial and goal.floor is not None:
-            return replace(found, score=min(found.score, goal.floor))
+            for run, answer in zip(left, together(objective, [run.job for run in left]), strict=True):
+                run.take(answer)
+        return [run.answer(len(self._objectives)) for run in runs]
+
+
+class _Run:
+    """What is known of a candidate so far."""
+
+    def __init__(self, recipe: Recipe, goal: Goal) -> None:
+        self._recipe, self._goal = recipe, goal
+        self._outcomes: list[Outcome] = []
+        self._error: Exception | None = None
+        self.ended = False
+
+    @property
+    def job(self) -> Job:
+        """What the next objective is asked."""
+        return self._recipe, _rest(self._goal, self._outcomes)
+
+    def take(self, answer: Answer) -> None:
+        """Note what the next objective said."""
+        if isinstance(answer, Exception):
+            self._error, self.ended = answer, True
+            return
+        self._outcomes.append(answer)
+        self.ended = answer.partial or (self._goal.floor is not None and _mean(self._outcomes) < self._goal.floor)
+
+    def answer(self, seeds: int) -> Answer:
+        """The mean of what was measured; a rejection has the steps of all."""
+        if isinstance(self._error, Rejected):
+            steps = self._error.student_steps + sum(outcome.student_steps for outcome in self._outcomes)
+            rejected = Rejected(self._error.kind, self._error.detail, steps)
+            rejected.__cause__ = self._error
+            return rejected
+        if self._error is not None:
+            return self._error
+        found = _joined(self._outcomes, whole=len(self._outcomes) == seeds)
+        if found.partial and self._goal.floor is not None:
+            return replace(found, score=min(found.score, self._goal.floor))
         return found
 
 
@@ -68,4 +103,6 @@ def _joined(outcomes: Sequence[Outcome], *, whole: bool) -> Outcome:
     if len(outcomes) > 1:
         details["spread"] = stdev(outcome.score for outcome in outcomes)
     steps = sum(outcome.student_steps for outcome in outcomes)
-    return Outcome(_mean(outcomes), steps, partial=outcomes[-1].partial or not whole, details=details)
+    times = [outcome.seconds for outcome in outcomes if outcome.seconds is not None]
+    seconds = sum(times) if len(times) == len(outcomes) else None
+    return Outcome(_mean(outcomes), steps, partial=outcomes[-1].partial or not whole, details=details, seconds=seconds)

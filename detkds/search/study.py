@@ -11,7 +11,7 @@ from typing import Any
 
 from detkds.errors import ArtifactError, DetKDSError, Rejected
 from detkds.genome import Recipe
-from detkds.objective import Goal, Objective, Outcome
+from detkds.objective import Goal, Job, Objective, Outcome
 from detkds.search.designer import Designer
 from detkds.search.history import History
 from detkds.search.journal import Journal
@@ -166,10 +166,6 @@ def run(
     return study.result()
 
 
-Job = tuple[Recipe, Goal]
-"""What an objective is asked."""
-
-
 class _Study:
     """The trials so far, and where each answer comes from."""
 
@@ -261,14 +257,17 @@ class _Study:
         trial = Trial(number, recipe, TrialState.RUNNING)
         self._progress(trial)
         began = time.monotonic()
+        share: float | None = None
         try:
-            trial = _complete(trial, self._objective(recipe, goal), goal)
+            measured = self._objective(recipe, goal)
+            share = measured.seconds
+            trial = _complete(trial, measured, goal)
         except Rejected as rejected:
             trial = replace(trial, state=TrialState.REJECTED, reason=str(rejected), student_steps=rejected.student_steps)
         except Exception as error:  # whoever follows the study learns which trial it was; the error itself is raised
             self._progress(replace(trial, state=TrialState.FAILED, reason=f"{type(error).__name__}: {error}"))
             raise
-        self._journal.note_time(number, time.monotonic() - began)
+        self._journal.note_time(number, time.monotonic() - began if share is None else share)
         return trial
 
 

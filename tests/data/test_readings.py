@@ -27,8 +27,13 @@ def world(count: int, seed: int, reading: str, *, shares: bool = False, corner: 
         right.append([x, y, width, height])
         as_read = {"sides": [x, y, width, height], "corners": [x, y, x + width, y + height]}
         as_read["centres"] = [x + width / 2, y + height / 2, width, height]
+        as_read |= {"sides-yx": [y, x, height, width], "corners-yx": [y, x, y + height, x + width]}
         box = as_read[reading]
-        written.append([value / side for value, side in zip(box, (200, 100, 200, 100), strict=True)] if shares else box)
+        written.append(
+            [value / side for value, side in zip(box, (100, 200) * 2 if reading.endswith("yx") else (200, 100) * 2, strict=True)]
+            if shares
+            else box
+        )
     areas = [width * height for _, _, width, height in right]
     coco = {
         "images": [{"id": 1, "file_name": "a.png", "width": 200, "height": 100}],
@@ -107,3 +112,23 @@ def test_boxes_are_converted_after_what_else_is_at_fault(tmp_path: Path) -> None
         entry["image_id"] = "1"
     mended = repair(inspect(put(tmp_path, coco)), named=Named(boxes="centres"))
     assert [entry["bbox"] for entry in mended.document["annotations"]] == [pytest.approx(box) for box in right]
+
+
+def test_boxes_of_images_of_another_size_are_not_cut_to_what_is_left_of_them(tmp_path: Path) -> None:
+    coco, _ = world(200, 0, "sides")
+    for entry in coco["annotations"]:
+        entry["bbox"] = [2 * value for value in entry["bbox"]]
+    found = inspect(put(tmp_path, coco))
+    assert "lie wholly outside their images" in found.findings.faults[0].detail
+    with pytest.raises(DatasetError, match="correct the source"):
+        repair(found)
+    assert repair(found, named=Named(boxes="sides")).document["annotations"]  # said to be right, what lies outside goes
+
+
+def test_a_few_boxes_outside_are_faults_of_their_own(tmp_path: Path) -> None:
+    coco, _ = world(200, 0, "sides")
+    for entry in coco["annotations"][:5]:
+        entry["bbox"][0] = 300
+    found = inspect(put(tmp_path, coco))
+    assert found.findings.counts == {"annotation.box-outside": 5}
+    assert len(repair(found).document["annotations"]) == 195

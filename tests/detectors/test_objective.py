@@ -90,7 +90,7 @@ def test_candidates_share_batches_and_draws(objective: ProxyObjective, monkeypat
     [("global: none > none > norm_batch | l2 x 1000", "too-large"), ("logits: softmax_C | kl x 1e-30", "zero-gradient")],
 )
 def test_the_probe_rejects_before_any_step(objective: ProxyObjective, monkeypatch: pytest.MonkeyPatch, recipe: str, kind: str) -> None:
-    monkeypatch.setattr(module.Training, "run", lambda *args, **kwargs: pytest.fail("trained a candidate that the filter rejects"))
+    monkeypatch.setattr(module.Training, "course", lambda *args, **kwargs: pytest.fail("trained a candidate that the filter rejects"))
     with pytest.raises(Rejected) as caught:
         objective(Recipe.parse(recipe), Goal())
     assert caught.value.kind == kind

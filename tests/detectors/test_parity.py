@@ -10,47 +10,21 @@ import pytest
 import torch
 from mmengine.config import Config
 from pictures import make_source
-from shrink import CLASSES, shrink
+from small_families import EPOCHS, FAMILIES, small
 from stock import train_stock
 from torch import Tensor
 
-from detkds.detectors import DistilledDetector, adapt, build_detector, load_config
+from detkds.detectors import DistilledDetector, build_detector
 from detkds.detectors.training.batches import Samples, Source
 from detkds.detectors.training.loop import Training, TrainSettings
 from detkds.genome import Recipe
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
-FAMILIES = {
-    "retinanet": "retinanet/retinanet_r50_fpn_1x_coco",
-    "faster-rcnn": "faster_rcnn/faster-rcnn_r50_fpn_1x_coco",
-    "fcos": "fcos/fcos_r50-caffe_fpn_gn-head_1x_coco",
-    "gfl": "gfl/gfl_r50_fpn_1x_coco",
-    "rtmdet-tiny": "rtmdet/rtmdet_tiny_8xb32-300e_coco",
-    "yolox-nano": "yolox/yolox_nano_8xb8-300e_coco",
-    "deformable-detr": "deformable_detr/deformable-detr_r50_16xb2-50e_coco",
-}
-EPOCHS = 4
 
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
     return make_source(tmp_path_factory.mktemp("data") / "train", 7)
-
-
-def small(name: str) -> Config:
-    """A family's own config, narrow and four epochs long; its hooks act in the third."""
-    config = adapt(shrink(load_config(FAMILIES[name], trust=False)), CLASSES).config
-    config.train_cfg = {"type": "EpochBasedTrainLoop", "max_epochs": EPOCHS}
-    config.param_scheduler = [{"type": "MultiStepLR", "by_epoch": True, "begin": 0, "end": EPOCHS, "milestones": [2], "gamma": 0.1}]
-    for hook in config.get("custom_hooks") or []:
-        if hook.type == "PipelineSwitchHook":
-            hook.switch_epoch = 2
-        if hook.type == "YOLOXModeSwitchHook":
-            hook.num_last_epochs = 1
-    for augment in config.model.data_preprocessor.get("batch_augments") or []:
-        if augment.type == "BatchSyncRandomResize":
-            augment.update(interval=3, random_size_range=(64, 128))
-    return config
 
 
 def without_augmentations(config: Config) -> Config:

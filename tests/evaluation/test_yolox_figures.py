@@ -42,7 +42,7 @@ def test_the_analysis_is_in_order(predictions: Any) -> None:
     weak = [one for one in detections if one["score"] > 0.3]
     analysis = analyse(truth, {"teacher": detections, "student": weak}, compare=(("teacher", "student"),), samples=200, examples=5)
     result = analysis.detectors["teacher"].kinds["bbox"]
-    low, high = result.interval.figures["AP"]
+    low, high = result.interval.bounds["AP"]
     assert 0.2 < low < result.figures["AP"] < high < 0.4
     areas = [float(np.mean(curve)) for curve in result.error_curves.values()]
     assert areas == sorted(areas)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from detkds.errors import Rejected
 from detkds.experiments.searches import VARIANTS, Remembering, Searched, Variant, VariantSearch
 from detkds.genome import Knowledge, Recipe
+from detkds.objective import Answer
 from detkds.pipeline.settings import SearchPlan, WeightsPlan
 from detkds.search import Goal, Outcome, Study, Trial, TrialState
 
@@ -99,19 +101,19 @@ def test_a_curve_rises_where_a_score_is_better() -> None:
 def test_a_remembered_candidate_costs_every_search_its_full_price() -> None:
     asked: list[Recipe] = []
 
+    class Costly:
+        def together(self, jobs: Sequence[tuple[Recipe, Goal]]) -> list[Answer]:
+            asked.extend(recipe for recipe, _ in jobs)
+            assert all(goal == Goal() for _, goal in jobs)
+            return [Outcome(0.2, STEPS) if recipe.active[0].weight <= 5 else Rejected("nan", "the loss", 3) for recipe, _ in jobs]
+
     class Counting(Remembering):
         def __init__(self) -> None:
-            pass
+            self._repeated: Any = Costly()
+            self._early_stop = True
 
         def identify(self, recipe: Recipe) -> str:
             return recipe.digest
-
-        def _measure(self, recipe: Recipe, goal: Goal) -> Outcome:
-            asked.append(recipe)
-            assert goal == Goal()
-            if recipe.active[0].weight > 5:
-                raise Rejected("nan", "the loss", 3)
-            return Outcome(0.2, STEPS)
 
     proxy = Counting()
     good, bad = (Recipe.parse(f"global: none > none > none | l2 x {weight}") for weight in (1, 8))

@@ -64,6 +64,7 @@ def test_flat_metrics_keep_their_names(evaluated: tuple[Path, dict[str, float], 
         result = analysis.detectors[name].kinds["bbox"]
         assert metrics[f"{name}_AP"] == metadata[f"{name}_AP"] == result.figures["AP"]
         assert metrics[f"{name}_AP_low"] <= metrics[f"{name}_AP"] + 1e-9
+        assert result.interval is not None
         assert metrics[f"{name}_AP50_high"] == result.interval.bounds["AP50"][1]
     assert metrics["distilled_vs_student_AP"] == 0.0
     assert metrics["distilled_vs_student_AP_low"] <= 0.0 <= metrics["distilled_vs_student_AP_high"]

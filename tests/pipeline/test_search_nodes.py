@@ -114,8 +114,10 @@ def test_several_processes_write_the_journal_of_one_and_lose_none_of_it(
         """Of its two processes one is killed; the job that is made anew resumes."""
 
         def run(self, job: TrainJob, **_: Any) -> None:
-            first, second = start(job.command[-1], 2, folder, DIES_AT="1", DETKDS_SILENT_S="2")
-            assert (second.wait(240), first.wait(240)) == (-9, 75)
+            both = start(job.command[-1], 2, folder, DIES_AT="1", DETKDS_SILENT_S="2")
+            for process in both:
+                process.communicate(timeout=240)
+            assert [process.returncode for process in both] == [75, -9]
             super().run(job)
 
     cluster = Lost(2, folder)

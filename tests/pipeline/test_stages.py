@@ -102,7 +102,7 @@ def test_each_training_of_the_race_is_a_trial_and_a_race_that_is_run_again_train
     trained = sum(trial.score is not None for name in ("race-1", "race-2") for trial in journals[name].trials.values())
     assert trained == sum(row["seeds"] for row in json.loads((combined / "leaderboard.json").read_text())["rows"])
 
-    monkeypatch.setattr("detkds.detectors.objective.ProxyObjective.__call__", None)
+    monkeypatch.setattr("detkds.detectors.objective.ProxyObjective.together", None)
     places = {"subset": subset, "out": tmp_path / "weights", "recipe_out": tmp_path / "recipe"}
     weights.run(list(found.values()), pair, WeightsPlan(2, 1), schedule, final=FINAL, **places)
     for name in ("leaderboard.json", "journal.jsonl", "race-1.jsonl", "race-2.jsonl", "known-distillers.jsonl"):

@@ -18,12 +18,20 @@ from detkds.data.checking.values import is_number
 
 Floats = NDArray[np.float64]
 
-READINGS = {"sides": "[x, y, width, height]", "corners": "[x1, y1, x2, y2]", "centres": "[centre x, centre y, width, height]"}
+READINGS = {
+    "sides": "[x, y, width, height]",
+    "corners": "[x1, y1, x2, y2]",
+    "centres": "[centre x, centre y, width, height]",
+    "sides-yx": "[y, x, height, width]",
+    "corners-yx": "[y1, x1, y2, x2]",  # as TensorFlow writes them
+}
 BOXES, IN_SIDES = "boxes", "sides"
 """`info: {"boxes": "sides"}` in a file says that its boxes are [x, y, width, height] in pixels, whatever they look like."""
 _DOUBTFUL = 0.95  # below this share of boxes that fit as COCO's, another reading is looked for
 _SURE = 0.99  # share of the boxes that the other reading must fit
 _FEW = 3  # boxes whose areas are not chance
+_LOST = 0.05  # share of boxes wholly outside their images from which on they are of other images, or of none of the readings
+_LOST_BOXES = 10  # wholly outside, at least: a few are faults of their own
 _LOOKED_AT = 20_000  # boxes, evenly taken from larger sets
 _MAX_SHARE = 1.001
 
@@ -42,14 +50,19 @@ def check_readings(document: Mapping[str, Any], sizes: Mapping[int, Size | None]
         says = f"{share:.0%} of the {total} fit as {READINGS['corners']}, whose areas are those given"
         findings.add("annotation.box-reading", f"{says}; those of {READINGS['sides']} are not")
     elif fit["sides"].mean() < _DOUBTFUL:
-        best = max(("corners", "centres"), key=lambda name: fit[name].mean())
+        best = max(list(READINGS)[1:], key=lambda name: fit[name].mean())
         if fit[best].mean() >= _SURE:
             counts = f"{fit[best].sum():,} of the {total} fit as {READINGS[best]}"
             findings.add("annotation.box-reading", f"{counts}, {fit['sides'].sum():,} as {READINGS['sides']}")
+        elif (lost := _outside(boxes, size)).mean() > _LOST and lost.sum() >= _LOST_BOXES:
+            says = f"{lost.sum():,} of the {total} lie wholly outside their images, as boxes of images of another size would"
+            findings.add("annotation.box-reading", f"{says}; correct the source")
 
 
 def sides(boxes: Floats, reading: str) -> Floats:
     """(N, 4) x, y, width and height of boxes (N, 4) that are of the named reading; others than sides may have negative sides."""
+    if reading.endswith("-yx"):
+        return sides(boxes[:, [1, 0, 3, 2]], reading.removesuffix("-yx"))
     first, second = boxes[:, :2], boxes[:, 2:]
     if reading == "corners":
         return np.hstack([first, second - first])
@@ -85,6 +98,13 @@ def fits(boxes: Floats, size: Floats) -> NDArray[np.bool_]:
     inside = (corner >= -OUTSIDE_PX) & (extent >= 0) & (corner + extent <= size + OUTSIDE_PX)
     within: NDArray[np.bool_] = np.logical_and.reduce(inside, axis=1)
     return within
+
+
+def _outside(boxes: Floats, size: Floats) -> NDArray[np.bool_]:
+    """(N,) which boxes [x, y, width, height] (N, 4) have nothing in common with images of `size` (N, 2)."""
+    corner, extent = boxes[:, :2], np.maximum(boxes[:, 2:], 0)
+    apart: NDArray[np.bool_] = np.logical_or.reduce((corner >= size) | (corner + extent <= 0), axis=1)
+    return apart
 
 
 def _areas_say_corners(boxes: Floats, areas: Floats) -> bool:

@@ -69,6 +69,7 @@ RULES: Mapping[str, str] = MappingProxyType(
         "annotation.id-duplicate": "annotation ids are unique",
         "annotation.image-unknown": "image_id names an image of the file",
         "annotation.category-unknown": "category_id names a category of the file",
+        "annotation.ids-shifted": "image_id and category_id are counted from the same first number as images and categories",
         "annotation.box-reading": "boxes are [x, y, width, height] in pixels; --fix converts them where --boxes names what they are",
         "annotation.box": "bbox is [x, y, width, height], four finite numbers",
         "annotation.box-negative": "a box's width and height are not negative",

@@ -28,7 +28,8 @@ def convert(draft: Draft, reading: str) -> None:
     boxes = np.array([draft.list("annotation")[place]["bbox"] for place in places], np.float64).reshape(-1, 4)
     size = np.array([draft.size(draft.list("annotation")[place]) for place in places], np.float64).reshape(-1, 2)
     shares = in_shares(boxes)
-    new = sides(boxes * np.hstack([size, size]) if shares else boxes, reading)
+    lengths = size[:, ::-1] if reading.endswith("-yx") else size
+    new = sides(boxes * np.hstack([lengths, lengths]) if shares else boxes, reading)
     if shares or reading != IN_SIDES:
         if (fit := fits(new, size).mean()) < _ENOUGH:
             raise DatasetError(f"read as {READINGS[reading]}, {fit:.0%} of the boxes fit their images; name another reading with --boxes.")

@@ -24,6 +24,8 @@ from detkds.errors import DatasetError
 _BY_WRITING = {"file.duplicate-key": "last value kept", "file.not-utf8": "written as UTF-8 without a mark"}
 _OF_READING = {"annotation.box-reading", "annotation.box-outside", "annotation.box-negative"}  # may go once boxes are read rightly
 BARE = "image.bare"
+SHIFTED = "annotation.ids-shifted"
+"""Judged of the file as it is: once images are left out, the ids that remain may look so by chance."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,9 @@ def repair(inspection: Inspection, *, look: Look = "headers", named: Named = NOT
     findings, frames = inspection.findings, inspection.frames
     if inspection.document is None or "folder.missing" in findings.counts:
         raise DatasetError(f"there is nothing to repair: {summary(findings)}")
+    for fault in findings.faults:
+        if fault.rule == SHIFTED:
+            raise DatasetError(f"{fault.file}: {fault.detail}; correct the ids in the source.")
     with without_collection():
         draft = Draft(inspection.document, inspection.images)
         draft.changes += [Change(fault.rule, _BY_WRITING[fault.rule]) for fault in findings.faults if fault.rule in _BY_WRITING]
@@ -98,7 +103,7 @@ def repair(inspection: Inspection, *, look: Look = "headers", named: Named = NOT
 
 def _serious(findings: Findings) -> list[Fault]:
     """What is to be mended next: images and categories first, as faults of annotations may go with theirs."""
-    faults = [fault for fault in findings.faults if not fault.tolerated and fault.rule != "file.empty" and fault.rule not in _BY_WRITING]
+    faults = [fault for fault in findings.faults if not fault.tolerated and fault.rule not in {"file.empty", SHIFTED, *_BY_WRITING}]
     return [fault for fault in faults if fault.kind != "annotation"] or faults
 
 

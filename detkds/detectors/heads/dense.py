@@ -17,6 +17,7 @@ from detkds.detectors.heads.reppoints import RepPoints
 from detkds.detectors.heads.tood import TOOD
 from detkds.detectors.heads.yolox import YOLOX
 from detkds.detectors.taps import Tapped
+from detkds.detectors.teacher_pass import answered
 from detkds.losses.views import Response
 
 HEADS: dict[str, type[Cells]] = {
@@ -57,7 +58,8 @@ class Dense(Family):
 
     def asked(self, levels: Sequence[Tensor], samples: Any, about: Sequence[Predictions]) -> list[tuple[Tensor, Predictions]]:
         """Its own surest cells, assigned to the student's predictions."""
-        own = self.predictions(Tapped(outputs=tuple(self.detector.bbox_head(levels))), samples)
+        outputs = answered(levels, lambda: self.detector.bbox_head(levels))
+        own = self.predictions(Tapped(outputs=tuple(outputs)), samples)
         return [match(ours, theirs, sample.img_shape) for ours, theirs, sample in zip(own, about, samples, strict=True)]
 
 
@@ -88,7 +90,7 @@ class Grids:
     def __call__(self, tapped: Tapped, levels: Sequence[Tensor], samples: Any) -> tuple[Response, Response]:
         """The student's and the teacher's response, level by level of equal shapes; the teacher's without gradient."""
         with torch.no_grad():
-            taught = self._levels(self.teacher(levels), 1)
+            taught = self._levels(answered(levels, lambda: self.teacher(levels)), 1)
             theirs = [self.theirs.read(level, t) for t, level in taught]
         said, ours = self._levels(tapped.outputs, 0), []
         for (s, level), (_, choice) in zip(said, theirs, strict=True):

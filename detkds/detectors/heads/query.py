@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from detkds.detectors.heads.predictions import Family, Predictions, match
 from detkds.detectors.taps import Tapped
+from detkds.detectors.teacher_pass import answered
 
 QUERY_HEADS = frozenset({"DeformableDETRHead", "DINOHead"})
 """By exact name, as for dense heads."""
@@ -38,7 +39,7 @@ class Query(Family):
 
     def asked(self, levels: Sequence[Tensor], samples: Any, about: Sequence[Predictions]) -> list[tuple[Tensor, Predictions]]:
         """Its queries, assigned to the student's predictions."""
-        outputs = self.detector.bbox_head(**self.detector.forward_transformer(levels, samples))
+        outputs = answered(levels, lambda: self.detector.bbox_head(**self.detector.forward_transformer(levels, samples)))
         own = self.predictions(Tapped(outputs=tuple(outputs)), samples)
         return [match(ours, theirs, sample.img_shape) for ours, theirs, sample in zip(own, about, samples, strict=True)]
 

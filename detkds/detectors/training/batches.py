@@ -105,6 +105,7 @@ class Samples(Dataset[Any]):
         init_default_scope("mmdet")
         with silence():
             self.dataset: Any = _built(dataset)
+        self._made = dict(vars(self.dataset))
         self._order = Order.of(config) if training else Order()
         self._upright = [info["height"] > info["width"] for info in map(self.dataset.get_data_info, range(len(self.dataset)))]
 
@@ -116,6 +117,11 @@ class Samples(Dataset[Any]):
         with preserved():
             seed_all(derived_seed(self.seed, Purpose.AUGMENTATION, epoch, index))
             return self.dataset[index]
+
+    def reset(self) -> None:
+        """The data set as it was made: what the hooks of one training changed of it during that training, the next begins without."""
+        vars(self.dataset).clear()
+        vars(self.dataset).update(self._made)
 
     def prepared(self, pipeline: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """A pipeline that a hook of the config changes to during training, as this data set runs it."""

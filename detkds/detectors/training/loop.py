@@ -20,6 +20,7 @@ from detkds.detectors.device import resolve
 from detkds.detectors.distiller import DistilledDetector, of_unlabelled
 from detkds.detectors.training.asked import require
 from detkds.detectors.training.batches import Samples
+from detkds.detectors.training.course import Course, supply
 from detkds.detectors.training.hooks import SWITCHES, Hooks, Loading, View
 from detkds.detectors.training.loading import default_workers
 from detkds.detectors.training.parallel import Group
@@ -157,7 +158,8 @@ class Training:
         self._gpu = device.type == "cuda"
         self._late = int(self._gpu)
         self._speed_up()
-        self.step, self.learning_rate = 0, 0.0
+        self.step = self._first = 0
+        self.learning_rate = 0.0
         self._begun = False
 
     @property
@@ -181,28 +183,55 @@ class Training:
             Interrupted: SIGTERM came; the checkpoint is written.
             ArtifactError: the checkpoint is damaged or belongs to another training.
         """
+        with preserved(), terminated(checkpoint is not None or self.group.size > 1) as stop, memory_limit():
+            course = self.course(checkpoint=checkpoint, progress=progress, stop=stop)
+            if faults := supply({0: course}):
+                raise faults[0]
+        return self.step - self._first
+
+    def course(self, *, checkpoint: Path | None = None, progress: Progress | None = None, stop: threading.Event | None = None) -> Course:
+        """The training of `run`, for whoever brings it its batches: it asks for one a step, and is given it by `send`.
+
+        Whoever does so keeps the global generators as they were (`preserved`), and may advance other trainings in between.
+
+        Args:
+            checkpoint, progress: see `run`.
+            stop: once it is set the training ends after the step it is in.
+
+        Yields:
+            The batches from this step on, at first and where a hook has changed how they are made; None where those before still hold.
+
+        Raises:
+            see `run`
+        """
+        return self._course(checkpoint, progress, stop or threading.Event())
+
+    def _course(self, checkpoint: Path | None, progress: Progress | None, stop: threading.Event) -> Course:
+        self.samples.reset()
+        if self._beside_all:
+            self._beside_all.samples.reset()
         self._hooks.at(self._moment())
         self._hooks.call("before_run")
         self._resume(checkpoint)
-        first = self.step
+        self._first = self.step
         model = self.group.wrap(self.distiller.train())
-        with preserved(), terminated(checkpoint is not None or self.group.size > 1) as stop, memory_limit():
-            self._hooks.call("before_train")
-            self._train(model, checkpoint, progress, stop)
-            self._hooks.call("after_train")
+        self._hooks.call("before_train")
+        yield from self._steps(model, checkpoint, progress, stop)
+        self._hooks.call("after_train")
         self._hooks.call("after_run")
         self.student.load_state_dict(self._hooks.saved(self.student)["state_dict"])
-        return self.step - first
 
-    def _train(self, model: Any, checkpoint: Path | None, progress: Progress | None, stop: threading.Event) -> None:
-        batches, unread, agreed = self._batches(), deque[Reading](), False
+    def _steps(self, model: Any, checkpoint: Path | None, progress: Progress | None, stop: threading.Event) -> Course:
+        unread, agreed, stale = deque[Reading](), False, True
         alone = self.group.size == 1
         while self.step < self.total_steps:
             place = self._begin()
             if self._loading.changed():
                 self._loading.settled()
-                batches = self._batches()
-            unread.append(self._advance(model, *next(batches), place, stop))
+                stale = True
+            batch, unlabelled = yield self._batches() if stale else None
+            stale = False
+            unread.append(self._advance(model, batch, unlabelled, place, stop))
             due = self._checkpoint_due()
             while unread and (len(unread) > self._late or due or agreed or (alone and stop.is_set())):
                 reading = unread.popleft()
