@@ -331,7 +331,10 @@ class Run:
         run = Run(self._path, before, self.home, self.store, trust=self._trust, console=self.console)
         with environment({RUN: before.name}), self._line.paused() if self._line else contextlib.nullcontext():
             run.execute(self._recipe)
-        return str(published.fetch(before.name, run.results, self.home / "runs")[1] / CHECKPOINT)
+        student = published.fetch(before.name, run.results, self.home / "runs")[1] / CHECKPOINT
+        teacher = self.home / "generations" / before.name / CHECKPOINT  # beside results a checkpoint is taken for a part of their artifact
+        write_atomic(teacher, student.read_bytes())
+        return str(teacher)
 
     def _place(self, name: str) -> Path:
         return self.home / "parts" / self.name / name

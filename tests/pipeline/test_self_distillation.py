@@ -124,6 +124,7 @@ def test_a_further_generation_is_taught_by_the_finished_student_before(
         folder = tmp_path / "published" / self.name
         folder.mkdir(parents=True)
         (folder / "student.pth").write_bytes(self.name.encode())
+        (folder / "manifest.json").write_text("{}")  # of kind results, where a checkpoint must be a model's
 
     monkeypatch.setattr(launch.Run, "execute", execute)
     monkeypatch.setattr(published, "fetch", lambda name, results, folder: (name, tmp_path / "published" / name))
@@ -133,3 +134,5 @@ def test_a_further_generation_is_taught_by_the_finished_student_before(
     assert [(name, recipe) for name, recipe, _ in done] == [(name, "pkd") for name in ("tiny-generation-1", "tiny-generation-2", "tiny")]
     assert "teachers" in done[0][2]
     assert [Path(teacher).parent.name for *_, teacher in done[1:]] == ["tiny-generation-1", "tiny-generation-2"]
+    assert [Path(teacher).read_text() for *_, teacher in done[1:]] == ["tiny-generation-1", "tiny-generation-2"]
+    assert not any((Path(teacher).parent / "manifest.json").exists() for *_, teacher in done[1:])
