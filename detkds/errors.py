@@ -78,6 +78,12 @@ class Interrupted(DetKDSError):
     exit_code = ExitCode.TRY_AGAIN
 
 
+class Stopped(DetKDSError):
+    """Ctrl-C ended a run; the message says what is kept and how to resume."""
+
+    exit_code = ExitCode.INTERRUPTED
+
+
 class RunFailed(DetKDSError):
     """A task of a run ended with an error that is not one of ours; the message has its last line."""
 

@@ -26,5 +26,14 @@ def evaluate(
     told = plans.read(plan)
     students = {"student": Path(baseline.path), "distilled": Path(distilled.path)}
     data, out = Path(subset.path), Path(evaluation.path)
-    result = stage.run(told.teacher_config, told.teacher_checkpoint, students, subset=data, batch_size=told.batch_size, out=out)
+    result = stage.run(
+        told.teacher_config,
+        told.teacher_checkpoint,
+        students,
+        subset=data,
+        batch_size=told.batch_size,
+        out=out,
+        work=told.work,
+        loggers=told.services,
+    )
     hand_on(result, evaluation, metrics=metrics)

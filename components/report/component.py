@@ -34,5 +34,6 @@ def report(
         evaluation=Path(evaluation.path),
         baseline=Path(baseline.path),
         teacher=told.teacher_checkpoint,
+        work=told.work,
     )
     hand_on(result, page, summary=summary, page=page)

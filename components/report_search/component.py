@@ -36,5 +36,6 @@ def report_search(
         evaluation=Path(evaluation.path),
         baseline=Path(baseline.path),
         teacher=told.teacher_checkpoint,
+        work=told.work,
     )
     hand_on(result, page, summary=summary, page=page)

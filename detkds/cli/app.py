@@ -10,10 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from detkds import __version__
-from detkds.cli.console import logs_json
 from detkds.cli.options import console
 from detkds.errors import DetKDSError, ExitCode
-from detkds.pipeline.progress import of_system
+from detkds.pipeline.progress import logs_json, of_system
 
 app = typer.Typer(
     help="Find the knowledge distillation that works best for a pair of object detectors, and train with it.",

@@ -14,15 +14,10 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-LOG = "DETKDS_LOG"
-"""The environment variable that asks for JSON lines, with the value `json`."""
+from detkds.pipeline.progress import logs_json
+
 WIDE = 200
 """Width in columns where the output is not a terminal: nothing there would wrap, so tables keep their full width."""
-
-
-def logs_json() -> bool:
-    """Whether every line is to be an object of JSON."""
-    return os.environ.get(LOG, "") == "json"
 
 
 class PlainConsole(Console):

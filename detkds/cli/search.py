@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from detkds.cli.app import app
-from detkds.cli.options import DEFAULT_HOME, Home, Json, answer, console, people
+from detkds.cli.options import DEFAULT_HOME, EmbeddedS3, Home, Json, answer, console, people
 
 Search = Annotated[
     str,
@@ -38,12 +38,12 @@ def watch(
     home: Home = DEFAULT_HOME,
     as_json: Json = False,
 ) -> None:
-    """Follow a search: best candidate, trials, rejected ones, pace and time left of each study. It reads journals only, waits for a search
-    that has not begun, and ends when the search ends."""
+    """Follow a run: best candidate, trials, rejected ones, pace and time left of each study, then its trainings and its evaluation. It only
+    reads, waits for a run that has not begun, and ends when the run ends."""
     from detkds.pipeline.watch import watch as follow
 
     found = follow(run, work, home, once=once, every_s=every, console=people(as_json), trials=trials)
-    answer(as_json, {"studies": found})
+    answer(as_json, found)
 
 
 @app.command()
@@ -53,15 +53,31 @@ def export(
         Path | None, typer.Option(help="SQLite file for optuna-dashboard, a study for each knowledge and for the weights.")
     ] = None,
     csv: Annotated[Path | None, typer.Option(help="CSV file, one line per trial.")] = None,
+    tensorboard: Annotated[
+        Path | None, typer.Option(help="Folder of event files for TensorBoard: trials in the tab HPARAMS, scores as curves.")
+    ] = None,
+    fiftyone: Annotated[
+        Path | None, typer.Option(help="Folder for FiftyOne: test images, their objects, and what each detector found; of a published run.")
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="With --fiftyone: folder of the test images; default: where the run took them.")
+    ] = None,
+    store: Annotated[str, typer.Option(help="With --fiftyone: where runs are published.", envvar="DETKDS_STORE")] = "s3://detkds",
+    embedded_s3: EmbeddedS3 = False,
     force: Annotated[bool, typer.Option("--force", help="Replace files that exist; without it they are left and the export ends.")] = False,
     work: Work = "",
     home: Home = DEFAULT_HOME,
 ) -> None:
-    """Write the finished trials of a search for optuna-dashboard or as a table. In Optuna's words a rejected candidate is FAIL, one whose
-    validation was stopped early PRUNED, with the bound as its value."""
+    """Write the finished trials of a search for optuna-dashboard, for TensorBoard or as a table, and what the detectors of a published run
+    found for FiftyOne. In Optuna's words a rejected candidate is FAIL, one whose validation was stopped early PRUNED, with the bound as its
+    value."""
+    from detkds.pipeline.export_fiftyone import export as write_images
     from detkds.pipeline.export_trials import export as write
 
-    write(run, work, home, optuna=optuna, table=csv, force=force, console=console)
+    if fiftyone is not None:
+        write_images(run, store, fiftyone, images, home, console, embedded_s3=embedded_s3)
+    if fiftyone is None or optuna or csv or tensorboard:
+        write(run, work, home, optuna=optuna, table=csv, tensorboard=tensorboard, force=force, console=console)
 
 
 @app.command()

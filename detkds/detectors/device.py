@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -27,6 +30,15 @@ def resolve(device: str = "auto") -> torch.device:
     if found.type == "cuda" and not (found.index or 0) < torch.cuda.device_count():
         raise ConfigError(f"device {device} must exist, but torch sees {torch.cuda.device_count()} GPU(s); use auto or cpu.")
     return found
+
+
+def uncompilable() -> str:
+    """Why torch.compile cannot work on this machine, and what to do; empty where nothing is known to be in its way."""
+    if torch.cuda.is_available():
+        return "" if find_spec("triton") else "torch.compile needs the package triton; pip install triton, or leave compiled out"
+    compiler = os.environ.get("CXX", "g++")
+    found = shutil.which(compiler)
+    return "" if found else f"torch.compile needs a C++ compiler, and there is no {compiler}; install one, or leave compiled out"
 
 
 def operators_work() -> bool:

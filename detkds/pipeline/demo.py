@@ -25,7 +25,8 @@ def demo(path: Path, home: Path, console: Console) -> None:
     with Run.open(path, home=home, embedded_s3=embedded, console=console) as run:
         ensure_bucket(run.config.store.bucket)
         data = _data(home, run.config.data.root, console)
-        _teacher(run, data)
+        with run.followed():
+            _teacher(run, data)
         run.execute()
 
 

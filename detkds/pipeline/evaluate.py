@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,15 @@ from detkds.detectors.training.batches import Samples, Source
 from detkds.detectors.training.train import load_detector
 from detkds.evaluation.analysis import Analysis
 from detkds.pipeline import pair as pairs
-from detkds.pipeline.measure import Progress, measure
+from detkds.pipeline.example_pictures import pictures
+from detkds.pipeline.loggers import Loggers
+from detkds.pipeline.measure import measure
 from detkds.pipeline.measurement import KIND, Measurement, conclude, read, write
 from detkds.pipeline.progress import report_errors, say
 from detkds.pipeline.settings import Pair, Result
+from detkds.pipeline.stages import EVALUATE
 from detkds.pipeline.subset import part
+from detkds.pipeline.task_progress import Progress
 from detkds.pipeline.train import CHECKPOINT, CONFIG, classes_of
 from detkds.pipeline.train import KIND as MODEL
 from detkds.processes import use_cpus
@@ -34,8 +39,19 @@ COMPARED = (("distilled", "student"), ("distilled", TEACHER))
 
 
 @report_errors
-def run(teacher_config: str, teacher_checkpoint: str, students: Mapping[str, Path], *, subset: Path, batch_size: int, out: Path) -> Result:
-    """Publish the analysis, detections and examples of the teacher and of each student (name to model artifact) at `out`.
+def run(
+    teacher_config: str,
+    teacher_checkpoint: str,
+    students: Mapping[str, Path],
+    *,
+    subset: Path,
+    batch_size: int,
+    out: Path,
+    work: str = "",
+    loggers: Sequence[str] = (),
+) -> Result:
+    """Publish the analysis, detections and examples of the teacher and of each student (name to model artifact) at `out`, with an event
+    file of figures and examples for TensorBoard. `loggers` are told of them too, see `pipeline.loggers`.
 
     Raises:
         DetKDSError: a model or the data cannot be used; the message says which.
@@ -46,17 +62,22 @@ def run(teacher_config: str, teacher_checkpoint: str, students: Mapping[str, Pat
     began = time.monotonic()
     meta: dict[str, Any] = {}
     measured: dict[str, Measurement] = {}
+    seen = Progress(EVALUATE, "image", work=work, images=1)
     with publishing(out, kind=KIND, meta=meta) as folder:
-        for name in (TEACHER, *students):
+        detectors = (TEACHER, *students)
+        for place, name in enumerate(detectors):
             detector, config = _detector(name, teacher_config, teacher_checkpoint, students, source)
             samples = Samples(config, source, training=False)
-            measured[name] = measure(detector, samples, batch_size=batch_size or 1, progress=_saying(name))
+            measured[name] = measure(
+                detector, samples, batch_size=batch_size or 1, progress=partial(_tell, seen, name, place, len(detectors))
+            )
         compare = [(a, b) for a, b in COMPARED if a in measured and b in measured]
         analysis = conclude(samples.truth, measured, compare)
         write(folder, analysis, measured, samples.truth, source.images)
+        _log(analysis, measured, samples.truth, source, loggers, folder)
         meta["seconds"] = round(time.monotonic() - began, 1)
     for name, detector_kind, figure in _headlines(analysis):
-        say("evaluate", f"{name}: {detector_kind} {100 * figure:.1f} on {analysis.images} images")
+        say(EVALUATE, f"{name}: {detector_kind} {100 * figure:.1f} on {analysis.images} images")
     headlines = {f"{name}_AP": detector.kinds["bbox"].figures["AP"] for name, detector in analysis.detectors.items()}
     return Result(headlines, dict(_metrics(analysis)))
 
@@ -75,17 +96,32 @@ def _detector(name: str, config: str, checkpoint: str, students: Mapping[str, Pa
     return load_detector(own, students[name] / CHECKPOINT, what=f"{name} checkpoint"), own
 
 
-def _saying(name: str) -> Progress:
-    """Says how far a detector is, ten times."""
-    told_tenths = 0
+def _log(
+    analysis: Analysis,
+    measured: Mapping[str, Measurement],
+    truth: Mapping[str, Any],
+    source: Source,
+    names: Sequence[str],
+    artifact: Path,
+) -> None:
+    """AP of each detector, and what each found in the examples beside what is there."""
+    found = {name: one.detections for name, one in measured.items()}
+    students = {name: one.description for name, one in measured.items()}
+    with Loggers(EVALUATE, names, key=str(source.annotations), settings=students, artifact=artifact) as told:
+        for name, detector in analysis.detectors.items():
+            for kind, result in detector.kinds.items():
+                told.scalars(0, {f"{_word(kind, figure)}/{name}": value for figure, value in _known(result.figures)})
+        for title, picture in pictures([example.image_id for example in analysis.examples], truth, found, source.images):
+            told.image(title, picture)
 
-    def progress(done: int, images: int) -> None:
-        nonlocal told_tenths
-        if 10 * done // images > told_tenths:
-            told_tenths = 10 * done // images
-            say("evaluate", f"{name}: {done}/{images} images")
 
-    return progress
+def _word(kind: str, figure: str) -> str:
+    return figure if kind == "bbox" else f"mask_{figure}"
+
+
+def _tell(seen: Progress, name: str, place: int, detectors: int, done: int, images: int) -> None:
+    """So many images are done by the detector that is the `place`-th of so many; what is counted is images of all."""
+    seen.tell(place * images + done, detectors * images, what=name)
 
 
 def _headlines(analysis: Analysis) -> Iterator[tuple[str, str, float]]:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from detkds.genome import Genome, Knowledge, Recipe
 from detkds.genome.presets import preset, readable
 from detkds.pipeline.progress import report_errors, say
-from detkds.pipeline.proxy import Proxy
 from detkds.pipeline.settings import Pair, Result, Schedule, SearchPlan
 from detkds.pipeline.studies import Conducted, conduct, left_out, publish
 from detkds.pipeline.task import Task
-from detkds.pipeline.teaching import require_teaching
 from detkds.pipeline.workers import hired
 from detkds.processes import use_cpus
 from detkds.search.algorithms import single_search
@@ -21,6 +20,9 @@ from detkds.search.designer import Designer, SingleSearch
 from detkds.search.settings import SearchSettings
 from detkds.search.space import SearchSpace
 from detkds.search.study import Study
+
+if TYPE_CHECKING:
+    from detkds.pipeline.proxy import Proxy  # with torch and mmdet, see `run`
 
 
 @report_errors
@@ -45,11 +47,14 @@ def run(
     Raises:
         DetKDSError: data, detectors or plan cannot be used; the message says which.
     """
-    use_cpus()
     wanted = Knowledge(knowledge)
     title = f"evolve {wanted}"
     if wanted not in searched.split(","):
         return publish(Conducted(Study(name=str(wanted), reason="not searched in this run")), out)
+    from detkds.pipeline.proxy import Proxy  # its imports take seconds: only where something is searched
+    from detkds.pipeline.teaching import require_teaching
+
+    use_cpus()
     build = partial(Proxy, pair, schedule, subset, early_stop=plan.early_stop, repeats=plan.repeats, work=work)
     proxy = build()
     settings = {"knowledge": wanted, "plan": plan.identity, **proxy.identity}

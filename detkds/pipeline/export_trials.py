@@ -1,4 +1,4 @@
-"""Take the trials of a search elsewhere: to Optuna's dashboard, or as a plain table."""
+"""Take the trials of a search elsewhere: to Optuna's dashboard, to TensorBoard, or as a plain table."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from rich.console import Console
 
 from detkds.errors import ConfigError
 from detkds.genome import SLOTS, Genome
+from detkds.pipeline.event_file import event_file
 from detkds.pipeline.searches import StudyView
-from detkds.pipeline.task import WEIGHTS
+from detkds.pipeline.task import WEIGHTS, run_name
 from detkds.pipeline.watch import opened
 from detkds.search.trial import Trial, TrialState
 
@@ -28,24 +29,37 @@ INSTALL = "pip install 'detkds[optuna]'"
 COLUMNS = ("study", "number", "state", "AP", "is_bound", "seconds", "student_steps", "answered_by", "borrowed", "reason", "candidate")
 
 
-def export(run: str, work: str, home: Path, *, optuna: Path | None, table: Path | None, force: bool, console: Console) -> None:
+def export(
+    run: str,
+    work: str,
+    home: Path,
+    *,
+    optuna: Path | None = None,
+    table: Path | None = None,
+    tensorboard: Path | None = None,
+    force: bool = False,
+    console: Console,
+) -> None:
     """Write the finished trials of a search; those in work are left out.
 
     Args:
         run, work, home: see `watch`.
         optuna: SQLite file for optuna-dashboard, one Optuna study for each study of the search.
         table: CSV file, one line per trial.
-        force: replace files that exist.
+        tensorboard: folder of event files: each trial a run of the tab HPARAMS, and the scores of each study as a curve.
+        force: replace files that exist; a folder of event files is never replaced.
 
     Raises:
-        ConfigError: neither file is named, one exists, or optuna is not installed.
+        ConfigError: nothing is named to write, something there exists, or optuna is not installed.
         ArtifactError: there is no such run, or a journal is damaged.
     """
     targets: list[tuple[Path, Callable[[Sequence[StudyView], Path], None]]] = []
     targets += [(optuna, _write_optuna)] if optuna else []
     targets += [(table, _write_csv)] if table else []
-    if not targets:
-        raise ConfigError("name a file to write: --optuna study.db, --csv trials.csv, or both.")
+    if not targets and not tensorboard:
+        raise ConfigError("name what to write: --optuna study.db, --csv trials.csv, --tensorboard FOLDER or --fiftyone FOLDER.")
+    if tensorboard and tensorboard.exists():
+        raise ConfigError(f"--tensorboard {tensorboard} exists, and event files are only added to a folder of their own; name another one.")
     for path, _ in targets:
         if path.exists() and not force:
             raise ConfigError(f"{path} exists and is not replaced; name another file, or add --force.")
@@ -58,8 +72,34 @@ def export(run: str, work: str, home: Path, *, optuna: Path | None, table: Path 
             write(studies, draft)
         trials = sum(len(study.trials) for study in studies)
         console.print(f"{path}  {trials} trials of {len(studies)} studies", markup=False, soft_wrap=True)
+    if tensorboard:
+        scored = write_events(studies, tensorboard)
+        console.print(f"{tensorboard}  {scored} trials with a score of {len(studies)} studies", markup=False, soft_wrap=True)
+        console.print(f"look at it with: tensorboard --logdir {tensorboard}", markup=False, soft_wrap=True)
     if optuna:
         console.print(f"look at it with: optuna-dashboard sqlite:///{optuna}", markup=False, soft_wrap=True)
+
+
+def write_events(studies: Sequence[StudyView], folder: Path) -> int:
+    """Write event files of the trials that have a score, and return how many these are. In the tab HPARAMS a trial has the words of its
+    genome or the weights of its genomes; the curves of a study are the score of each trial and the best so far."""
+    scored = 0
+    for study in studies:
+        with event_file(folder / run_name(study.task.name)) as written:
+            best = 0.0
+            for trial in study.trials:
+                if trial.score is None:
+                    continue
+                scored += 1
+                best = best if trial.partial else max(best, trial.score)
+                written.scalars(trial.number, {"AP": trial.score, "best_AP": best})
+                given = {"candidate": _short(trial), "is_bound": str(trial.partial), **_params(study, trial)}
+                written.hyperparameters(f"trial {trial.number}", given, {"trial/AP": trial.score})
+    return scored
+
+
+def _short(trial: Trial) -> str:
+    return "; ".join(map(str, trial.recipe.active)) or "no distillation"
 
 
 def _write_csv(studies: Sequence[StudyView], path: Path) -> None:

@@ -145,5 +145,7 @@ def settings(schedule: Schedule, config: Config) -> TrainSettings:
         seed=schedule.seed,
         learning_rate=schedule.learning_rate or None,
         amp=schedule.amp,
+        channels_last=schedule.channels_last,
+        compiled=schedule.compiled,
         checkpoint_every=200,
     )

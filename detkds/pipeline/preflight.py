@@ -99,7 +99,7 @@ class Facts:
 
         train = self.config.train
         told = (train.epochs, train.batch_size or 0, train.learning_rate or 0.0, train.amp, self.config.seed)
-        return Schedule(*told, unlabelled_use(self.config))
+        return Schedule(*told, unlabelled_use(self.config), train.channels_last, train.compiled)
 
     @contextmanager
     def unlabelled_source(self) -> Iterator[tuple[ImageSource, Unlabelled] | None]:
@@ -167,9 +167,15 @@ def _packages(facts: Facts) -> None:
     needed = {"kfp": "a run on this machine"} if facts.whole else {}
     if facts.config.search.algorithm == "tpe" and not facts.recipe:
         needed["optuna"] = "search.algorithm tpe"
+    needed |= dict.fromkeys(facts.config.train.loggers, "train.loggers")
     for name, what in needed.items():
         if find_spec(name) is None:
             raise ConfigError(f"the package {name} is not installed, and {what} needs it; install it: pip install {name}.")
+    if facts.config.train.compiled:
+        from detkds.detectors.device import uncompilable
+
+        if reason := uncompilable():
+            raise ConfigError(f"{facts.path}: train.compiled: {reason}.")
 
 
 def _home(facts: Facts) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 from rich.console import Console
+from rich.text import Text
 
 from detkds import errors, plugins
 
@@ -25,9 +26,18 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
+LOG = "DETKDS_LOG"
+"""The environment variable that asks for JSON lines, with the value `json`."""
+
+
+def logs_json() -> bool:
+    """Whether every line is to be an object of JSON."""
+    return os.environ.get(LOG, "") == "json"
+
+
 def say(task: str, text: str) -> None:
     """Print `[task] text` at once, or with DETKDS_LOG=json an object with `time`, `task` and `text`."""
-    if os.environ.get("DETKDS_LOG") == "json":
+    if logs_json():
         print(json.dumps({"time": round(time.time(), 3), "task": task, "text": text}), flush=True)
     else:
         print(f"[{task}] {text}", flush=True)
@@ -49,8 +59,7 @@ def shown(console: Console) -> Callable[[str], None]:
                 console.file.flush()
             return
         task, text = columns(line)
-        console.print(task, style="cyan", end="")
-        console.print(text, markup=False, soft_wrap=True)
+        console.print(Text.assemble((task, "cyan"), text), soft_wrap=True)  # in one piece, below which a live line may follow
 
     return show
 

@@ -52,7 +52,7 @@ def pull(
     """
     if onnx and only:
         raise ConfigError("--onnx needs the whole student; leave out --only.")
-    with _runs(store, home, console, embedded_s3) as address:
+    with runs_of(store, home, console, embedded_s3) as address:
         found = results.find(run, address)
         target = to or Path(found.name)
         if only:
@@ -72,7 +72,7 @@ def list_runs(store: str, home: Path, console: Console, *, embedded_s3: bool = F
     """Print the published runs, the newest first: name, id, date, AP of the distilled student and what distillation gained; and give them
     back as plain values."""
     listed: list[dict[str, Any]] = []
-    with _runs(store, home, console, embedded_s3) as address:
+    with runs_of(store, home, console, embedded_s3) as address:
         table = Table(title=f"runs in {address}", title_style="bold")
         for column in ("run", "id", "published", "AP", "without distillation"):
             table.add_column(column, justify="right" if "AP" in column or "without" in column else "left", overflow="fold")
@@ -90,7 +90,7 @@ def list_runs(store: str, home: Path, console: Console, *, embedded_s3: bool = F
 
 
 @contextmanager
-def _runs(store: str, home: Path, console: Console, embedded_s3: bool) -> Iterator[str]:
+def runs_of(store: str, home: Path, console: Console, embedded_s3: bool) -> Iterator[str]:
     """The address where runs are published, with the store at hand."""
     with local_store(home, console, embedded=embedded_s3) as kind:
         folder = Path(open_store(store).uri())

@@ -33,11 +33,12 @@ class Job:
     recipe: Recipe
     work: str
     plugins: str = ""
+    loggers: tuple[str, ...] = ()
 
     def dumps(self) -> str:
         """As JSON."""
         content = {"pair": asdict(self.pair), "schedule": self.schedule.to_json(), "recipe": self.recipe.to_json(), "work": self.work}
-        return json.dumps({**content, "plugins": self.plugins}, indent=1)
+        return json.dumps({**content, "plugins": self.plugins, "loggers": self.loggers}, indent=1)
 
     @classmethod
     def loads(cls, text: str | bytes, source: str) -> Job:
@@ -50,7 +51,7 @@ class Job:
             found = json.loads(text)
             load(named := str(found.get("plugins", "")))  # before the recipe, which may have their words
             pair, schedule, recipe = Pair(**found["pair"]), Schedule.from_json(found["schedule"]), Recipe.from_json(found["recipe"])
-            return cls(pair, schedule, recipe, str(found["work"]), named)
+            return cls(pair, schedule, recipe, str(found["work"]), named, tuple(found.get("loggers", ())))
         except (ValueError, KeyError, TypeError) as error:
             raise ArtifactError(f"{source} is not a job of a training ({error!r}); submit the run again.") from None
 
@@ -67,7 +68,7 @@ def run(address: str) -> None:
     subset = fetch_folder(store, SUBSET, home() / "cache", subset_stage.KIND)
     with joined() as group, tempfile.TemporaryDirectory() as scratch:
         model = Path(scratch) / MODEL
-        train.share(job.pair, job.schedule, job.recipe, group, subset=subset, out=model, work=job.work)
+        train.share(job.pair, job.schedule, job.recipe, group, subset=subset, out=model, work=job.work, loggers=job.loggers)
         if group.rank == 0:
             store.put_folder(model, MODEL)
 

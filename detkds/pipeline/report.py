@@ -11,12 +11,16 @@ from pathlib import Path
 from detkds.errors import ArtifactError, GenomeError
 from detkds.evaluation.result import Analysis, Role
 from detkds.genome import Recipe
-from detkds.pipeline import measurement, studies
+from detkds.pipeline import measurement, published_detections, studies
 from detkds.pipeline import publish as published
+from detkds.pipeline.loggers import FOLDER
 from detkds.pipeline.progress import report_errors, say
 from detkds.pipeline.provenance import provenance
 from detkds.pipeline.settings import Result
-from detkds.pipeline.task import LEADERBOARD, TIMINGS
+from detkds.pipeline.stages import BASELINE, DISTILLED, EVALUATE, REPORT
+from detkds.pipeline.subset import Part, part
+from detkds.pipeline.task import LEADERBOARD, TIMINGS, run_name
+from detkds.pipeline.task_progress import Progress
 from detkds.report.curve import LossCurve, read_log
 from detkds.report.data import ReportData, StageCost
 from detkds.report.leaderboard import Leaderboard
@@ -45,6 +49,7 @@ def run(
     evaluation: Path,
     baseline: Path | None = None,
     teacher: str = "",
+    work: str = "",
 ) -> Result:
     """Publish student, recipe, page and figures below `results`, a folder or an s3:// address, and return the page.
 
@@ -55,6 +60,7 @@ def run(
         studies: artifacts of the searches, a random one beside an evolution too.
         baseline: model artifact of the student without distillation, for what its training took.
         teacher: address of the teacher's checkpoint, for what its training took where this project trained it.
+        work: see Workplace; who follows the run reads there that it is finished.
 
     Raises:
         DetKDSError: an artifact is not whole, or the store refuses.
@@ -63,21 +69,36 @@ def run(
     page, summary = render(data), markdown(data)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "results"
-        publish_folder(folder, data, page, summary, model)
+        events = {DISTILLED: model, BASELINE: baseline, EVALUATE: evaluation}
+        publish_folder(folder, data, page, summary, model, evaluation, part(subset, "test"), events)
         address = published.publish(folder, run_name, results)
-    say("report", f"published at {address}")
+    say(REPORT, f"published at {address}")
+    Progress(REPORT, "page", work=work, lines=False).tell(1, 1)
     return Result({"results": address}, markdown=summary, page=page)
 
 
-def publish_folder(folder: Path, data: ReportData, page: str, summary: str, model: Path) -> None:
-    """Write the results artifact: what `detkds pull` brings."""
-    with publishing(folder, kind=published.KIND, meta={"run": data.run}) as inside:
+def publish_folder(
+    folder: Path,
+    data: ReportData,
+    page: str,
+    summary: str,
+    model: Path,
+    evaluation: Path,
+    test: Part,
+    events: Mapping[str, Path | None],
+) -> None:
+    """Write the results artifact: what `detkds pull` brings; `events` are artifacts with event files for TensorBoard, by their stage."""
+    with publishing(folder, kind=published.KIND, meta={"run": data.run, **published_detections.place_of(test)}) as inside:
         (inside / "report.html").write_text(page)
         (inside / "report.md").write_text(summary)
         (inside / "results.json").write_text(json.dumps(as_results(data), indent=1, allow_nan=False))
         (inside / "recipe.txt").write_text(f"{data.recipe}\n")
         for name in STUDENT_FILES:
             shutil.copy(model / name, inside / name)
+        published_detections.write(inside, test, evaluation)
+        for stage, artifact in events.items():
+            if artifact is not None and (artifact / FOLDER).is_dir():
+                shutil.copytree(artifact / FOLDER, inside / FOLDER / run_name(stage))
 
 
 def collect(

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from importlib.metadata import version as package_version
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from detkds import plugins
-from detkds.errors import ConfigError
+from detkds.errors import ConfigError, Stopped
 from detkds.genome import Genome, Recipe
 from detkds.pipeline import run_config
 from detkds.pipeline.form import Form
@@ -25,6 +25,8 @@ from detkds.pipeline.progress import shown
 from detkds.pipeline.provenance import source_digest
 from detkds.pipeline.run_config import Detector, RunConfig, Teacher, is_remote
 from detkds.pipeline.settings import Pair, Schedule, Source
+from detkds.pipeline.stage_line import StageLine
+from detkds.pipeline.stages import stages
 from detkds.pipeline.task import RUN
 from detkds.pipeline.transcript import Transcript
 from detkds.pipeline.values import Values
@@ -70,6 +72,7 @@ class Run:
         self._path, self._trust, self._recipe = path, trust, ""
         self._looked = False
         self._stack = contextlib.ExitStack()
+        self._line: StageLine | None = None
 
     @classmethod
     def open(
@@ -140,7 +143,31 @@ class Run:
 
     def show(self, line: str) -> None:
         """Print a progress line of a task."""
-        shown(self.console)(line)
+        (self._line.show if self._line else shown(self.console))(line)
+
+    @contextlib.contextmanager
+    def followed(self, recipe: str = "") -> Iterator[None]:
+        """Show on a terminal in which stage the run is and how far, and say what is kept where Ctrl-C ends it.
+
+        Args:
+            recipe: as of `execute`.
+
+        Raises:
+            Stopped: Ctrl-C.
+        """
+        if self._line is not None:
+            yield
+            return
+        searched = [str(name) for name in self.config.search.knowledge]
+        titles = stages(searched, recipe=bool(recipe), teacher=self.config.teacher.train is not None)
+        with StageLine(self.console, titles, self.home / "work", self.name) as line:
+            self._line = line
+            try:
+                yield
+            except KeyboardInterrupt:
+                raise Stopped(line.interrupted()) from None
+            finally:
+                self._line = None
 
     def execute(self, recipe: str = "") -> None:
         """Run the whole search pipeline, or with a recipe the transfer pipeline, and print what it found. Finished stages are answered from
@@ -152,8 +179,13 @@ class Run:
         Raises:
             ConfigError: the run needs a cluster.
             DetKDSError: a stage failed.
+            Stopped: Ctrl-C.
         """
-        from detkds.pipeline import publish as published
+        with self.followed(recipe):
+            self._execute(recipe)
+        self._show_results()
+
+    def _execute(self, recipe: str) -> None:
         from detkds.pipeline.kubeflow.local import run_local
         from detkds.pipeline.kubeflow.package import compiled, parameter_defaults
 
@@ -170,7 +202,12 @@ class Run:
             cache_key=digest([code_digest(), self.store])[:16],  # what was published in one store is not in another
             transcript=self.home / "logs" / f"{self.name}.log",
             show=self.show,
+            begun=self._line.enter if self._line else lambda stage: None,
         )
+
+    def _show_results(self) -> None:
+        from detkds.pipeline import publish as published
+
         option = " --embedded-s3" if self.store == "embedded" else ""
         published.show(self.name, results=self.results, home=self.home, console=self.console, option=option)
 
@@ -292,7 +329,8 @@ class Run:
         before = generation_before(self.config)
         self.show(f"[teacher] the student of the generation before is that of the run {before.name}")
         run = Run(self._path, before, self.home, self.store, trust=self._trust, console=self.console)
-        run.execute(self._recipe)
+        with environment({RUN: before.name}), self._line.paused() if self._line else contextlib.nullcontext():
+            run.execute(self._recipe)
         student = published.fetch(before.name, run.results, self.home / "runs")[1] / CHECKPOINT
         teacher = self.home / "generations" / before.name / CHECKPOINT  # beside results a checkpoint is taken for a part of their artifact
         write_atomic(teacher, student.read_bytes())
@@ -329,7 +367,7 @@ def _planned(config: RunConfig, pair: Pair, home: Path, show: Callable[[str], No
     pace = None
     if is_time(search.budget):
         told = (search.proxy_epochs, train.batch_size or 0, train.learning_rate or 0.0, train.amp, config.seed)
-        schedule, source = Schedule(*told, unlabelled_use(config)), source_of(config)
+        schedule, source = Schedule(*told, unlabelled_use(config), train.channels_last), source_of(config)
         pace = training_s(pair, schedule, source, search.subset, search.search_val, home, show)
     found = search.planned(pace)
     show(

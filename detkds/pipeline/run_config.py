@@ -9,14 +9,24 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from detkds import plugins
 from detkds.errors import ConfigError, GenomeError
 from detkds.genome import Knowledge
 from detkds.genome.presets import KNOWN_DISTILLERS, preset
 from detkds.pairs import pair as tested_pair
-from detkds.pipeline.settings import COHORT, RacePlan
+from detkds.pipeline.settings import COHORT, PRECISIONS, RacePlan
 from detkds.pipeline.yaml_faults import yaml_fault
 from detkds.search.budgets import is_time, plan
 from detkds.unlabelled import Unlabelled as UnlabelledUse
@@ -37,6 +47,18 @@ PATTERNS = {
     BUCKET: "3 to 63 small letters, digits, hyphens and dots, a letter or digit first",
 }
 """What the patterns ask, in words."""
+
+
+def known_precision(value: bool | str) -> bool | str:
+    """How a training is mixed in precision: not, as the student's config says, or in a type.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    found = {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
+    if not isinstance(found, bool) and found not in PRECISIONS:
+        raise ValueError(f"must be true, false, {' or '.join(PRECISIONS)}, but got {value!r}")
+    return found
 
 
 class Section(BaseModel):
@@ -235,7 +257,10 @@ class Train(Section):
     nodes: Count = 1
     batch_size: Count | None = None
     learning_rate: Annotated[float, Field(gt=0)] | None = None
-    amp: bool = False
+    amp: Annotated[bool | str, AfterValidator(known_precision)] = False
+    channels_last: bool = False
+    compiled: bool = False
+    loggers: tuple[Literal["wandb", "mlflow"], ...] = ()
 
 
 class StoreSection(Section):

@@ -11,6 +11,7 @@ from pathlib import Path
 from detkds.errors import ArtifactError
 from detkds.genome import Knowledge
 from detkds.pipeline.task import FILE, JOURNAL, TIMINGS, WEIGHTS, Task, run_name
+from detkds.pipeline.task_progress import RunProgress
 from detkds.search.history import History, Started
 from detkds.search.journal import timings
 from detkds.search.study import Study
@@ -87,6 +88,14 @@ class Searches:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._read: dict[tuple[str, ...], StudyView] = {}
+
+    def progress(self, run: str) -> RunProgress:
+        """How far the tasks of a run are, as far as they say so here.
+
+        Raises:
+            StoreError: the store cannot be reached or refuses.
+        """
+        return RunProgress.read(self._store, run) if run else RunProgress()
 
     def studies(self, run: str = "") -> list[StudyView]:
         """The studies of a run, in the order of the search; of several with one name, that which changed last.

@@ -95,24 +95,28 @@ class RacePlan:
     known: str = ",".join(KNOWN_DISTILLERS)
 
 
+PRECISIONS = ("bf16", "fp16")
+"""Of mixed precision, in which one says it; without one it is the student's config that says in which."""
+
+
 @dataclass(frozen=True, slots=True)
 class Schedule:
     """How long and how a student is trained; batch_size and learning_rate 0 are those of its config; `unlabelled` says how images without
-    labels are used, where there are some."""
+    labels are used, where there are some. The others are as of `detectors.training.loop.TrainSettings`."""
 
     epochs: int
     batch_size: int = 0
     learning_rate: float = 0.0
-    amp: bool = False
+    amp: bool | str = False
     seed: int = 0
     unlabelled: Unlabelled | None = None
+    channels_last: bool = False
+    compiled: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; without images without labels no word of them, so that what is made of these values stays the same."""
-        values = asdict(self)
-        if self.unlabelled is None:
-            del values["unlabelled"]
-        return values
+        """Plain values; of what is not used no word, so that what is made of these values stays the same."""
+        unused = {"unlabelled": None, "channels_last": False, "compiled": False}
+        return {name: value for name, value in asdict(self).items() if name not in unused or value != unused[name]}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Schedule:

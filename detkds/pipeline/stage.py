@@ -49,7 +49,8 @@ def train_with(values: dict[str, Any], recipe: Recipe, subset: Path, out: Path) 
     """Stage 4 with a recipe at hand."""
     from detkds.pipeline import train as stage
 
-    stage.run(pair(values), schedule(values, values["epochs"]), recipe, subset=subset, out=out)
+    told = Values.read(values)
+    stage.run(told.pair, told.training, recipe, subset=subset, out=out, loggers=told.services)
 
 
 def evaluate(values: dict[str, Any], baseline: Path, distilled: Path, subset: Path, out: Path) -> None:
@@ -58,7 +59,7 @@ def evaluate(values: dict[str, Any], baseline: Path, distilled: Path, subset: Pa
 
     students = {"student": baseline, "distilled": distilled}
     teacher = values["teacher_config"], values["teacher_checkpoint"]
-    stage.run(*teacher, students, subset=subset, batch_size=values["batch_size"], out=out)
+    stage.run(*teacher, students, subset=subset, batch_size=values["batch_size"], out=out, loggers=Values.read(values).services)
 
 
 def report(values: dict[str, Any], studies: Sequence[Path], subset: Path, model: Path, evaluation: Path, out: Path) -> None:

@@ -18,6 +18,7 @@ from detkds.pipeline.settings import Result
 from detkds.pipeline.task import FILE, Task
 from detkds.pipeline.task import JOURNAL as JOURNAL
 from detkds.pipeline.task import TIMINGS as TIMINGS
+from detkds.pipeline.task_progress import Progress
 from detkds.pipeline.workplace import Workplace, patiently, plain
 from detkds.search.calibrated import Calibrated
 from detkds.search.designer import Designer
@@ -84,9 +85,11 @@ def conduct(
         place.fetch(TIMINGS)
         journal_file = place.fetch(JOURNAL, check=History.read)
         narrate = _narrator(title, task.expected, began)
+        count = _counter(title, task.expected, place, work)
 
         def progress(trial: Trial) -> None:
             place.put(JOURNAL, TIMINGS)
+            count(trial)
             narrate(trial)
 
         with patiently(lambda: Journal(journal_file, written), title) as journal:
@@ -214,6 +217,23 @@ def _narrator(task: str, expected: int, began: float) -> Callable[[Trial], None]
         say(task, f"{count}  {_outcome(trial)}  {leader}  {minutes:.1f} min  {_short(trial.recipe)}".replace("\\|", "|"))
 
     return narrate
+
+
+def _counter(task: str, expected: int, place: Workplace, work: str) -> Callable[[Trial], None]:
+    """Says how far the study is, to those who read that beside its lines."""
+    seen = Progress(task, "candidate", work=work, lines=False)
+    best: list[float] = []
+
+    def count(trial: Trial) -> None:
+        done = trial.number + (trial.state is not TrialState.RUNNING)
+        if trial.score is not None and not trial.partial:
+            best[:] = [max([*best, trial.score])]
+        spent = sum(timings(place.folder / TIMINGS).values())
+        left_s = spent / done * (expected - done) if done and expected else None
+        kept = f"{done} of {expected} candidates" if done else ""
+        seen.tell(done, max(expected, done), note=f"best {100 * best[0]:.1f}" if best else "", kept=kept, left_s=left_s)
+
+    return count
 
 
 def _say_counts(task: str, study: Study) -> None:

@@ -15,6 +15,7 @@ from detkds.genome import Recipe
 from detkds.pipeline import pair as pairs
 from detkds.pipeline.data_set import data_set
 from detkds.pipeline.settings import Pair, Schedule
+from detkds.pipeline.stages import TEACHER
 from detkds.pipeline.train import CHECKPOINT, KIND, assist, classes_of, fit, sharing
 from detkds.pipeline.transcript import Transcript
 from detkds.pipeline.workplace import Workplace, digest
@@ -56,7 +57,7 @@ def run(
         source = Source(path, place.images(images, names))
         classes = pairs.classes_of_pair(pair, classes_of(source))
         config, _ = pairs.student(pair, classes)
-        count = sharing("teacher", pairs.settings(schedule, config).batch_size, processes)
+        count = sharing(TEACHER, pairs.settings(schedule, config).batch_size, processes)
         task = partial(_share, pair, classes, schedule, source, inputs=inputs, out=out, log=home / "logs" / "teacher.log")
         _ = task(Group(), show=show) if count == 1 else run_in_processes(count, task)
     return out / CHECKPOINT
@@ -83,4 +84,4 @@ def _share(
         if group.rank:
             assist(pair, classes, schedule, Recipe(), None, source, group, out=out)
         else:
-            fit(pair, classes, schedule, Recipe(), None, source, task="teacher", out=out, place=Workplace("teacher", inputs), group=group)
+            fit(pair, classes, schedule, Recipe(), None, source, task=TEACHER, out=out, place=Workplace("teacher", inputs), group=group)

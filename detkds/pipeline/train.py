@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
@@ -17,6 +17,7 @@ from torch import nn
 from detkds import plugins
 from detkds.detectors.checkpoints import read_checkpoint
 from detkds.detectors.configs.data_config import freeze
+from detkds.detectors.device import resolve
 from detkds.detectors.distiller import of_unlabelled
 from detkds.detectors.tensors import save_tensors
 from detkds.detectors.training import parallel
@@ -29,10 +30,14 @@ from detkds.detectors.training.parallel import Group
 from detkds.errors import ArtifactError, GenomeError, Rejected
 from detkds.genome import Recipe, presets
 from detkds.pipeline import pair as pairs
+from detkds.pipeline.event_file import from_log
+from detkds.pipeline.loggers import FOLDER, Loggers
 from detkds.pipeline.progress import report_errors, say
 from detkds.pipeline.saved import LOG, Saved
 from detkds.pipeline.settings import Pair, Result, Schedule
+from detkds.pipeline.stages import BASELINE, DISTILLED
 from detkds.pipeline.subset import part
+from detkds.pipeline.task_progress import Progress
 from detkds.pipeline.workplace import Workplace, digest, local
 from detkds.processes import gpus, use_cpus
 from detkds.storage.artifacts import publishing, verify
@@ -51,8 +56,19 @@ LOGGED = 200
 
 
 @report_errors
-def run(pair: Pair, schedule: Schedule, recipe: Recipe, *, subset: Path, out: Path, work: str = "", processes: int = 0) -> Result:
-    """Publish student.pth, its config student.py, student.safetensors, recipe.json and the training's log at `out`.
+def run(
+    pair: Pair,
+    schedule: Schedule,
+    recipe: Recipe,
+    *,
+    subset: Path,
+    out: Path,
+    work: str = "",
+    loggers: Sequence[str] = (),
+    processes: int = 0,
+) -> Result:
+    """Publish student.pth, its config student.py, student.safetensors, recipe.json, the training's log and its event file for TensorBoard
+    at `out`. `loggers` are told of it too, see `pipeline.loggers`.
 
     A training that was killed resumes from its last checkpoint, which lies at `work` (see Workplace), with the same result. Each batch is
     shared by `processes` (0: one per GPU that this process may use), as many of them as divide it.
@@ -64,11 +80,13 @@ def run(pair: Pair, schedule: Schedule, recipe: Recipe, *, subset: Path, out: Pa
     use_cpus()
     config, _ = pairs.student(pair, pairs.classes_of_pair(pair, classes_of(_source(subset))))
     count = sharing(_title(recipe), pairs.settings(schedule, config).batch_size, processes)
-    task = partial(share, pair, schedule, recipe, subset=subset, out=out, work=work)
+    task = partial(share, pair, schedule, recipe, subset=subset, out=out, work=work, loggers=loggers)
     return task(Group()) if count == 1 else run_in_processes(count, task)
 
 
-def share(pair: Pair, schedule: Schedule, recipe: Recipe, group: Group, *, subset: Path, out: Path, work: str = "") -> Result:
+def share(
+    pair: Pair, schedule: Schedule, recipe: Recipe, group: Group, *, subset: Path, out: Path, work: str = "", loggers: Sequence[str] = ()
+) -> Result:
     """One process's share of `run`; the first process of the group publishes, and alone knows the result."""
     source = _source(subset)
     classes = pairs.classes_of_pair(pair, classes_of(source))  # with and without distillation labels are the teacher's
@@ -87,8 +105,8 @@ def share(pair: Pair, schedule: Schedule, recipe: Recipe, group: Group, *, subse
     inputs = {"pair": contents, "classes": classes, **how}
     inputs |= plugins.identity()
     with Workplace("train", inputs, work) as place:
-        task = _title(recipe)
-        return fit(pair, classes, schedule, recipe, master, source, task=task, out=out, place=place, group=group, unlabelled=unlabelled)
+        given: dict[str, Any] = {"task": _title(recipe), "out": out, "place": place, "work": work, "loggers": loggers, "group": group}
+        return fit(pair, classes, schedule, recipe, master, source, **given, unlabelled=unlabelled)
 
 
 def sharing(title: str, batch_size: int, processes: int = 0) -> int:
@@ -148,7 +166,7 @@ def _source(subset: Path) -> Source:
 
 
 def _title(recipe: Recipe) -> str:
-    return "train distilled" if recipe.active else "train baseline"
+    return DISTILLED if recipe.active else BASELINE
 
 
 def fit(
@@ -162,29 +180,37 @@ def fit(
     task: str,
     out: Path,
     place: Workplace,
+    work: str = "",
+    loggers: Sequence[str] = (),
     group: Group | None = None,
     unlabelled: tuple[Source, Unlabelled] | None = None,
 ) -> Result:
     """Train the student of `pair`, labels in the order of `classes`, on `source`, with `unlabelled` images beside it, and publish the
-    model; `place` keeps the checkpoint to go on from."""
+    model; `place` keeps the checkpoint to go on from, `work` how far the training is, and `loggers` its figures."""
     config, start = pairs.student(pair, classes)
     say(task, str(Kept.of_config(config, json.loads(source.annotations.read_text()))))
     settings = pairs.settings(schedule, config)
     if unlabelled and recipe.active:
         say(task, used(recipe, unlabelled, settings.batch_size))
+    if settings.amp and resolve(settings.device).type != "cuda":
+        say(task, f"train.amp {settings.amp} is for a GPU, and there is none: trained in float32".replace("True", "true"))
     saved = Saved(place)
     began = time.monotonic()
+    seen = Progress(task, "step", work=work, images=settings.batch_size)
+    facts = {"recipe": str(recipe), "student": pair.student_config, **settings.identity}
+    told = Loggers(task, loggers, key=place.folder.name, settings=facts)
 
     def progress(step: int, steps: int, losses: Mapping[str, float]) -> None:
         if step % max(1, steps // LOGGED) == 0 or step == steps:
             saved.note(step, losses)
-        if step % max(1, steps // 10) == 0 or step == steps:
-            say(task, f"step {step}/{steps}  loss {losses['loss']:.3f}")
+            told.scalars(step, losses)
+        stored = step - step % settings.checkpoint_every
+        seen.tell(step, steps, note=f"loss {losses['loss']:.3f}", kept=f"the checkpoint of step {stored}" if stored else "")
         saved.put_when_due()
 
     meta: dict[str, object] = {"recipe": recipe.to_json(), "epochs": settings.epochs, "seed": settings.seed}
     with publishing(out, kind=KIND, meta=meta) as folder:
-        with saved, _advice(settings, config):
+        with saved, told, _advice(settings, config):
             trained = training.train(
                 config,
                 source,
@@ -202,6 +228,7 @@ def fit(
         save_tensors(read_checkpoint(folder / CHECKPOINT), folder / TENSORS, config=freeze(config))
         (folder / "recipe.json").write_text(recipe.dumps())
         shutil.copy(saved.log, folder / LOG)
+        from_log(folder / FOLDER, saved.log.read_text().splitlines())
         if trained.inherited:
             listed = {"copied": trained.inherited.copied, "skipped": trained.inherited.skipped}
             (folder / "inherited.json").write_text(json.dumps(listed, indent=1))

@@ -15,6 +15,8 @@ from detkds.pipeline.progress import FAULT, FAULTS, parse_fault
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _PROGRESS = re.compile(r"\[[a-z]+( [a-z]+)?\] |{\"time\": ")
+_TASK = re.compile(r".* - Executing task '([^']+)'")
+"""As kfp.local 2.17 says which task it starts."""
 _ERROR = re.compile(r"(?:[\w.]+ )?\b((?:[A-Za-z_][\w.]*)?(?:Error|Exception|Killed|Interrupt)\b.*)")
 
 
@@ -25,17 +27,18 @@ def plain(text: str) -> str:
 
 class Transcript(io.TextIOBase):
     """A context in which standard output goes into a file; progress lines such as "[evolve global] 3/12 …" also go to `show`, which prints
-    to the terminal as before. The line of JSON by which a task reports an error of ours is asked for and read here, and kept nowhere.
+    to the terminal as before, and names of tasks that kfp.local starts go to `begun`. The line of JSON by which a task reports an error of
+    ours is asked for and read here, and kept nowhere.
 
     Attributes:
         fault: the error that a task reported, if one did.
         last_error: the last line that names an error, such as `ValueError: no such word`; empty where none did.
     """
 
-    def __init__(self, file: Path, show: Callable[[str], None]) -> None:
+    def __init__(self, file: Path, show: Callable[[str], None], begun: Callable[[str], None] = lambda name: None) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         self._file = file.open("a")
-        self._show = show
+        self._show, self._begun = show, begun
         self._terminal = sys.stdout
         self._line = ""
         self.fault: errors.DetKDSError | None = None
@@ -54,7 +57,9 @@ class Transcript(io.TextIOBase):
     def _take(self, line: str) -> None:
         if found := _ERROR.fullmatch(_COLOUR.sub("", line)):
             self.last_error = plain(found[1])
-        if line.startswith(FAULT):
+        if task := _TASK.fullmatch(_COLOUR.sub("", line)):
+            self._begun(task[1])
+        elif line.startswith(FAULT):
             self.fault = parse_fault(line)
         elif _PROGRESS.match(line):
             with contextlib.redirect_stdout(self._terminal):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from detkds.pipeline.settings import COHORT, Pair, RacePlan, Schedule, SearchPlan, Source, WeightsPlan
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from detkds.data.sampling.counting import Counting
     from detkds.pipeline.run_config import RunConfig
 
-LISTS = {"searched", "warm_start", "race_known", "unlabelled_knowledge", "plugins"}
+LISTS = {"searched", "warm_start", "race_known", "loggers", "unlabelled_knowledge", "plugins"}
 """Fields that run.yaml has as lists, and a pipeline as text with commas."""
 PROXY, STUDENT = "evolve weights", "evolve weights train"
 """The stages that measure candidates, and those that train the student."""
@@ -73,11 +73,14 @@ class Values:
     epochs: int = _at("train.epochs", "train", 24)
     batch_size: int = _at("train.batch_size", f"{STUDENT} evaluate", 0)
     learning_rate: float = _at("train.learning_rate", STUDENT, 0.0)
-    amp: bool = _at("train.amp", STUDENT, False)
+    amp: str = _at("train.amp", STUDENT, "false")
+    channels_last: bool = _at("train.channels_last", STUDENT, False)
+    compiled: bool = _at("train.compiled", "train", False)
+    loggers: str = _at("train.loggers", "train evaluate")
     train_nodes: int = _at("train.nodes", "train", 1)
     search_nodes: int = _at("search.nodes", "evolve weights", 1)
     seed: int = _at("seed", f"subset {STUDENT}", 0)
-    work: str = _at("store.work", STUDENT)
+    work: str = _at("store.work", f"{STUDENT} evaluate report")
     gpus: int = _at("resources.gpus", STUDENT, 1)
     plugins: str = _at("plugins", f"{STUDENT} evaluate report")
 
@@ -140,6 +143,11 @@ class Values:
         return RacePlan(self.race_candidates, self.race_seeds, self.race_epochs, self.race_known)
 
     @property
+    def services(self) -> tuple[str, ...]:
+        """Names of the services that are told figures, see `pipeline.loggers`."""
+        return tuple(filter(None, self.loggers.split(",")))
+
+    @property
     def unlabelled_use(self) -> Unlabelled | None:
         """How images without labels are used; None where there are none."""
         if not self.unlabelled_share:
@@ -154,10 +162,11 @@ class Values:
     @property
     def training(self) -> Schedule:
         """How the student is trained in the end."""
-        return self._schedule(self.epochs)
+        return replace(self._schedule(self.epochs), compiled=self.compiled)
 
     def _schedule(self, epochs: int) -> Schedule:
-        return Schedule(epochs, self.batch_size, self.learning_rate, self.amp, self.seed, self.unlabelled_use)
+        amp = {"true": True, "false": False}.get(self.amp, self.amp)
+        return Schedule(epochs, self.batch_size, self.learning_rate, amp, self.seed, self.unlabelled_use, self.channels_last)
 
 
 def _found(config: RunConfig, place: str) -> Any:
@@ -165,4 +174,6 @@ def _found(config: RunConfig, place: str) -> Any:
     value: Any = config if place else None
     for step in place.split(".") if place else ():
         value = None if value is None else getattr(value, step)  # a section that is left out says nothing
+    if place == "train.amp":
+        return str(value).lower()  # true, false, or a precision
     return ",".join(map(str, value)) if isinstance(value, tuple) else value

@@ -1,10 +1,11 @@
-"""Follow a search in the terminal."""
+"""Follow a run in the terminal: its search, its trainings, its evaluation."""
 
 from __future__ import annotations
 
 import contextlib
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,28 +20,60 @@ from detkds.errors import ArtifactError, ConfigError
 from detkds.genome import Recipe
 from detkds.pipeline.local_store import local_store
 from detkds.pipeline.searches import NotBegun, Searches, StudyView, awaited, is_finished
+from detkds.pipeline.stages import BASELINE, DISTILLED, EVALUATE, REPORT, TEACHER
+from detkds.pipeline.task_progress import LINE_S, RunProgress, TaskProgress, duration
 from detkds.pipeline.trials_table import losses, trial_tables
 from detkds.search.trial import Trial
 from detkds.storage.uri import is_s3, open_store
 
+PER_SECOND = 4
 IDLE_S = 120.0
 """From then on a study that writes nothing is reported as silent; longer where its candidates take longer."""
 
 
-def watch(run: str, work: str, home: Path, *, once: bool, every_s: float, console: Console, trials: int = 0) -> list[dict[str, Any]]:
-    """Show the studies of a run until its search is finished, from its beginning on; Ctrl-C ends the watching, not the search.
+@dataclass(frozen=True)
+class Seen:
+    """A run as it was looked at: its studies, and how far its tasks are."""
+
+    studies: Sequence[StudyView]
+    progress: RunProgress
+
+    @property
+    def others(self) -> list[TaskProgress]:
+        """The tasks that conduct no study, in the order of the run: trainings and the evaluation."""
+        tasks = self.progress.tasks
+        return [tasks.get(name, TaskProgress(name)) for name in (TEACHER, BASELINE, DISTILLED, EVALUATE) if self._expects(name)]
+
+    def _expects(self, name: str) -> bool:
+        return name in self.progress.tasks or name in self.progress.stages
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is anything to show."""
+        return bool(self.studies or self.progress.tasks)
+
+    def is_finished(self, *, alone: bool) -> bool:
+        """Whether nothing more will come: of a whole run its report is the last, of a search alone its last study."""
+        if self.progress.stages:
+            return REPORT in self.progress.tasks
+        return bool(self.studies) and is_finished(self.studies, alone=alone)
+
+
+def watch(run: str, work: str, home: Path, *, once: bool, every_s: float, console: Console, trials: int = 0) -> dict[str, Any]:
+    """Show the studies, trainings and the evaluation of a run until it is finished, from its beginning on; Ctrl-C ends the watching, not
+    the run.
 
     Args:
         run: name of a run; or a folder, or an s3:// address, with journals below it; empty: the run that wrote something last.
         work: the place of work where runs are looked for by name; empty: `work` below `home`.
         home: as of `detkds run`.
-        once: print the state and end; a search that has not begun is an error then, and waited for otherwise.
+        once: print the state and end; a run that has not begun is an error then, and waited for otherwise.
         every_s: seconds between two looks.
-        console: a terminal shows a table that is drawn anew, anything else one line for every change.
-        trials: how many of the last candidates of each unfinished study the table lists (of every study with `once`).
+        console: a terminal shows a screen that is drawn anew, also when its size changes; anything else one line for every change.
+        trials: how many of the last candidates of each unfinished study the screen lists (of every study with `once`).
 
     Returns:
-        The studies as plain values, as they were last looked at.
+        `studies` and `tasks`, the trainings and the evaluation, as plain values, as they were last looked at.
 
     Raises:
         ConfigError: `every_s` is not positive.
@@ -51,27 +84,42 @@ def watch(run: str, work: str, home: Path, *, once: bool, every_s: float, consol
         raise ConfigError(f"--every must be a number of seconds above 0, got {every_s:g}.")
     with opened(run, work, home, console) as (searches, name):
         alone = not name and bool(run)
-        studies: list[StudyView] = []
+        seen = Seen((), RunProgress())
         if once:
-            studies = searches.studies(name)
-            console.print(shown(studies))
-            console.print(trial_tables(studies, trials))
+            seen = _look(searches, name)
+            console.print(shown(seen))
+            console.print(trial_tables(seen.studies, trials))
         else:
             with contextlib.suppress(KeyboardInterrupt):
-                studies = _begun(searches, name, every_s, console)
-                if console.is_terminal:
-                    _draw(searches, name, studies, alone, every_s, console, trials)
-                else:
-                    _tell(searches, name, studies, alone, every_s, console)
-        return [_plain(view) for view in studies]
+                seen = _begun(searches, name, every_s, console)
+                follow = _draw if console.is_terminal else _tell
+                seen = follow(searches, name, seen, alone, every_s, console, trials)
+        return {"studies": [_plain(view) for view in seen.studies], "tasks": [asdict(task) for task in seen.others]}
 
 
-def _begun(searches: Searches, name: str, every_s: float, console: Console) -> list[StudyView]:
-    """The studies of a run, once its search has begun; says that it waits."""
+def _look(searches: Searches, name: str) -> Seen:
+    """A run as it stands.
+
+    Raises:
+        NotBegun: there is no such run.
+    """
+    try:
+        studies: Sequence[StudyView] = searches.studies(name)
+    except NotBegun:
+        found = Seen((), searches.progress(name))
+        if not found.begun:
+            raise
+        return found
+    runs = studies[-1].task.runs
+    return Seen(studies, searches.progress(name or (runs[-1] if runs else "")))
+
+
+def _begun(searches: Searches, name: str, every_s: float, console: Console) -> Seen:
+    """A run, once it has begun; says that it waits."""
     waiting = False
     while True:
         try:
-            return searches.studies(name)
+            return _look(searches, name)
         except NotBegun as error:
             if not waiting:
                 console.print(f"waiting: {error} Ctrl-C ends the waiting.", markup=False, soft_wrap=True)
@@ -123,33 +171,52 @@ def _is_run(name: str, work: str) -> bool:
     return True
 
 
-def _draw(searches: Searches, run: str, studies: list[StudyView], alone: bool, every_s: float, console: Console, trials: int) -> None:
+def _draw(searches: Searches, run: str, seen: Seen, alone: bool, every_s: float, console: Console, trials: int) -> Seen:
+    """The screen of a terminal, which a thread draws anew several times a second, so that it fits when the size changes."""
+    found = seen
+
     def screen() -> Group:
-        return Group(shown(studies), trial_tables([view for view in studies if not view.task.finished], trials))
+        return Group(shown(found), trial_tables([view for view in found.studies if not view.task.finished], trials))
 
-    with Live(screen(), console=console, auto_refresh=False) as live:
-        while not is_finished(studies, alone=alone):
-            time.sleep(every_s)
-            studies = searches.studies(run)
-            live.update(screen(), refresh=True)
+    try:
+        with Live(get_renderable=screen, console=console, screen=True, refresh_per_second=PER_SECOND) as live:
+            live.refresh()
+            while not found.is_finished(alone=alone):
+                time.sleep(every_s)
+                found = _look(searches, run)
+    finally:
+        console.print(screen())  # the screen goes, what was last on it stays
+    return found
 
 
-def _tell(searches: Searches, run: str, studies: list[StudyView], alone: bool, every_s: float, console: Console) -> None:
+def _tell(searches: Searches, run: str, seen: Seen, alone: bool, every_s: float, console: Console, trials: int) -> Seen:
+    """A line for each study that got further, and for each other task every 30 seconds and at its end."""
     printed: dict[str, str] = {}
+    due: dict[str, float] = {}
     while True:
-        for view in studies:
+        for view in seen.studies:
             line = f"[{view.task.name}] {_progress(view)}  {_best(view)}  {_rejected(view)}  {_left(view)}"
             if printed.get(view.task.name, "").partition("  ")[0] != line.partition("  ")[0]:  # only what was done, not the clock
                 printed[view.task.name] = line
                 console.print(line, markup=False, soft_wrap=True)
-        if is_finished(studies, alone=alone):
-            return
+        for task in seen.others:
+            line = f"[{task.task}] {task.line}"
+            if task.total and printed.get(task.task) != line and (task.finished or time.monotonic() >= due.get(task.task, 0.0)):
+                printed[task.task], due[task.task] = line, time.monotonic() + LINE_S
+                console.print(line, markup=False, soft_wrap=True)
+        if seen.is_finished(alone=alone):
+            return seen
         time.sleep(every_s)
-        studies = searches.studies(run)
+        seen = _look(searches, run)
 
 
-def shown(studies: Sequence[StudyView]) -> Group:
-    """A row a study, and below them who leads in each and who is in work."""
+def shown(seen: Seen) -> Group:
+    """A row a study, below them who leads in each and who is in work, and a row for each training and the evaluation."""
+    parts: list[RenderableType] = [*([_studies(seen.studies)] if seen.studies else []), _leaders(seen.studies)]
+    return Group(*parts, *([_others(seen.others)] if seen.others else []))
+
+
+def _studies(studies: Sequence[StudyView]) -> Table:
     runs = studies[-1].task.runs
     figures = Table(
         box=SIMPLE_HEAD, title=f"search of {runs[-1]}" if runs else None, title_style="bold", title_justify="left", padding=(0, 1, 0, 0)
@@ -157,16 +224,45 @@ def shown(studies: Sequence[StudyView]) -> Group:
     figures.add_column("study", no_wrap=True)
     for column in ("", "done", "best AP", "gain", "rejected", "per hour", "time left"):
         figures.add_column(column, justify="right", no_wrap=True)
+    for view in studies:
+        figures.add_row(*_row(view), style="dim" if view.task.finished else "")
+    for name in awaited(studies):
+        figures.add_row(name, "", "", "", "", "", "", "not begun", style="dim")
+    return figures
+
+
+def _leaders(studies: Sequence[StudyView]) -> Table:
     leaders = Table.grid(padding=(0, 2), pad_edge=True)
     leaders.add_column(no_wrap=True)
     leaders.add_column(overflow="fold")
     for view in studies:
-        figures.add_row(*_row(view), style="dim" if view.task.finished else "")
         for word, text in _candidates(view):
             leaders.add_row(f"{view.task.name} {word}", Text(text), style="dim" if word == "now" else "")
-    for name in awaited(studies):
-        figures.add_row(name, "", "", "", "", "", "", "not begun", style="dim")
-    return Group(figures, leaders)
+    return leaders
+
+
+def _others(tasks: Sequence[TaskProgress]) -> Table:
+    table = Table(box=SIMPLE_HEAD, title="trainings and evaluation", title_style="bold", title_justify="left", padding=(0, 1, 0, 0))
+    table.add_column("task", no_wrap=True)
+    for column in ("", "done", "loss", "images/s", "time left"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for task in tasks:
+        bar = ProgressBar(total=max(task.total, 1), completed=task.done, width=7) if task.total else ""
+        count, note = (task.count if task.total else ""), task.note.removeprefix("loss ")
+        pace = "" if task.images_s is None else f"{task.images_s:.1f}"
+        table.add_row(task.task, bar, count, note, pace, _left_of(task), style="dim" if task.finished or not task.total else "")
+    return table
+
+
+def _left_of(task: TaskProgress) -> str:
+    if not task.total:
+        return "not begun"
+    if task.finished:
+        return "finished"
+    silent = time.time() - task.when
+    if silent > IDLE_S:
+        return f"silent for {duration(silent)}"
+    return "" if task.left_s is None else duration(task.left_s)
 
 
 def _row(view: StudyView) -> list[RenderableType]:
@@ -212,8 +308,8 @@ def _left(view: StudyView) -> str:
     if view.task.finished:
         return "left out" if view.task.reason else "finished"
     if silent := _silent_s(view):
-        return f"silent for {_duration(silent)}"
-    return "" if view.left_s is None else _duration(view.left_s)
+        return f"silent for {duration(silent)}"
+    return "" if view.left_s is None else duration(view.left_s)
 
 
 def _silent_s(view: StudyView) -> float:
@@ -230,12 +326,3 @@ def _percent(trial: Trial | None) -> str:
 def _candidate(view: StudyView, recipe: Recipe) -> str:
     """Without the knowledge where the study is named after it."""
     return losses(recipe, view.task.name)
-
-
-def _duration(seconds: float) -> str:
-    minutes = round(seconds / 60)
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if minutes < 90:
-        return f"{minutes} min"
-    return f"{minutes // 60} h {minutes % 60:02} min" if minutes < 48 * 60 else f"{minutes // 1440} d {minutes % 1440 // 60} h"

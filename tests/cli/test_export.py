@@ -34,9 +34,9 @@ def studies(home: Path) -> dict[str, StudyView]:
     return {study.task.name: study for study in Searches(FolderStore(home / "work")).studies("demo") if study.trials}
 
 
-def take(home: Path, *, optuna: Path | None = None, table: Path | None = None, force: bool = False) -> str:
+def take(home: Path, **options: Any) -> str:
     out = io.StringIO()
-    export("demo", "", home, optuna=optuna, table=table, force=force, console=Console(file=out, width=200))
+    export("demo", "", home, **options, console=Console(file=out, width=200))
     return out.getvalue()
 
 
@@ -130,5 +130,51 @@ def test_without_optuna_it_is_one_line_with_the_command(home: Path, tmp_path: Pa
 
 
 def test_nothing_to_write_is_a_usage_error(home: Path) -> None:
-    with pytest.raises(ConfigError, match=r"--optuna study\.db, --csv trials\.csv, or both"):
+    with pytest.raises(ConfigError, match=r"--optuna study\.db, --csv trials\.csv, --tensorboard FOLDER or --fiftyone FOLDER\.$"):
         take(home)
+
+
+def test_tensorboard_has_each_scored_trial_and_the_curve_of_each_study(home: Path, tmp_path: Path) -> None:
+    """Read back by TensorBoard's own reader."""
+    said = take(home, tensorboard=tmp_path / "board")
+    assert f"look at it with: tensorboard --logdir {tmp_path / 'board'}" in said
+    scored = 0
+    for name, study in studies(home).items():
+        trials = [trial for trial in study.trials if trial.score is not None]
+        scored += len(trials)
+        curve = events(tmp_path / "board" / name)
+        assert [(one.step, round(one.value, 5)) for one in curve.Scalars("AP")] == [(trial.number, trial.score) for trial in trials]
+        assert curve.Scalars("best_AP")[-1].value == pytest.approx(study.study.best.score if study.study.best else None)
+        for trial in trials:
+            given, found = session(tmp_path / "board" / name / f"trial {trial.number}")
+            assert found == pytest.approx(trial.score)
+            if trial.recipe.active:
+                assert Recipe.parse(given["candidate"].replace("; ", "\n")) == Recipe(trial.recipe.active)
+            if len(trial.recipe.genomes) == 1 and name != WEIGHTS:
+                assert given["distance"] == trial.recipe.genomes[0].slots["distance"]
+    assert f"{scored} trials with a score of 3 studies" in said
+
+
+def events(folder: Path) -> Any:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    found = EventAccumulator(str(folder))
+    found.Reload()
+    return found
+
+
+def session(folder: Path) -> tuple[dict[str, Any], float]:
+    """What the tab HPARAMS shows of a run."""
+    from tensorboard.plugins.hparams import plugin_data_pb2
+
+    found = events(folder)
+    content = found.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
+    start = plugin_data_pb2.HParamsPluginData.FromString(content).session_start_info
+    given = {name: value.string_value or value.number_value for name, value in start.hparams.items()}
+    return given, found.Scalars("trial/AP")[0].value
+
+
+def test_event_files_are_not_added_to_others(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "board").mkdir()
+    with pytest.raises(ConfigError, match="exists, and event files are only added to a folder of their own"):
+        take(home, tensorboard=tmp_path / "board")

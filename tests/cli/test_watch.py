@@ -6,17 +6,20 @@ import io
 import os
 import re
 import secrets
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from played import EXPECTED, SEARCHED, play
-from rich.console import Console
+from rich.console import Console, ConsoleDimensions
 
 from detkds.errors import ArtifactError, ConfigError
 from detkds.pipeline.searches import Searches, StudyView, awaited, is_finished
+from detkds.pipeline.stages import BASELINE, DISTILLED, REPORT, stages
 from detkds.pipeline.task import FILE, JOURNAL, TIMINGS, WEIGHTS, Task
+from detkds.pipeline.task_progress import Progress, begin
 from detkds.pipeline.watch import watch
 from detkds.pipeline.workplace import Workplace
 from detkds.search.lock import StudyLock
@@ -295,3 +298,73 @@ def test_a_search_that_has_not_begun_is_waited_for(work: Path, monkeypatch: pyte
     assert any("[weights] 8/8" in line for line in lines)
     with pytest.raises(ArtifactError, match="no run 'absent' searched"):
         seen("absent", home=work.parent, once=True)
+
+
+def follow_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A whole run of the name demo whose distilled training is at work."""
+    monkeypatch.setenv("DETKDS_RUN", "demo")
+    begin(stages(SEARCHED))
+    Progress(BASELINE, "step", lines=False).tell(40, 40, note="loss 0.512")
+    Progress(DISTILLED, "step", images=2, lines=False).tell(12, 40, note="loss 1.234", left_s=70.0)
+
+
+def test_trainings_and_the_evaluation_are_seen_on_80_columns(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    play("demo", "")
+    follow_tasks(monkeypatch)
+    lines = [line.rstrip() for line in seen("demo", home=work.parent, once=True, width=80).splitlines()]
+    assert all(len(line) <= 80 for line in lines)
+    text = "\n".join(lines)
+    assert re.search(r"train baseline +━+ +step 40/40 +0\.512 +finished", text)
+    assert re.search(r"train distilled +━+ +step 12/40 +1\.234 +70 s", text)
+    assert re.search(r"evaluate +not begun", text)
+
+
+def test_a_whole_run_is_followed_to_its_report(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    play("demo", "")
+    follow_tasks(monkeypatch)
+    naps: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        naps.append(seconds)
+        assert len(naps) < 5
+        if len(naps) == 2:
+            Progress(DISTILLED, "step", lines=False).tell(40, 40, note="loss 1.0")
+        if len(naps) == 3:
+            Progress(REPORT, "page", lines=False).tell(1, 1)
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    lines = [line for line in seen("demo", home=work.parent).splitlines() if line.startswith("[train distilled]")]
+    assert lines[0].startswith("[train distilled] step 12/40  loss 1.234")
+    assert lines[1:] == ["[train distilled] step 40/40  loss 1.0"]
+    assert len(naps) == 3
+
+
+def test_a_teacher_in_training_is_seen_before_the_search_begins(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DETKDS_RUN", "demo")
+    Progress("teacher", "step", lines=False).tell(3, 9, note="loss 2.5")
+    assert re.search(r"teacher +━+ +step 3/9 +2\.5", seen("demo", home=work.parent, once=True))
+
+
+def test_the_screen_is_drawn_anew_in_the_size_that_the_terminal_has_then(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    play("demo", "")
+    follow_tasks(monkeypatch)
+    columns = [80]
+
+    class Resized(Console):
+        @property
+        def size(self) -> ConsoleDimensions:
+            return ConsoleDimensions(columns[-1], 40)
+
+    def sleep(seconds: float) -> None:
+        columns.append(60)
+        threading.Event().wait(0.8)
+        Progress(REPORT, "page", lines=False).tell(1, 1)
+
+    out = io.StringIO()
+    monkeypatch.setattr(time, "sleep", sleep)
+    watch("demo", "", work.parent, once=False, every_s=1, console=Resized(file=out, force_terminal=True, highlight=False))
+    screens = [re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", screen) for screen in re.split(r"\x1b\[H", out.getvalue())]
+    widths = [{len(line) for line in screen.splitlines()} for screen in screens]
+    assert {80} in widths
+    assert {60} in widths
+    assert widths.index({60}) > widths.index({80})

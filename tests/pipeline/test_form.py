@@ -139,7 +139,8 @@ def test_the_check_says_what_is_not_in_the_store_and_divides_the_values(
     found = plans.run(form)
     assert "[check] blood: the parameters can be used" in capsys.readouterr().out
     assert (found.gpus, found.one_gpu) == ("4", "1")
-    assert found.report == {"run_name": "blood", "results": "s3://detkds/runs", "teacher_checkpoint": "s3://form/t.pth", "plugins": ""}
+    told = {"run_name": "blood", "results": "s3://detkds/runs", "teacher_checkpoint": "s3://form/t.pth", "plugins": ""}
+    assert found.report == {**told, "work": "s3://detkds/work"}
     assert "epochs" not in found.subset | found.evolve, "another number of epochs draws and searches nothing anew"
 
 

@@ -15,7 +15,7 @@ from detkds.evaluation.result import SCHEMA
 from detkds.genome import Knowledge, Recipe
 from detkds.objective import Goal, Outcome
 from detkds.pipeline import publish as published
-from detkds.pipeline import report, studies
+from detkds.pipeline import published_detections, report, studies
 from detkds.report import Analysis, read_results
 from detkds.search.baselines import RandomSearch
 from detkds.search.evolution import Evolution
@@ -28,6 +28,12 @@ from detkds.storage.artifacts import publishing, verify
 
 JPEG = b"\xff\xd8\xff\xe0picture"
 RECIPE = Recipe.parse("global: none > none > norm_batch | l2 x 5")
+SUBSET = {
+    "root": "s3://data/cats",
+    "images": {"train": 8, "test": 4},
+    "folders": {"train": "train", "test": "test"},
+    "states": {"train": "a", "test": "b"},
+}
 BOX = {"box": [1, 2, 3, 4], "class": "cat", "score": None, "crowd": False}
 
 
@@ -56,11 +62,14 @@ def evaluation(folder: Path, examples: Sequence[str] = (), **changes: Any) -> Pa
         (inside / "evaluation.json").write_text(json.dumps(content))
         (inside / "examples").mkdir()
         (inside / "examples" / "1.jpg").write_bytes(JPEG)
+        (inside / "tensorboard").mkdir()
+        (inside / "tensorboard" / "events.out.tfevents.1.host").write_bytes(b"figures")
+        (inside / "detections_teacher.json").write_text('[{"image_id": 1}]')
     return folder
 
 
 def subset(folder: Path) -> Path:
-    with publishing(folder, kind="subset", meta={"root": "s3://data/cats", "images": {"train": 8, "test": 4}}) as inside:
+    with publishing(folder, kind="subset", meta=SUBSET) as inside:
         (inside / "train.json").write_text("{}")
         (inside / "test.json").write_text("[]")
     return folder
@@ -113,6 +122,9 @@ def test_everything_is_published_and_can_be_read_back(artifacts: dict[str, Any],
     assert [(found.name, found.algorithm) for found in again.studies] == [("global", "evolution"), ("global", "random")]
     assert again.evaluation is not None
     assert list(again.evaluation.detectors) == ["teacher", "distilled"]
+    assert (place / "tensorboard" / "evaluate" / "events.out.tfevents.1.host").read_bytes() == b"figures"
+    truth, found = published_detections.read(place)
+    assert (truth, found) == ([], {"teacher": [{"image_id": 1}]})
     assert "best so far, random search" in result.page
     assert 'href="data:image/jpeg;base64,' in result.page
 

@@ -10,8 +10,10 @@ import yaml
 
 from detkds.errors import ConfigError
 from detkds.genome import Knowledge
+from detkds.pipeline.form import Form
 from detkds.pipeline.run import parameters
 from detkds.pipeline.run_config import load
+from detkds.pipeline.values import Values
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
@@ -186,3 +188,18 @@ def test_a_time_is_planned_where_the_search_runs_and_nowhere_else(tmp_path: Path
     assert config.search.planned(36.0).population == 3  # 100 trainings of five knowledges: 29 for the race, 14 for weights, 11 each
     with pytest.raises(ConfigError, match="how long a training takes is known where it runs; give trainings instead"):
         parameters(config, "teacher", "", "student", "s3://detkds/runs", version="1")
+
+
+@pytest.mark.parametrize(("given", "amp"), [(True, True), (False, False), ("true", True), ("bf16", "bf16"), ("fp16", "fp16")])
+def test_mixed_precision_reaches_the_training_as_it_was_written(tmp_path: Path, given: Any, amp: Any) -> None:
+    config = load(write(tmp_path, minimal() | {"train": {"amp": given, "channels_last": True, "compiled": True}}))
+    values = Values.read(parameters(config, "teacher", "s3://b/t.pth", "student", "s3://b/runs", version=""))
+    full, proxy = values.training, values.proxy
+    assert (full.amp, full.channels_last, full.compiled) == (amp, True, True)
+    assert (proxy.amp, proxy.channels_last, proxy.compiled) == (amp, True, False)  # a candidate is too short to be compiled
+    assert Form.of(values).values() == values
+
+
+def test_a_precision_that_there_is_not_is_one_line(tmp_path: Path) -> None:
+    (line,) = faults(tmp_path, minimal() | {"train": {"amp": "fp8"}})
+    assert line.endswith("train.amp: must be true, false, bf16 or fp16, but got 'fp8'")

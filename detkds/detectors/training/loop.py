@@ -27,7 +27,7 @@ from detkds.detectors.training.parallel import Group
 from detkds.detectors.training.randomness import Purpose, derived_seed, preserved, seed_all
 from detkds.detectors.training.reading import Reading
 from detkds.detectors.training.runtime import announced, epoch_of, runtime
-from detkds.detectors.training.schedule import build_optimizer, build_schedulers
+from detkds.detectors.training.schedule import DTYPES, build_optimizer, build_schedulers
 from detkds.detectors.training.signals import terminated
 from detkds.detectors.training.sizes import ITERATION, place_sizes
 from detkds.detectors.training.state import restore, store
@@ -47,7 +47,8 @@ class TrainSettings:
         batch_size: images per step.
         seed: of the order, of the augmentations and of whatever a step draws.
         learning_rate: replaces that of the config.
-        amp: mixed precision where the device is a GPU; on the CPU training stays in float32.
+        amp: mixed precision where the device is a GPU, in the type that the config's optim_wrapper says (float16 where it says none), or
+            in "bf16" or "fp16"; on the CPU training stays in float32.
         device: "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:N".
         workers: processes that load images; 0 loads in the training process, None is as `loading.default_workers` says. The student is
             the same whatever their number.
@@ -64,7 +65,7 @@ class TrainSettings:
     batch_size: int
     seed: int = 0
     learning_rate: float | None = None
-    amp: bool = False
+    amp: bool | str = False
     device: str = "auto"
     workers: int | None = None
     channels_last: bool = False
@@ -77,6 +78,8 @@ class TrainSettings:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}.")
         if self.seed < 0 or (self.workers or 0) < 0:
             raise ConfigError(f"seed and workers must not be negative, got seed={self.seed}, workers={self.workers}.")
+        if not isinstance(self.amp, bool) and self.amp not in DTYPES:
+            raise ConfigError(f"amp must be true, false, {' or '.join(DTYPES)}, got {self.amp!r}.")
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -106,6 +109,10 @@ class Training:
         group: the processes that train this student together; all of them make the same Training and call `run`.
         unlabelled: images without labels that each step sees beside the labelled ones; the distiller must know how they are used. A recipe
             without losses for them does without.
+
+    Attributes:
+        step: steps done.
+        learning_rate: that of the optimizer's first group in the step whose losses were read last.
 
     Raises:
         ConfigError: the config asks for something that this training does not do, see `asked.refusals`.
@@ -152,6 +159,7 @@ class Training:
         self._late = int(self._gpu)
         self._speed_up()
         self.step = self._first = 0
+        self.learning_rate = 0.0
         self._begun = False
 
     @property
@@ -229,6 +237,7 @@ class Training:
                 reading = unread.popleft()
                 losses, asked = reading.read(self.total_steps)
                 agreed |= asked
+                self.learning_rate = reading.learning_rate
                 if progress is not None:
                     progress(reading.step + 1, self.total_steps, losses)
             stopped = agreed or (alone and stop.is_set())
@@ -296,7 +305,7 @@ class Training:
                 data["unlabelled"] = self._beside(unlabelled)
             losses = model(**data, mode="loss")
         total, named = self.distiller.parse_losses(losses)
-        reading = Reading(self.step, named, stop.is_set(), self.group)
+        reading = Reading(self.step, named, stop.is_set(), self.group, self.optimizer.param_groups[0]["lr"])
         self.optimizer.update_params(total)
         outputs = {name: value.detach() for name, value in named.items()}
         self._hooks.call("after_train_iter", batch_idx=place, data_batch=batch, outputs=outputs)

@@ -20,10 +20,11 @@ class Reading:
         losses: scalars by name.
         stop: whether this process was asked to.
         group: whose mean is taken.
+        learning_rate: of the step.
     """
 
-    def __init__(self, step: int, losses: Mapping[str, Tensor], stop: bool, group: Group) -> None:
-        self.step, self._names = step, tuple(losses)
+    def __init__(self, step: int, losses: Mapping[str, Tensor], stop: bool, group: Group, learning_rate: float = 0.0) -> None:
+        self.step, self.learning_rate, self._names = step, learning_rate, tuple(losses)
         values = [value.detach().double().flatten()[0] for value in losses.values()]
         self._values = group.mean(torch.stack([*values, values[0].new_tensor(float(stop))]))
         self._ready: torch.cuda.Event | None = None

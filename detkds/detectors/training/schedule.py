@@ -25,7 +25,7 @@ def build_optimizer(
     connectors: Iterable[nn.Parameter] = (),
     *,
     learning_rate: float | None = None,
-    amp: bool = False,
+    amp: bool | str = False,
     gpu: bool = False,
     batch_size: int = 0,
 ) -> OptimWrapper:
@@ -36,7 +36,8 @@ def build_optimizer(
         student: its parameters keep their own names, so per-parameter settings of the config apply.
         connectors: what aligns student to teacher; trained with the config's plain settings.
         learning_rate: replaces the config's, and `auto_scale_lr` then changes nothing.
-        amp: mixed precision even where the config's optim_wrapper is none of mixed precision; its `dtype` and `loss_scale` hold.
+        amp: mixed precision even where the config's optim_wrapper is none of mixed precision; its `loss_scale` holds, and its `dtype`
+            unless amp is "bf16" or "fp16".
         gpu: without one, mixed precision is left out.
         batch_size: images per step over all processes, for a config whose `auto_scale_lr` is enabled.
 
@@ -61,11 +62,15 @@ def build_optimizer(
     return wrapper
 
 
-def _precision(options: Any, *, amp: bool, gpu: bool) -> Any:
+DTYPES = {"bf16": "bfloat16", "fp16": "float16"}
+
+
+def _precision(options: Any, *, amp: bool | str, gpu: bool) -> Any:
     """The options of an optim_wrapper with mixed precision where it is wanted and there is a GPU."""
     mixed = amp or options.get("type") == "AmpOptimWrapper"
     if mixed and gpu:
-        return Config({"loss_scale": "dynamic", **options, "type": "AmpOptimWrapper"})._cfg_dict
+        dtype = {"dtype": DTYPES[amp]} if isinstance(amp, str) else {}
+        return Config({"loss_scale": "dynamic", **options, **dtype, "type": "AmpOptimWrapper"})._cfg_dict
     if mixed:
         options = {key: value for key, value in options.items() if key not in ("loss_scale", "dtype", "use_fsdp")}
         return Config({**options, "type": "OptimWrapper"})._cfg_dict

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from mmengine.config import Config
@@ -72,6 +74,10 @@ def start_student(config: Config, start: Start, *, seed: int, teacher: nn.Module
     return student, inherit(student, teacher) if start.inherit and teacher is not None else None
 
 
+def _with_rate(training: Training, progress: Progress, step: int, steps: int, losses: Mapping[str, float]) -> None:
+    progress(step, steps, {**losses, "lr": training.learning_rate})
+
+
 def unlabelled_samples(config: Config, settings: TrainSettings, unlabelled: tuple[Source, Unlabelled]) -> UnlabelledSamples:
     """The images without labels of a training with these settings."""
     source, use = unlabelled
@@ -103,7 +109,7 @@ def train(
         recipe: the losses to add; None adds none.
         start: the first weights; None inherits from the teacher, if there is one.
         checkpoint: where the training's own state goes every so often, see `Training.run`; None cannot be resumed.
-        progress: see `loop.Progress`.
+        progress: see `loop.Progress`; its losses also have the learning rate, as `lr`.
         group: the processes that train it together, see `parallel`; the first alone writes `out`.
         unlabelled: images without labels and how they are used; a recipe without losses does without them.
 
@@ -117,7 +123,7 @@ def train(
     student, inherited = start_student(config, start or Start(), seed=settings.seed, teacher=teacher)
     distiller = DistilledDetector(student, teacher, recipe or Recipe(), beside.use if beside else None)
     training = Training(distiller, config, samples, settings, group, beside)
-    training.run(checkpoint=checkpoint, progress=progress)
+    training.run(checkpoint=checkpoint, progress=progress and partial(_with_rate, training, progress))
     if training.group.rank == 0:
         save_student(student, out, classes=samples.classes, config=config)
     return Trained(training.total_steps, inherited)

@@ -10,12 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from detkds import errors
-from detkds.pipeline.kubeflow.package import compiled, without_retries
+from detkds.pipeline.kubeflow.package import compiled, task_titles, without_retries
 from detkds.pipeline.transcript import Transcript, plain
 
 
 def run_local(
-    pipeline: str, parameters: Mapping[str, Any], *, home: Path, cache_key: str, transcript: Path, show: Callable[[str], None]
+    pipeline: str,
+    parameters: Mapping[str, Any],
+    *,
+    home: Path,
+    cache_key: str,
+    transcript: Path,
+    show: Callable[[str], None],
+    begun: Callable[[str], None] = lambda stage: None,
 ) -> None:
     """Run a compiled pipeline on this machine; finished tasks are answered from the cache.
 
@@ -26,6 +33,7 @@ def run_local(
         cache_key: digest of what the tasks' command lines do not show, such as the version of this library.
         transcript: file that receives everything that is printed.
         show: called with each progress line, such as "[evolve global] 3/12 AP .213".
+        begun: called with the title of each stage that starts, such as "evolve global".
 
     Raises:
         DetKDSError: a task failed; the task's own error where it was one of ours.
@@ -37,7 +45,8 @@ def run_local(
         raise errors.ConfigError("the package kfp is not installed, and a run needs it; install it: pip install kfp.") from None
 
     root = home / "pipeline"
-    output = Transcript(transcript, show)
+    titles = task_titles(compiled(pipeline))
+    output = Transcript(transcript, show, lambda name: begun(titles.get(name, name)))
     with output, _quiet():
         local.init(
             runner=local.SubprocessRunner(use_venv=False),

@@ -47,6 +47,7 @@ def run(
     nodes: int,
     gpus: int,
     image: str,
+    loggers: Sequence[str] = (),
     trainer: Callable[[], Trainer] = Trainer,
 ) -> Result:
     """Publish at `out` what `pipeline.train.run` would, trained on `nodes` nodes with `gpus` GPUs each.
@@ -68,7 +69,7 @@ def run(
     store.ensure_bucket()
     if store.manifest(MODEL) is None:
         store.put_folder(subset, SUBSET)
-        store.put_bytes(Job(pair, schedule, recipe, work, plugins.loaded()).dumps().encode(), JOB)
+        store.put_bytes(Job(pair, schedule, recipe, work, plugins.loaded(), tuple(loggers)).dumps().encode(), JOB)
         asked = job(name, address, nodes=nodes, gpus=gpus, image=image)
         trainer().run(asked, show=lambda line: say(TITLE, line), turn=None if asked.queue else _turn(work))
     meta = store.get_folder(MODEL, out, KIND).meta

@@ -33,6 +33,14 @@ def compiled(pipeline: str) -> str:
     return (files("detkds") / "compiled" / f"{pipeline}.yaml").read_text()
 
 
+def task_titles(package: str) -> dict[str, str]:
+    """The titles of a package's tasks, such as "evolve global", by the names that kfp.local gives them, those of their components."""
+    pipeline = next(yaml.safe_load_all(package))
+    graphs = [pipeline["root"], *pipeline["components"].values()]
+    tasks = [task for graph in graphs for task in graph.get("dag", {}).get("tasks", {}).values()]
+    return {task["componentRef"]["name"].removeprefix("comp-"): task["taskInfo"]["name"].replace("-", " ") for task in tasks}
+
+
 def parameter_defaults(package: str) -> dict[str, Any]:
     """The parameters of a package with their defaults; None where one has to be given."""
     return {name: described.get("defaultValue") for name, described in Package.parse(package).parameters.items()}

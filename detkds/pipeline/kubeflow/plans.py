@@ -11,6 +11,8 @@ from detkds.genome.presets import parse_recipe
 from detkds.pipeline import stored_inputs
 from detkds.pipeline.form import Form
 from detkds.pipeline.progress import report_errors, say
+from detkds.pipeline.stages import CHECK, stages
+from detkds.pipeline.task_progress import begin
 from detkds.pipeline.values import Values
 
 
@@ -42,7 +44,8 @@ def run(form: Form, *, recipe: str = "") -> Plans:
     parse_recipe(recipe, values.semantics)
     if faults := stored_inputs.faults(values):
         raise ConfigError("\n".join(faults))
-    say("check", f"{values.run_name}: the parameters can be used, and what they name is there")
+    begin(stages(values.searched.split(","), recipe=bool(recipe)), values.work)
+    say(CHECK, f"{values.run_name}: the parameters can be used, and what they name is there")
     return Plans(str(values.gpus), str(min(values.gpus, 1)), *(values.of_stage(stage) for stage in Plans._fields[2:]))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from detkds.genome import Recipe
 from detkds.pipeline import train
@@ -23,16 +24,7 @@ def run(values: Values, recipe: Recipe, *, subset: Path, out: Path, image: str) 
     Raises:
         DetKDSError: as `pipeline.train.run` and `pipeline.kubeflow.nodes.run`.
     """
+    given: dict[str, Any] = {"subset": subset, "out": out, "work": values.work, "loggers": values.services}
     if values.train_nodes > 1:
-        return several.run(
-            values.pair,
-            values.training,
-            recipe,
-            subset=subset,
-            out=out,
-            work=values.work,
-            image=image,
-            nodes=values.train_nodes,
-            gpus=values.gpus,
-        )
-    return train.run(values.pair, values.training, recipe, subset=subset, out=out, work=values.work)
+        return several.run(values.pair, values.training, recipe, **given, image=image, nodes=values.train_nodes, gpus=values.gpus)
+    return train.run(values.pair, values.training, recipe, **given)
