@@ -11,7 +11,7 @@ from typing import Any
 from detkds.errors import DetKDSError, Rejected
 from detkds.genome import Recipe
 from detkds.objective import Goal, Outcome
-from detkds.pipeline import evolve, search_rank
+from detkds.pipeline import proxy, search_rank, teaching
 
 
 class Formula:
@@ -43,8 +43,8 @@ class Formula:
 
 
 if __name__ == "__main__":
-    evolve.Proxy = Formula  # type: ignore[misc,assignment]
-    evolve.require_teaching = lambda *_: None  # type: ignore[assignment]
+    proxy.Proxy = Formula  # type: ignore[misc,assignment]
+    teaching.require_teaching = lambda *_: None  # type: ignore[assignment]
     try:
         search_rank.run(sys.argv[1])
     except DetKDSError as error:

@@ -16,7 +16,7 @@ import pytest
 from search_process import Formula
 
 from detkds.errors import ConfigError
-from detkds.pipeline import evolve, search_rank
+from detkds.pipeline import evolve, proxy, search_rank, teaching
 from detkds.pipeline.kubeflow import nodes
 from detkds.pipeline.kubeflow.trainjob import TrainJob
 from detkds.pipeline.values import Values
@@ -91,8 +91,8 @@ def test_several_processes_write_the_journal_of_one_and_lose_none_of_it(
 ) -> None:
     monkeypatch.setenv("NOTES", str(tmp_path / "notes"))
     monkeypatch.setenv("RANK", "0")
-    monkeypatch.setattr(evolve, "Proxy", Formula)
-    monkeypatch.setattr(evolve, "require_teaching", lambda *_: None)
+    monkeypatch.setattr(proxy, "Proxy", Formula)
+    monkeypatch.setattr(teaching, "require_teaching", lambda *_: None)
     pair, plan, schedule = VALUES.pair, VALUES.search_plan, VALUES.proxy
     evolve.run("global", pair, plan, schedule, searched="global", subset=subset, out=tmp_path / "alone", work=f"{work}/1", workers=1)
     alone = (tmp_path / "alone" / "journal.jsonl").read_text()

@@ -246,7 +246,7 @@ def test_what_run_yaml_says_reaches_every_stage_here_and_on_a_cluster(mixed: Pat
     assert values.proxy.unlabelled == values.training.unlabelled == use
     sent = json.loads(json.dumps(Form.of(values).parameters()), parse_int=float)  # KFP's structures know no whole numbers
     sent |= {"epochs": int(sent["epochs"]), "gpus": int(sent["gpus"])}
-    again = Form(**sent).values_without_looking()
+    again = Form(**sent).values()
     assert again == values
     told = {name: Values.read(again.of_stage(name)) for name in ("subset", "evolve", "weights", "train")}
     assert told["subset"].source.unlabelled == "bare"
