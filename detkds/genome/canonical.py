@@ -27,7 +27,7 @@ def canonical(genome: Genome, semantics: str = "paper") -> Genome:
     genome = _fold_identity(genome)
     if semantics != "paper":
         return genome
-    for rule in (_fold_catt, _fold_satt, _fold_weighting, _fold_standardised_l2, _fold_norm_under_pearson, _fold_local, _fold_satt):
+    for rule in (_fold_weighting, _fold_standardised_l2, _fold_local):
         genome = rule(genome)
     return genome
 
@@ -46,27 +46,6 @@ def _fold_identity(genome: Genome) -> Genome:
     return genome.with_slot("scale", NONE) if _has(genome, "scale", Fold.IDENTITY) else genome
 
 
-def _fold_catt(genome: Genome) -> Genome:
-    """catt multiplies a channel by one positive number: nothing is left of it where channels are standardised over HW, stretched to
-    [0, 1] each, or correlated over HW. Max pooling and patches commute with the factor."""
-    dropped = _dropped(genome, Fold.KEEPS_CHANNEL_FACTOR, Fold.DROPS_CHANNEL_FACTOR)
-    return genome.with_slot("attention", NONE) if _has(genome, "attention", Fold.CHANNEL_FACTOR) and dropped else genome
-
-
-def _fold_satt(genome: Genome) -> Genome:
-    """satt multiplies a position by one positive number: nothing is left of it where each position is standardised over C or where
-    the angle over C is compared. Max pooling over positions does not commute, patches do."""
-    dropped = _dropped(genome, Fold.KEEPS_POSITION_FACTOR, Fold.DROPS_POSITION_FACTOR)
-    return genome.with_slot("attention", NONE) if _has(genome, "attention", Fold.POSITION_FACTOR) and dropped else genome
-
-
-def _dropped(genome: Genome, keeps: Fold, drops: Fold) -> bool:
-    """Whether a factor passes the scale and is dropped by the norm, or by the distance where there is no norm."""
-    by_norm = _has(genome, "norm", drops)
-    by_distance = genome.slots["norm"] == NONE and _has(genome, "distance", drops)
-    return _has(genome, "scale", keeps) and (by_norm or by_distance)
-
-
 def _fold_standardised_l2(genome: Genome) -> Genome:
     """The mean squared error of two standardised maps is 2 (1 - correlation): l2 x w becomes pearson x 2w. Not for fgbg, whose l2 is
     averaged over the region, nor under score or a plugin's instances, which weigh positions, and not for patches, whose padding the l2
@@ -75,14 +54,8 @@ def _fold_standardised_l2(genome: Genome) -> Genome:
     weighed = attention.role is Role.SCORES or (attention.role is Role.INSTANCES and attention.module)
     whole = genome.knowledge is not Knowledge.FGBG and not weighed and not _has(genome, "scale", Fold.PATCHES)
     if slots["norm"] == "norm_HW" and slots["distance"] == "l2" and whole and 2 * genome.weight <= MAX_WEIGHT:
-        return genome.with_slot("distance", "pearson").with_weight(2 * genome.weight)
+        return genome.with_slot("norm", NONE).with_slot("distance", "pearson").with_weight(2 * genome.weight)
     return genome
-
-
-def _fold_norm_under_pearson(genome: Genome) -> Genome:
-    """Correlation over HW does not change under a positive affine map of each channel."""
-    unseen = _has(genome, "norm", Fold.CHANNEL_AFFINE) and _has(genome, "distance", Fold.DROPS_CHANNEL_AFFINE)
-    return genome.with_slot("norm", NONE) if unseen else genome
 
 
 def _fold_local(genome: Genome) -> Genome:

@@ -58,7 +58,6 @@ _COSINE = r"$1 - \cos(s, t)$ over %s"
 _CORRELATION = r"$1 - \operatorname{corr}(s, t)$ over %s"
 _CENTRES = r"1 - \mathrm{IoU} + \frac{\rho^2}{c^2}"
 
-_STRETCHING = frozenset({Fold.DROPS_CHANNEL_FACTOR, Fold.CHANNEL_AFFINE})
 _POSITIONS = frozenset({Fold.BY_POSITION})
 _ENTRIES = frozenset({Fold.BY_POSITION, Fold.BY_ENTRY})
 _MAPWISE = frozenset({Fold.IGNORES_WEIGHTS})
@@ -73,14 +72,13 @@ def _attention(
 
 
 def _scale(name: str, formula: str, released: str = "", *folds: Fold, spaces: tuple[str, ...] = SPACES) -> None:
-    traits = frozenset({Fold.KEEPS_CHANNEL_FACTOR, *folds})
-    register(Word(name, "scale", FEATURES, formula, released, spaces, folds=traits))
+    register(Word(name, "scale", FEATURES, formula, released, spaces, folds=frozenset(folds)))
 
 
 _attention(NONE, "$f$", spaces=SPACES)
 _TAU = r", $\tau = 0.5$"
-_attention("satt", rf"$f \cdot {_SPATIAL}$" + _TAU, rf"$f \cdot \sqrt{{{_SPATIAL}}}$" + _TAU, Fold.POSITION_FACTOR, spaces=SPACES)
-_attention("catt", rf"$f \cdot {_CHANNEL}$" + _TAU, rf"$f \cdot \sqrt{{{_CHANNEL}}}$" + _TAU, Fold.CHANNEL_FACTOR, spaces=SPACES)
+_attention("satt", rf"$f \cdot {_SPATIAL}$" + _TAU, rf"$f \cdot \sqrt{{{_SPATIAL}}}$" + _TAU, spaces=SPACES)
+_attention("catt", rf"$f \cdot {_CHANNEL}$" + _TAU, rf"$f \cdot \sqrt{{{_CHANNEL}}}$" + _TAU, spaces=SPACES)
 _attention("mask", _MASK + "one random $r$ per position for both", _MASK + "random $r$ of its own for student and teacher", spaces=SPACES)
 _attention("tatt", _FOCUS % (_TEACHER % "C", _TEACHER % "HW"), role=Role.LEVELS)
 _attention("jatt", _FOCUS % (_BOTH % ("C", "C"), _BOTH % ("HW", "HW")) + ", without gradient", role=Role.LEVELS)
@@ -101,7 +99,7 @@ _attention(
     knowledges=(Knowledge.INSTANCE,), role=Role.INSTANCES, reads_responses=True,
 )  # fmt: skip
 
-_scale(NONE, "$f$", "", Fold.KEEPS_POSITION_FACTOR)
+_scale(NONE, "$f$")
 _scale("scale_1", "$f$", "", Fold.IDENTITY, spaces=_UNOFFERED)
 _scale("scale_2", r"$2 \times 2$ max pooling", r"$2 \times 2$ max pooling after zero padding")
 _scale("scale_4", r"$4 \times 4$ max pooling", r"$4 \times 4$ max pooling after zero padding")
@@ -109,13 +107,12 @@ _scale("local_1", "$f$", "", Fold.IDENTITY, spaces=_UNOFFERED)
 for _n in (2, 4):
     _scale(
         f"local_{_n}", rf"${_n} \times {_n}$ grid of patches, each a sample", rf"tiles of ${_n} \times {_n}$ cells, each a channel",
-        Fold.KEEPS_POSITION_FACTOR, Fold.PATCHES,
+        Fold.PATCHES,
     )  # fmt: skip
 
-_FOLDS_OF_NORMS = {"norm_HW": _STRETCHING, "norm_C": frozenset({Fold.DROPS_POSITION_FACTOR, Fold.BY_POSITION}), "norm_minmax": _STRETCHING}
 register(Word(NONE, "norm", FEATURES, "$f$", folds=_POSITIONS))
 for _name, (_formula, _released) in _NORMS.items():
-    register(Word(_name, "norm", FEATURES, _formula, _released, folds=_FOLDS_OF_NORMS.get(_name, frozenset())))
+    register(Word(_name, "norm", FEATURES, _formula, _released, folds=_POSITIONS if _name == "norm_C" else frozenset()))
 register(Word("softmax", "norm", FEATURES, r"$CHW \cdot \operatorname{softmax}_{CHW}(\frac{f}{\tau})$, $\tau = 0.5$", spaces=_EXTENDED))
 
 register(Word(NONE, "transform", _LOGITS, "$f$"))
@@ -138,13 +135,8 @@ register(Word("l1", "distance", FEATURES, _L1, folds=_ENTRIES))
 register(Word("l2", "distance", FEATURES, _L2, folds=_ENTRIES))
 register(Word("smooth_l1", "distance", FEATURES, _SMOOTH, folds=_ENTRIES))
 register(Word("kl", "distance", FEATURES, _KL % ("$H, W$", 1), semantics=_PAPER, folds=_MAPWISE))
-register(Word("cosine", "distance", FEATURES, _COSINE % "$C$", semantics=_PAPER, folds=_POSITIONS | {Fold.DROPS_POSITION_FACTOR}))
-register(
-    Word(
-        "pearson", "distance", FEATURES, _CORRELATION % "$H, W$", _CORRELATION % "$C$",
-        folds=_MAPWISE | {Fold.DROPS_CHANNEL_FACTOR, Fold.DROPS_CHANNEL_AFFINE},
-    )
-)  # fmt: skip
+register(Word("cosine", "distance", FEATURES, _COSINE % "$C$", semantics=_PAPER, folds=_POSITIONS))
+register(Word("pearson", "distance", FEATURES, _CORRELATION % "$H, W$", _CORRELATION % "$C$", folds=_MAPWISE))
 _SSIM = r"$\frac{1 - \operatorname{SSIM}(s, t)}{2}$, $11 \times 11$ Gaussian window"
 register(Word("ssim", "distance", FEATURES, _SSIM, semantics=_PAPER, folds=_MAPWISE))
 

@@ -52,22 +52,6 @@ class Fold(StrEnum):
 
     IDENTITY = auto()
     """Changes nothing."""
-    CHANNEL_FACTOR = auto()
-    """Multiplies each channel of a sample by one positive number."""
-    POSITION_FACTOR = auto()
-    """Multiplies each position of a sample by one positive number."""
-    KEEPS_CHANNEL_FACTOR = auto()
-    """Commutes with a positive factor of each channel."""
-    KEEPS_POSITION_FACTOR = auto()
-    """Commutes with a positive factor of each position."""
-    DROPS_CHANNEL_FACTOR = auto()
-    """Does not see a positive factor of each channel."""
-    DROPS_POSITION_FACTOR = auto()
-    """Does not see a positive factor of each position."""
-    CHANNEL_AFFINE = auto()
-    """A positive affine map of each channel of a sample."""
-    DROPS_CHANNEL_AFFINE = auto()
-    """Does not see a positive affine map of each channel of a sample."""
     WEIGHS_ONLY = auto()
     """Leaves the values and only weighs positions."""
     IGNORES_WEIGHTS = auto()

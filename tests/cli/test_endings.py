@@ -78,7 +78,7 @@ def test_usage(arguments: list[str], code: int, monkeypatch: pytest.MonkeyPatch,
     assert not re.search("[\u2500-\u257f\x1b]", said.out + said.err)
 
 
-@pytest.mark.parametrize("verb", [["pairs"], ["space"], ["space", "global: catt > none > norm_HW | l2 x 6"]], ids=lambda verb: verb[-1][:8])
+@pytest.mark.parametrize("verb", [["pairs"], ["space"], ["space", "global: none > none > norm_HW | l2 x 6"]], ids=lambda verb: verb[-1][:8])
 def test_json_is_all_that_is_printed(verb: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "argv", ["detkds", verb[0], "--json", *verb[1:]])
     with pytest.raises(SystemExit) as ended:

@@ -35,28 +35,21 @@ def test_folding_scales_the_weight_by_a_factor_of_the_form() -> None:
     [
         ("global: none > scale_1 > none | l1", "global: none > none > none | l1"),
         ("instance: mask > local_1 > norm_N | ssim", "instance: mask > none > norm_N | ssim"),
-        # catt multiplies a channel by one number
-        ("global: catt > scale_2 > norm_HW | l1 x 5", "global: none > scale_2 > norm_HW | l1 x 5"),
-        ("global: catt > local_4 > norm_minmax | kl", "global: none > local_4 > norm_minmax | kl"),
-        ("fgbg: catt > none > none | pearson", "fgbg: none > none > none | pearson"),
-        ("global: catt > none > norm_C | l1", "global: catt > none > norm_C | l1"),
-        # satt multiplies a position by one number; pooling over positions mixes them
-        ("global: satt > none > norm_C | l1", "global: none > none > norm_C | l1"),
-        ("global: satt > none > none | cosine", "global: none > none > none | cosine"),
-        ("global: satt > scale_2 > norm_C | l1", "global: satt > scale_2 > norm_C | l1"),
-        ("global: satt > local_2 > norm_C | kl", "global: none > local_2 > norm_C | kl"),
+        # but for the epsilon of what follows catt would be lost here; on real features the gradients differ by up to 262 %
+        ("global: catt > scale_2 > norm_HW | l1 x 5", "global: catt > scale_2 > norm_HW | l1 x 5"),
+        ("fgbg: catt > none > none | pearson", "fgbg: catt > none > none | pearson"),
+        ("global: satt > none > norm_C | l1", "global: satt > none > norm_C | l1"),
         # |a - b|^2 = 2 - 2 corr for standardised a, b
         ("global: none > none > norm_HW | l2 x 5", "global: none > none > none | pearson x 10"),
         ("global: none > scale_4 > norm_HW | l2 x 0.1", "global: none > scale_4 > none | pearson x 0.2"),
         ("instance: mask > none > norm_HW | l2", "instance: mask > none > none | pearson x 2"),
         ("fgbg: none > none > norm_HW | l2 x 5", "fgbg: none > none > norm_HW | l2 x 5"),
         ("global: none > local_2 > norm_HW | l2 x 5", "global: none > local_2 > norm_HW | l2 x 5"),
-        # correlation does not see a positive affine map of a channel
-        ("global: satt > none > norm_minmax | pearson", "global: satt > none > none | pearson"),
-        ("fgbg: none > local_2 > norm_HW | pearson", "fgbg: none > local_2 > none | pearson"),
+        # nor is the norm lost under a correlation
+        ("global: satt > none > norm_minmax | pearson", "global: satt > none > norm_minmax | pearson"),
         # patches only regroup what is compared entry by entry
         ("global: none > local_4 > none | smooth_l1", "global: none > none > none | smooth_l1"),
-        ("global: satt > local_2 > norm_C | l2", "global: none > none > norm_C | l2"),
+        ("global: satt > local_2 > norm_C | l2", "global: satt > none > norm_C | l2"),
         ("global: none > local_2 > norm_batch | l2", "global: none > local_2 > norm_batch | l2"),
         ("global: none > local_2 > none | ssim", "global: none > local_2 > none | ssim"),
         ("logits: reshape_C | l1", "logits: none | l1"),
@@ -64,7 +57,7 @@ def test_folding_scales_the_weight_by_a_factor_of_the_form() -> None:
         ("localization: pow2 | giou", "localization: pow2 | giou"),
         # weights of positions, where the distance does not look at them; an average by scores is not a correlation
         ("global: score > scale_2 > none | kl", "global: none > scale_2 > none | kl"),
-        ("global: score > none > norm_HW | pearson", "global: none > none > none | pearson"),
+        ("global: score > none > norm_HW | pearson", "global: none > none > norm_HW | pearson"),
         ("global: score > none > norm_HW | l2", "global: score > none > norm_HW | l2"),
         ("fgbg: even > none > norm_N | ssim bg 4", "fgbg: none > none > norm_N | ssim bg 4"),
         ("fgbg: even > local_2 > none | l2", "fgbg: even > none > none | l2"),
@@ -86,7 +79,7 @@ def test_released_folds_the_empty_scales_only() -> None:
 
 def test_every_valid_weight_has_a_digest() -> None:
     # doubled, 600 would be above the largest weight, so this one stays what it is
-    genome = Genome.parse("global: catt > none > norm_HW | l2 x 600")
+    genome = Genome.parse("global: none > none > norm_HW | l2 x 600")
     assert str(canonical(genome)) == "global: none > none > norm_HW | l2 x 600"
     assert canonical(genome.with_weight(500)).weight == 1000
     assert Recipe((genome,)).digest != Recipe((genome.with_weight(601),)).digest

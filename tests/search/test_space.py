@@ -36,20 +36,14 @@ def test_counts_of_the_paper_space() -> None:
 
 def test_counts_of_feature_forms_after_folding() -> None:
     # Forms that are not their own canonical form, of global, by rule:
-    #   catt under norm_HW or norm_minmax: 5 scales x 2 norms x 7 distances                                        = 70
-    #   catt with norm none and pearson: 5 scales                                                                  =  5
-    #   satt under norm_C, unpooled: 3 scales x 7 distances                                                        = 21
-    #   satt with norm none and cosine, unpooled: 3 scales                                                         =  3
-    #   norm_HW l2, whole maps: (none, satt, mask) x 3 scales                                                      =  9
-    #   norm_HW or norm_minmax under pearson: (none, satt, mask) x 5 scales x 2 norms                              = 30
-    #   local_2, local_4 with norm none or norm_C and (l1, l2, smooth_l1, cosine): 4 attentions x 2 x 2 x 4 = 64,
-    #     of which satt was counted under norm_C (2 x 4) and under none with cosine (2)                  64 - 10 = 54
-    folding = 70 + 5 + 21 + 3 + 9 + 30 + 54
-    # The 9 forms of l2 bring 4 doubled weights each that are not weights of the space: 0.2, 4, 16, 20 (1, 2 and 10 are).
-    assert PAPER.count(Knowledge.GLOBAL) == Count(840, 5880, 840 - folding, (840 - folding) * 7 + 9 * 4)
+    #   norm_HW l2, whole maps: 4 attentions x 3 scales                                                            = 12
+    #   local_2, local_4 with norm none or norm_C and (l1, l2, smooth_l1, cosine): 4 attentions x 2 x 2 x 4        = 64
+    folding = 12 + 64
+    # The 12 forms of l2 bring 4 doubled weights each that are not weights of the space: 0.2, 4, 16, 20 (1, 2 and 10 are).
+    assert PAPER.count(Knowledge.GLOBAL) == Count(840, 5880, 840 - folding, (840 - folding) * 7 + 12 * 4)
     assert PAPER.count(Knowledge.INSTANCE) == PAPER.count(Knowledge.GLOBAL)
-    # fgbg averages l2 over a region, so the 9 forms stay
-    assert PAPER.count(Knowledge.FGBG) == Count(840, 5880, 840 - folding + 9, (840 - folding + 9) * 7)
+    # fgbg averages l2 over a region, so the 12 forms stay
+    assert PAPER.count(Knowledge.FGBG) == Count(840, 5880, 840 - folding + 12, (840 - folding + 12) * 7)
 
 
 def test_counts_agree_with_enumeration() -> None:
@@ -74,7 +68,7 @@ def test_counts_of_the_extended_space() -> None:
     assert counts[Knowledge.LOGITS].distinct_forms == 71
     assert counts[Knowledge.LOCALIZATION].distinct_forms == 26
     totals = [sum(getattr(count, name) for count in counts.values()) for name in ("genomes", "distinct")]
-    assert totals == [187_300, 150_225]
+    assert totals == [187_300, 162_125]
 
 
 def test_the_extended_space_holds_the_paper_space() -> None:
@@ -158,10 +152,10 @@ def test_mutation_reaches_every_neighbour_that_trains_differently() -> None:
     rng = random.Random(0)
     mutants = {PAPER.mutate(genome, rng) for _ in range(500)}
     assert len(mutants) == 4 + 4 + 6
-    # under norm_HW, catt is none: the mutation none -> catt would train the same again
-    standardised = Genome.parse("global: none > none > norm_HW | l1 x 1")
-    attentions = {PAPER.mutate(standardised, rng).slots["attention"] for _ in range(500)}
-    assert attentions == {"none", "satt", "mask"}
+    # under l1 without a norm, patches are none: the mutation none -> local_2 would train the same again
+    by_entry = Genome.parse("global: none > none > none | l1 x 1")
+    scales = {PAPER.mutate(by_entry, rng).slots["scale"] for _ in range(500)}
+    assert scales == {"none", "scale_2", "scale_4"}
 
 
 def test_a_genome_from_outside_mutates_one_slot() -> None:
