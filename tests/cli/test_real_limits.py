@@ -19,7 +19,8 @@ from detkds.data.synthetic import generate
 ROOT = Path(__file__).resolve().parents[2]
 MAIN = "from detkds.cli import main; main()"
 AT_WORK = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it, and its children do
 import detkds.pipeline.doctor as doctor
 def examine(*_, **__):
     print("at work", flush=True)

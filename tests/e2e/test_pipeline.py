@@ -80,7 +80,7 @@ def test_a_known_recipe_is_trained_without_a_search(world: Path) -> None:
     (world / "transfer.yaml").write_text(yaml.safe_dump(content))
     result = detkds(world, "run", "transfer.yaml", "--recipe", "pkd")
     assert result.returncode == 0, result.stdout + result.stderr
-    assert "global: none > none > norm_batch | l2 x 1" in result.stdout
+    assert "global: none > none > norm_batch | l2 x 20" in result.stdout
     assert "evolve" not in result.stdout
 
 

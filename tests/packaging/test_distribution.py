@@ -13,6 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 # Left out on purpose: docs/adr/0001.
 ABSENT = {"opencv-python", "imagecorruptions-imaug", "appdirs", "pandas", "seaborn"}
+ABSENT |= {"grpcio", "tensorboard-data-server", "werkzeug"}  # of TensorBoard's server: tests only read event files (docs/adr/0030)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -53,7 +53,7 @@ def trained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[objec
     """What the share of a training was called with; it publishes an empty student."""
     calls: list[tuple[object, ...]] = []
 
-    def share(*arguments: object, subset: Path, out: Path, work: str) -> Result:
+    def share(*arguments: object, subset: Path, out: Path, work: str, loggers: Sequence[str] = ()) -> Result:
         calls.append((*arguments, verify(subset).digest, work))
         with publishing(out, kind=train.KIND, meta={"student_steps": 12}) as folder:
             (folder / "student.pth").write_bytes(b"")

@@ -298,7 +298,7 @@ def test_an_image_that_is_named_goes_over_that_of_a_given_package(submit: Submit
         (
             "      epochs:\n        defaultValue",
             "      lesson:\n        parameterType: STRING\n      epochs:\n        defaultValue",
-            "for lesson",
+            "requires lesson",
         ),
         ("resourceMemoryLimit: 17G", "resourceMemoryLimits: 17G", "resourceMemoryLimits"),
         ("activeDeadlineSeconds:", "deadlineSeconds:", "deadlineSeconds"),
@@ -319,7 +319,7 @@ def test_a_given_package_is_held_against_kfp_the_rules_and_the_parameters_of_the
     assert (result.returncode, posted(api)) == (2, [])
     lines = result.stderr.splitlines()
     assert all(line.removeprefix("detkds: ").startswith("mine.yaml: ") for line in lines)
-    assert all(words in line for line in lines)
+    assert all(words in line for line in lines), lines
 
 
 @pytest.mark.parametrize(
