@@ -50,16 +50,23 @@ class EventFile:
 
 
 def _writer() -> Any:
-    """tensorboardX's writer. Its import also loads clients of cloud stores where they are installed, which takes three seconds and is for
-    addresses that are never given here; hidden for the moment, they count as not installed."""
+    """tensorboardX's writer."""
+    with _hidden_clients():
+        from tensorboardX import SummaryWriter
+    return SummaryWriter
+
+
+@contextmanager
+def _hidden_clients() -> Iterator[None]:
+    """Clients of cloud stores count as not installed: tensorboardX imports them, which takes three seconds and is for addresses that are
+    never given here."""
     hidden = [name for name in ("google.cloud.storage", "boto3") if name not in sys.modules]
     sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None is how Python marks a module that cannot be imported
     try:
-        from tensorboardX import SummaryWriter
+        yield
     finally:
         for name in hidden:
             del sys.modules[name]
-    return SummaryWriter
 
 
 @contextmanager
@@ -73,8 +80,22 @@ def event_file(folder: Path) -> Iterator[EventFile]:
 
 
 def from_log(folder: Path, lines: Iterable[str]) -> None:
-    """The event file of a training.jsonl, as if the training had run in one go."""
-    with event_file(folder) as written:
-        for line in lines:
-            values = json.loads(line)
-            written.scalars(int(values.pop("step")), values)
+    """The event file of a training.jsonl, as if the training had run in one go.
+
+    It is part of the model's artifact, whose digest is that of an uninterrupted training: so the same lines give the same bytes, under a
+    fixed name, and the time of an event is its step.
+    """
+    with _hidden_clients():
+        from tensorboardX.proto.event_pb2 import Event
+        from tensorboardX.record_writer import RecordWriter
+        from tensorboardX.summary import scalar
+    folder.mkdir(parents=True, exist_ok=True)
+    records = RecordWriter(str(folder / "events.out.tfevents.0.training"))
+    records.write(Event(file_version="brain.Event:2").SerializeToString(deterministic=True))
+    for line in lines:
+        values = json.loads(line)
+        step = int(values.pop("step"))
+        for name, value in values.items():
+            event = Event(step=step, wall_time=step, summary=scalar(name, value))
+            records.write(event.SerializeToString(deterministic=True))
+    records.close()

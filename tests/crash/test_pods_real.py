@@ -26,16 +26,16 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def executor_input(out: Path, parameters: dict[str, Any], inputs: dict[str, str], outputs: tuple[str, ...]) -> dict[str, Any]:
-    """What KFP's driver writes for a task."""
+    """What KFP's driver writes for a task: artifacts of other tasks come without the title of their type."""
 
-    def artifact(name: str, uri: str) -> dict[str, Any]:
-        kind = {"metrics": "Metrics", "summary": "Markdown", "model": "Model"}.get(name, "Artifact")
-        return {"artifacts": [{"name": name, "uri": uri, "type": {"schemaTitle": f"system.{kind}"}, "metadata": {}}]}
+    def artifact(name: str, uri: str, **type: str) -> dict[str, Any]:
+        return {"artifacts": [{"name": name, "uri": uri, "type": type, "metadata": {}}]}
 
+    kinds = {"metrics": "system.Metrics", "summary": "system.Markdown", "model": "system.Model"}
     return {
-        "inputs": {"parameterValues": parameters, "artifacts": {name: artifact(name, uri) for name, uri in inputs.items()}},
+        "inputs": {"parameterValues": parameters, "artifacts": {name: artifact(name, uri, instanceSchema="") for name, uri in inputs.items()}},
         "outputs": {
-            "artifacts": {name: artifact(name, str(out / name)) for name in outputs},
+            "artifacts": {name: artifact(name, str(out / name), schemaTitle=kinds.get(name, "system.Artifact")) for name in outputs},
             "outputFile": str(out / "executor_output.json"),
         },
     }
@@ -56,7 +56,7 @@ class Component:
 
 def test_components_whose_pods_die_end_like_those_left_alone(cluster: Cluster, world: dict[str, Any]) -> None:
     def plan(stage: str) -> dict[str, Any]:
-        return {"plan": world["values"].of_stage(stage)}
+        return {"plan": world["values"].of_stage(stage), "image": ""}
 
     here = cluster.folder
     data = {"subset": world["subset"]}
@@ -68,7 +68,7 @@ def test_components_whose_pods_die_end_like_those_left_alone(cluster: Cluster, w
     }
     weights = Component("weights", plan("weights"), {**data, **study_of}, ("studies", "recipe", *shown))
     found = {**data, "recipe": str(here / "alone-weights" / "recipe")}
-    train = Component("train_found", {**plan("train"), "image": ""}, found, ("model", "metrics"))
+    train = Component("train_found", plan("train"), found, ("model", "metrics"))
 
     alone = [component.pod(here / f"alone-{name}", "") for name, component in evolve.items()]
     alone += [weights.pod(here / "alone-weights", ""), train.pod(here / "alone-train", "")]

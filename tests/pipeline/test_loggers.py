@@ -60,10 +60,13 @@ def test_a_resumed_training_replaces_the_steps_that_it_does_again(home: Path) ->
 
 
 def test_the_event_file_of_a_log_is_that_of_one_training(tmp_path: Path) -> None:
-    from_log(tmp_path, [json.dumps({"step": step, "loss": step / 8, "loss_kd_global": 0.5}) for step in (5, 10)])
-    assert curve(tmp_path, "loss") == [(5, 0.625), (10, 1.25)]
-    assert read(tmp_path).Tags()["scalars"] == ["loss", "loss_kd_global"]
-    assert len(list(tmp_path.iterdir())) == 1
+    log = [json.dumps({"step": step, "loss": step / 8, "loss_kd_global": 0.5}) for step in (5, 10)]
+    from_log(tmp_path / "one", log)
+    assert curve(tmp_path / "one", "loss") == [(5, 0.625), (10, 1.25)]
+    assert read(tmp_path / "one").Tags()["scalars"] == ["loss", "loss_kd_global"]
+    (file,) = (tmp_path / "one").iterdir()
+    from_log(tmp_path / "other", log)
+    assert (tmp_path / "other" / file.name).read_bytes() == file.read_bytes(), "the digest of a model depends on it"
 
 
 def test_pictures_come_back_as_they_were(tmp_path: Path) -> None:
