@@ -33,7 +33,10 @@ def executor_input(out: Path, parameters: dict[str, Any], inputs: dict[str, str]
 
     kinds = {"metrics": "system.Metrics", "summary": "system.Markdown", "model": "system.Model"}
     return {
-        "inputs": {"parameterValues": parameters, "artifacts": {name: artifact(name, uri, instanceSchema="") for name, uri in inputs.items()}},
+        "inputs": {
+            "parameterValues": parameters,
+            "artifacts": {name: artifact(name, uri, instanceSchema="") for name, uri in inputs.items()},
+        },
         "outputs": {
             "artifacts": {name: artifact(name, str(out / name), schemaTitle=kinds.get(name, "system.Artifact")) for name in outputs},
             "outputFile": str(out / "executor_output.json"),
