@@ -1,14 +1,12 @@
 """NodeExecutor: calls made by the processes of a TrainJob, in the place of a pool of processes on one machine.
 
 Work is handed out through torch's own key-value store, which torchrun brings. The first process submits, and makes calls itself while it
-waits for answers; every other one takes the next call as soon as it is free. Calls and answers are pickled, as torch's own collectives do
-with objects: who reaches the store's port is one of the job's pods (manifests/components/trainjob has the network policy).
+waits for answers; every other one takes the next call as soon as it is free. Calls and answers are signed, see `signed`.
 """
 
 from __future__ import annotations
 
 import os
-import pickle
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from detkds.errors import Interrupted
+from detkds.pipeline.signed import sign, verified
 from detkds.processes import begin, gpus
 
 T = TypeVar("T")
@@ -48,7 +47,8 @@ class Nodes:
     def executor(self, prepare: Callable[[], None]) -> Iterator[NodeExecutor]:
         """Of the first process: calls that all processes make while the block runs, each after it has called `prepare` once."""
         self._round += 1
-        self.store.set(f"round/{self._round}", pickle.dumps(prepare))
+        place = f"round/{self._round}"
+        self.store.set(place, sign(place, prepare))
         prepare()
         calls = _Calls(self.store, str(self._round), self.rank)
         yield NodeExecutor(calls)
@@ -82,11 +82,12 @@ class Nodes:
     def _await_round(self) -> bool:
         """Take part in the next round; False where there is none any more."""
         self._round += 1
-        while not self.store.check([f"round/{self._round}"]):
+        place = f"round/{self._round}"
+        while not self.store.check([place]):
             if self.store.check([END]):
                 return False
             time.sleep(IDLE_S)
-        pickle.loads(self.store.get(f"round/{self._round}"))()
+        verified(place, self.store.get(place))()
         return True
 
     def _is_over(self) -> bool:
@@ -105,9 +106,17 @@ class _Calls:
     def _key(self, kind: str, number: int) -> str:
         return f"{self._prefix}/{kind}/{number}"
 
+    def _set(self, kind: str, number: int, value: Any) -> None:
+        place = self._key(kind, number)
+        self._store.set(place, sign(place, value))
+
+    def _get(self, kind: str, number: int) -> Any:
+        place = self._key(kind, number)
+        return verified(place, self._store.get(place))
+
     def put(self, call: tuple[Any, ...]) -> int:
         """Hand out a call; its number."""
-        self._store.set(self._key("call", self.count), pickle.dumps(call))
+        self._set("call", self.count, call)
         self.count += 1
         return self.count - 1
 
@@ -123,12 +132,12 @@ class _Calls:
     def make(self, number: int) -> None:
         """Make a call, and leave what came out, or the error that it ended with."""
         self._store.set(self._key("owner", number), str(self._rank))
-        work, given = pickle.loads(self._store.get(self._key("call", number)))
+        work, given = self._get("call", number)
         try:
             answer = (True, work(*given))
         except Exception as error:  # whatever it is, it is raised where the answer is taken
             answer = (False, error)
-        self._store.set(self._key("answer", number), pickle.dumps(answer))
+        self._set("answer", number, answer)
 
     def answer(self, number: int) -> Any:
         """What a call gave. Meanwhile this process makes calls that nobody has begun.
@@ -143,7 +152,7 @@ class _Calls:
             else:
                 self._require_life(number)
                 time.sleep(LOOK_S)
-        good, found = pickle.loads(self._store.get(self._key("answer", number)))
+        good, found = self._get("answer", number)
         if not good:
             raise found
         return found
