@@ -37,7 +37,7 @@ def document(folder: Path, names: Sequence[str], categories: Sequence[Mapping[st
         categories: of the labelled data.
 
     Raises:
-        DatasetError: there is no image, or files break rules; the message counts the faults and names the first few.
+        DatasetError: no image was found, or files break rules; the message counts the faults and names the first few.
     """
     if not names:
         raise DatasetError(f"{folder} must hold images (data.unlabelled.images), but holds none; correct the folder, or leave the key out.")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from detkds.errors import ArtifactError, DetKDSError
-from detkds.pipeline import evolve, weights
+from detkds.pipeline import study_stage
 from detkds.pipeline import subset as subset_stage
 from detkds.pipeline.node_executor import joined
 from detkds.pipeline.progress import report_errors
@@ -28,7 +28,7 @@ from detkds.storage.store import Store
 from detkds.storage.uri import open_store
 
 JOB, SUBSET, STUDY, RECIPE, RESULT = "job.json", "subset", "study", "recipe", "result.json"
-"""What lies at a job's address: this description and the subset artifact; in the end the artifacts of the stage and what it told."""
+"""The content of a job's address: this description and the subset artifact, and in the end the artifacts of the stage and its result."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class SearchJob:
             found = json.loads(text)
             return cls(str(found["study"]), dict(found["values"]), str(found["plugins"]), tuple(map(str, found["studies"])))
         except (ValueError, KeyError, TypeError) as error:
-            raise ArtifactError(f"{source} is no job of a search ({error!r}); submit the run again.") from None
+            raise ArtifactError(f"{source} is not a job of a search ({error!r}); submit the run again.") from None
 
 
 @report_errors
@@ -89,26 +89,13 @@ def run(address: str) -> None:
 def _conduct(job: SearchJob, store: Store, subset: Path) -> None:
     told = Values.read(job.values)
     with tempfile.TemporaryDirectory() as scratch:
-        out, recipe = Path(scratch) / STUDY, Path(scratch) / RECIPE
-        if job.study == WEIGHTS:
-            studies = [Path(scratch) / key for key in job.studies]
-            for key, folder in zip(job.studies, studies, strict=True):
-                store.get_folder(key, folder)
-            result = weights.run(
-                studies,
-                told.pair,
-                told.weights_plan,
-                told.proxy,
-                final=told.race_plan,
-                subset=subset,
-                out=out,
-                recipe_out=recipe,
-                work=told.work,
-            )
+        out, recipe = Path(scratch) / STUDY, Path(scratch) / RECIPE if job.study == WEIGHTS else None
+        studies = [Path(scratch) / key for key in job.studies]
+        for key, folder in zip(job.studies, studies, strict=True):
+            store.get_folder(key, folder)
+        result = study_stage.run(job.study, told, studies, subset=subset, out=out, recipe_out=recipe)
+        if recipe is not None:
             store.put_folder(recipe, RECIPE)
-        else:
-            pair, plan, schedule = told.pair, told.search_plan, told.proxy
-            result = evolve.run(job.study, pair, plan, schedule, searched=told.searched, subset=subset, out=out, work=told.work)
         store.put_folder(out, STUDY)
     store.put_bytes(_dumps(result).encode(), RESULT)
 

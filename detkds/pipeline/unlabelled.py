@@ -65,7 +65,7 @@ def found(place: DataSet, source: Source, train: Mapping[str, Any], test: Mappin
         train, test: the labelled images, as parsed.
 
     Raises:
-        DatasetError: there is no image, one is a test image, or a file breaks rules of labelled images; one line.
+        DatasetError: no image was found, one is a test image, or a file breaks rules of labelled images; one line.
         ArtifactError, StoreError: the store has not what is named, or cannot be reached.
     """
     root, folder = address(source.root, source.unlabelled)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from detkds.pipeline import evolve, weights
+from detkds.pipeline import study_stage
 from detkds.pipeline.kubeflow import nodes
 from detkds.pipeline.settings import Result
 from detkds.pipeline.task import WEIGHTS
@@ -30,17 +30,4 @@ def run(
     """
     if told.search_nodes > 1 and (study == WEIGHTS or study in told.searched.split(",")):
         return nodes.search(study, told, studies, subset=subset, out=out, recipe_out=recipe_out, image=image)
-    if recipe_out is None:
-        pair, plan, schedule = told.pair, told.search_plan, told.proxy
-        return evolve.run(study, pair, plan, schedule, searched=told.searched, subset=subset, out=out, work=told.work)
-    return weights.run(
-        studies,
-        told.pair,
-        told.weights_plan,
-        told.proxy,
-        final=told.race_plan,
-        subset=subset,
-        out=out,
-        recipe_out=recipe_out,
-        work=told.work,
-    )
+    return study_stage.run(study, told, studies, subset=subset, out=out, recipe_out=recipe_out)
