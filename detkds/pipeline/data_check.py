@@ -22,9 +22,9 @@ from detkds.data.repair import NOTHING_NAMED, Named, Repaired, repair
 from detkds.errors import ConfigError, DatasetError
 from detkds.pipeline import data_screen as screen
 from detkds.pipeline import run_config
+from detkds.pipeline.addresses import source_of
 from detkds.pipeline.data_answer import as_json
 from detkds.pipeline.data_set import data_set
-from detkds.pipeline.run import source_of
 from detkds.pipeline.run_config import is_remote
 from detkds.pipeline.unlabelled import found
 from detkds.storage.artifacts import writing

@@ -8,8 +8,9 @@ from pathlib import Path
 from rich.console import Console
 
 from detkds.data.synthetic import generate
+from detkds.pipeline.addresses import config_address
 from detkds.pipeline.local_store import ensure_bucket
-from detkds.pipeline.run import Run, config_address
+from detkds.pipeline.run import Run
 from detkds.pipeline.settings import Pair, Schedule
 from detkds.storage.uri import ENDPOINT, open_store
 

@@ -123,8 +123,8 @@ def _teacher(config: RunConfig, home: Path, trust: bool, console: Console) -> st
     """Load the teacher and measure it on some training images, by its own pipeline and as it teaches."""
     from detkds.detectors.training.batches import Source
     from detkds.pipeline import pair as pairs
-    from detkds.pipeline import run as launch
     from detkds.pipeline import teaching
+    from detkds.pipeline.addresses import config_address, teacher_address
     from detkds.pipeline.data_set import data_set
     from detkds.pipeline.local_store import local_store
     from detkds.pipeline.settings import Pair, Schedule
@@ -135,8 +135,8 @@ def _teacher(config: RunConfig, home: Path, trust: bool, console: Console) -> st
         place, train = data_set(config.data.root), config.data.train
         few = teaching.few(Source(place.annotations(train.annotations), Path()), home / "doctor.json").annotations
         source = Source(few, place.images(train.images, [image["file_name"] for image in json.loads(few.read_text())["images"]]))
-        address = launch.teacher_address(config.teacher, home, trust)
-        student = launch.config_address(config.student, home, trust)
+        address = teacher_address(config.teacher, home, trust)
+        student = config_address(config.student, home, trust)
         pair = Pair(address, config.teacher.checkpoint, student, config.student.checkpoint or "", config.student.inherit)
         measured = teaching.measure(pair, Schedule(config.train.epochs, config.train.batch_size or 0), source)
     if refusal := teaching.below_floor(measured, pairs.as_teacher(address)):

@@ -80,22 +80,22 @@ class Facts:
 
     def source(self) -> Source:
         """The data set, as the subset stage takes it."""
-        from detkds.pipeline.run import source_of
+        from detkds.pipeline.addresses import source_of
 
         return source_of(self.config)
 
     def pair(self) -> Pair:
         """Teacher and student; what is not on this machine is left out."""
-        from detkds.pipeline import run as launch
+        from detkds.pipeline.addresses import student_address, teacher_address
 
         config = self.config
-        addresses = (launch.teacher_address(config.teacher, self.home, self.trust), launch.student_address(config, self.home, self.trust))
+        addresses = (teacher_address(config.teacher, self.home, self.trust), student_address(config, self.home, self.trust))
         weights = [text if text and not is_remote(text) else "" for text in (config.teacher.checkpoint, config.student.checkpoint)]
         return Pair(addresses[0], weights[0], addresses[1], weights[1], config.student.inherit)
 
     def schedule(self) -> Schedule:
         """Of the full training."""
-        from detkds.pipeline.run import unlabelled_use
+        from detkds.pipeline.addresses import unlabelled_use
 
         train = self.config.train
         told = (train.epochs, train.batch_size or 0, train.learning_rate or 0.0, train.amp, self.config.seed)

@@ -16,6 +16,7 @@ from detkds import plugins
 from detkds.errors import ConfigError, DetKDSError
 from detkds.lint import Finding, ImagePolicy, Package, examine
 from detkds.pipeline import run_config
+from detkds.pipeline.addresses import config_address, data_version, student_address, teacher_address
 from detkds.pipeline.form import Form
 from detkds.pipeline.kubeflow import given
 from detkds.pipeline.kubeflow.package import VOLUMES, compiled, parameter_defaults
@@ -24,7 +25,6 @@ from detkds.pipeline.kubeflow.resources import nodes_of, with_plugins, with_reso
 from detkds.pipeline.kubeflow.run_pods import RunPods
 from detkds.pipeline.kubeflow.run_tasks import display_names
 from detkds.pipeline.progress import shown
-from detkds.pipeline.run import config_address, data_version, student_address, teacher_address
 from detkds.pipeline.run import parameters as pipeline_parameters
 from detkds.pipeline.run_config import RunConfig, is_remote
 from detkds.pipeline.values import Values

@@ -12,8 +12,8 @@ from detkds.detectors.training.batches import Samples, Source
 from detkds.errors import ConfigError
 from detkds.evaluation.coco import evaluate
 from detkds.pipeline import pair as pairs
-from detkds.pipeline import run as launch
 from detkds.pipeline import run_config, teaching
+from detkds.pipeline.addresses import student_address, teacher_address
 from detkds.pipeline.evaluate import detections_of
 from detkds.pipeline.settings import Pair, Schedule
 from detkds.pipeline.train import classes_of
@@ -61,7 +61,7 @@ def test_case_26_a_teacher_of_another_image_size_is_refused_and_sees_its_own_wit
     assert small.scale == 2
     assert "it works at 160 x 128 pixels and is shown 80 x 64 (teacher.scale: 2 would show it its own size)" in teaching.described(small)
     scaled = config.teacher.model_copy(update={"scale": 2.0})
-    address = launch.teacher_address(scaled, tmp_path, trust=False)
+    address = teacher_address(scaled, tmp_path, trust=False)
     pair = Pair(address, str(weights), str(cases / "26/student_small.yaml"))
     assert teaching.measure(pair, Schedule(1), source).taught > 2 * small.taught
 
@@ -136,7 +136,7 @@ def test_a_run_that_asks_for_empty_images_trains_on_them(cases: Path, tmp_path: 
     for line, images in (("", 8), ("  empty: share\n", 16)):
         path = tmp_path / "run.yaml"
         path.write_text(text.replace("search:\n", f"search:\n{line}"))
-        address = launch.student_address(run_config.load(path), tmp_path, trust=False)
+        address = student_address(run_config.load(path), tmp_path, trust=False)
         config = pairs.detector_config(address, classes_of(source), pretrained=False)
         assert len(Samples(config, source, training=True)) == images
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from detkds.pipeline import run_config
 from detkds.pipeline import subset as subset_stage
-from detkds.pipeline.run import data_version
+from detkds.pipeline.addresses import data_version
 from detkds.pipeline.settings import Pair, Schedule, Source
 from detkds.pipeline.teacher import run as train_teacher
 from detkds.storage.artifacts import verify

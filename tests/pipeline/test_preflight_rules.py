@@ -17,7 +17,7 @@ from rich.console import Console
 
 from detkds.data.synthetic import generate
 from detkds.errors import ConfigError, DetKDSError
-from detkds.pipeline import run as launch
+from detkds.pipeline import run as run_module
 from detkds.pipeline.check import check
 from detkds.pipeline.settings import Pair
 
@@ -36,7 +36,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def executed(path: Path, home: Path) -> None:
-    with launch.Run.open(path, home=home, console=QUIET) as run:
+    with run_module.Run.open(path, home=home, console=QUIET) as run:
         run.execute()
 
 
@@ -136,7 +136,7 @@ def test_check_refuses_what_run_refuses(world: Path, pair: Pair, tmp_path: Path,
     change(content, tmp_path)
     path = tmp_path / "run.yaml"
     path.write_text(yaml.safe_dump(content))
-    monkeypatch.setattr(launch, "ensure_bucket", lambda *_: pytest.fail("the run started"))
+    monkeypatch.setattr(run_module, "ensure_bucket", lambda *_: pytest.fail("the run started"))
     said = []
     for refused in (
         lambda: check(path, trust=False, console=QUIET, home=tmp_path / "home"),

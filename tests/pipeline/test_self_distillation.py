@@ -13,7 +13,7 @@ from detkds.detectors import load_weights
 from detkds.errors import ConfigError
 from detkds.pipeline import check, run_config
 from detkds.pipeline import publish as published
-from detkds.pipeline import run as launch
+from detkds.pipeline import run as run_module
 from detkds.pipeline.run import Run, generation_before
 from detkds.pipeline.settings import Pair
 from detkds.pipeline.submit import Images, _only_here
@@ -126,7 +126,7 @@ def test_a_further_generation_is_taught_by_the_finished_student_before(
         (folder / "student.pth").write_bytes(self.name.encode())
         (folder / "manifest.json").write_text("{}")  # of kind results, where a checkpoint must be a model's
 
-    monkeypatch.setattr(launch.Run, "execute", execute)
+    monkeypatch.setattr(run_module.Run, "execute", execute)
     monkeypatch.setattr(published, "fetch", lambda name, results, folder: (name, tmp_path / "published" / name))
     path = written(tmp_path / "run.yaml", content(pictures, pair, {"config": "self", "generations": 3, "min_ap": 0}))
     with Run.open(path, home=home, console=QUIET) as run:

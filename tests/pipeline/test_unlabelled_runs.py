@@ -23,9 +23,10 @@ from detkds.genome import Recipe
 from detkds.objective import Goal
 from detkds.pipeline import check, data_check, rank, run_config, train
 from detkds.pipeline import subset as stage
+from detkds.pipeline.addresses import unlabelled_use
 from detkds.pipeline.form import Form
 from detkds.pipeline.proxy import Proxy
-from detkds.pipeline.run import parameters, unlabelled_use
+from detkds.pipeline.run import parameters
 from detkds.pipeline.settings import Pair, Schedule, Source
 from detkds.pipeline.values import Values
 from detkds.storage import verify
