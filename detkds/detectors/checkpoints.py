@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from detkds.detectors.configs.classes import class_count, stored_class_count
 from detkds.errors import ArtifactError, ConfigError
+from detkds.state_dict import state_dict
 from detkds.storage.artifacts import write_atomic, writing
 
 
@@ -54,47 +55,25 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
     Raises:
         ArtifactError: the file is missing, is not a checkpoint, or holds anything beyond plain data; code in it is never run.
     """
-    content = _load(Path(path))
-    meta = content.get("meta") if "state_dict" in content else None
-    state = content.get("state_dict", content)
-    wrong = [str(name) for name, value in state.items() if not isinstance(value, Tensor)] if isinstance(state, Mapping) else ["state_dict"]
-    if wrong or not state:
-        what = f"{wrong[0]!r} is not a tensor" if wrong else "it holds none"
-        raise ArtifactError(f"the checkpoint {path} must hold tensors by name, but {what}; give a file with a state_dict.")
-    prefix = "module." if all(name.startswith("module.") for name in state) else ""
-    named = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
-    copies = {f"ema_{name.replace('.', '_')}" for name in named} & named.keys()
-    weights = {name: tensor for name, tensor in named.items() if name not in copies}
-    return Checkpoint(weights, _stored_classes(meta), len(copies))
+    found = state_dict(_load(Path(path)), path, Tensor)
+    return Checkpoint(found.tensors, found.classes, found.copies)
 
 
-def _load(path: Path) -> Mapping[str, Any]:
+def _load(path: Path) -> Any:
     if not path.is_file():
         raise ArtifactError(f"the checkpoint {path} does not exist; check the path.")
     try:
         with torch.serialization.safe_globals(_ALLOWED):
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # damaged bytes are instructions to the unpickler: anything may come out of them
         reason = _reason(error)
         raise ArtifactError(f"the checkpoint {path} is not plain weights: {reason}; save it again with its state_dict alone.") from error
-    if not isinstance(content, Mapping):
-        raise ArtifactError(f"the checkpoint {path} must hold a dictionary, got {type(content).__name__}; give a file with a state_dict.")
-    return content
 
 
 def _reason(error: Exception) -> str:
     """In our words: torch's own recommend to run the file."""
     code = re.search(r"GLOBAL ([\w.:]+)", str(error))
     return f"it names {code[1]}, which is code or unknown" if code else f"it is damaged or of another format ({type(error).__name__})"
-
-
-def _stored_classes(meta: Any) -> tuple[str, ...] | None:
-    """mmdet 3 writes meta.dataset_meta.classes, mmdet 2 meta.CLASSES."""
-    if not isinstance(meta, Mapping):
-        return None
-    dataset = meta.get("dataset_meta")
-    classes = dataset.get("classes", dataset.get("CLASSES")) if isinstance(dataset, Mapping) else meta.get("CLASSES")
-    return tuple(map(str, classes)) if isinstance(classes, (list, tuple)) else None
 
 
 def _history_statistic(owner: Any, name: str) -> Any:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from detkds.errors import ArtifactError
+from detkds.state_dict import state_dict
 
 MAX_BYTES = 64 << 20
 """The largest description that is read; that of a detector has some hundred kilobytes."""
@@ -61,18 +62,8 @@ def describe(path: Path) -> Described:
     except Exception as error:  # damaged bytes are instructions to the unpickler: anything may come out of them
         reason = f"it is damaged or of another format ({type(error).__name__})"
         raise ArtifactError(f"the checkpoint {path} is not plain weights: {reason}; save it again with its state_dict alone.") from None
-    if not isinstance(content, Mapping):
-        raise ArtifactError(f"the checkpoint {path} must hold a dictionary, got {type(content).__name__}; give a file with a state_dict.")
-    state = content.get("state_dict", content)
-    wrong = [str(name) for name, value in state.items() if not isinstance(value, _Tensor)] if isinstance(state, Mapping) else ["state_dict"]
-    if wrong or not state:
-        what = f"{wrong[0]!r} is not a tensor" if wrong else "it holds none"
-        raise ArtifactError(f"the checkpoint {path} must hold tensors by name, but {what}; give a file with a state_dict.")
-    prefix = "module." if all(name.startswith("module.") for name in state) else ""
-    named = {name.removeprefix(prefix): tensor.shape for name, tensor in state.items()}
-    copies = {f"ema_{name.replace('.', '_')}" for name in named} & named.keys()
-    shapes = {name: shape for name, shape in named.items() if name not in copies}
-    return Described(shapes, _classes(content.get("meta") if "state_dict" in content else None))
+    found = state_dict(content, path, _Tensor)
+    return Described({name: tensor.shape for name, tensor in found.tensors.items()}, found.classes)
 
 
 def _content(path: Path) -> Any:
@@ -97,15 +88,6 @@ def _description(archive: zipfile.ZipFile) -> bytes:
     if names[0].file_size > MAX_BYTES:
         raise ArtifactError(f"its description has more than {MAX_BYTES >> 20} MiB")
     return archive.read(names[0])
-
-
-def _classes(meta: Any) -> tuple[str, ...] | None:
-    """mmdet 3 writes meta.dataset_meta.classes, mmdet 2 meta.CLASSES."""
-    if not isinstance(meta, Mapping):
-        return None
-    dataset = meta.get("dataset_meta")
-    classes = dataset.get("classes", dataset.get("CLASSES")) if isinstance(dataset, Mapping) else meta.get("CLASSES")
-    return tuple(map(str, classes)) if isinstance(classes, list | tuple) else None
 
 
 @dataclass(frozen=True)
