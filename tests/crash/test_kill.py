@@ -51,7 +51,7 @@ def test_killed_at_random_moments(tmp_path: Path, signal: str, kills: int) -> No
         ("tell", 1), ("tell", 7),
         ("identify", 1), ("identify", 15),
         ("before-objective", 1), ("before-objective", 2), ("before-objective", 9),
-        ("after-objective", 1), ("after-objective", 8),
+        ("after-objective", 1), ("after-objective", 5),
         ("half-append", 1), ("half-append", 2), ("half-append", 3), ("half-append", 30),
         ("after-append", 1), ("after-append", 2), ("after-append", 3), ("after-append", 30),
         ("progress", 1), ("progress", 20),

@@ -35,6 +35,7 @@ RUN = {
         "weights": {"population": 1, "iterations": 0},
         "subset": 0.5,
         "search_val": 0.5,
+        "final_race": {"candidates": 1, "seeds": 2, "known": ["pkd"]},
     },
     "train": {"epochs": 1},
 }
@@ -52,6 +53,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def detkds(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("DETKDS_")}
+    environment["DETKDS_CPUS"] = "1"  # so small a search gains nothing from a process per CPU, and tests run beside each other
     command = [sys.executable, "-c", "from detkds.cli import main; main()", *arguments]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600)
 

@@ -29,11 +29,17 @@ Fight = Callable[[TrainingContext, Training, Callable[[str], None]], Trial]
 
 
 @pytest.fixture(scope="module")
-def held(pair: Pair, schedule: Schedule, subset: Path, home: Path) -> tuple[Trainings, dict[str, Trial], list[str]]:
+def own_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of this module alone: trainings of other modules with the same pair and subset would be in the same journal."""
+    return tmp_path_factory.mktemp("own_home")
+
+
+@pytest.fixture(scope="module")
+def held(pair: Pair, schedule: Schedule, subset: Path, own_home: Path) -> tuple[Trainings, dict[str, Trial], list[str]]:
     """Killed in its second training, then resumed."""
     lines: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DETKDS_HOME", str(home))
+        patch.setenv("DETKDS_HOME", str(own_home))
         made = Trainings(pair, schedule, subset)
         patch.setattr(trainings, "train_and_evaluate", _dying_in(2, training.train_and_evaluate))
         with pytest.raises(KeyboardInterrupt):
