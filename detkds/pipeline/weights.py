@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from detkds.errors import ArtifactError
 from detkds.genome import Genome, Recipe
 from detkds.pipeline.progress import report_errors, say
-from detkds.pipeline.proxy import Proxy
 from detkds.pipeline.race import Raced, epochs, following, race
 from detkds.pipeline.race import markdown as race_markdown
 from detkds.pipeline.settings import Pair, RacePlan, Result, Schedule, WeightsPlan
@@ -23,6 +23,9 @@ from detkds.search.space import SearchSpace
 from detkds.search.trial import Trial
 from detkds.search.weights import WeightSearch
 from detkds.storage.artifacts import publishing, verify
+
+if TYPE_CHECKING:
+    from detkds.pipeline.proxy import Proxy  # with torch and mmdet, see `run`
 
 POOL_RATIO, TOP_K = 0.9, 5
 """r and k of Alg. 1; the paper gives none of their own to the weights."""
@@ -53,6 +56,8 @@ def run(
         DetKDSError: data, detectors or plan cannot be used; the message says which.
     """
     use_cpus()
+    from detkds.pipeline.proxy import Proxy  # its imports take seconds: only where something is searched
+
     genomes, known, semantics = _found(studies)
     raced: Raced | None = None
     if not genomes:
@@ -82,6 +87,8 @@ def run(
 
 
 def _longer(pair: Pair, subset: Path, work: str, schedule: Schedule) -> Proxy:
+    from detkds.pipeline.proxy import Proxy
+
     return Proxy(pair, schedule, subset, early_stop=False, work=work)
 
 
