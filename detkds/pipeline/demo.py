@@ -14,7 +14,7 @@ from detkds.pipeline.run import Run
 from detkds.pipeline.settings import Pair, Schedule
 from detkds.storage.uri import ENDPOINT, open_store
 
-TEACHER_EPOCHS = 14
+TEACHER_EPOCHS = 12
 TEACHER_IMAGES, TRAIN_IMAGES, TEST_IMAGES = 320, 40, 100
 SIZE = (128, 96)
 
