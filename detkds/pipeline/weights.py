@@ -15,8 +15,7 @@ from detkds.pipeline.race import markdown as race_markdown
 from detkds.pipeline.settings import Pair, RacePlan, Result, Schedule, WeightsPlan
 from detkds.pipeline.studies import JOURNAL, Conducted, conduct, left_out, publish, read
 from detkds.pipeline.task import LEADERBOARD, WEIGHTS, Task
-from detkds.pipeline.train import recipe_of
-from detkds.pipeline.workers import hired
+from detkds.pipeline.workers import get_ready, hired
 from detkds.processes import use_cpus
 from detkds.search.settings import SearchSettings
 from detkds.search.space import SearchSpace
@@ -55,6 +54,9 @@ def run(
     Raises:
         DetKDSError: data, detectors or plan cannot be used; the message says which.
     """
+    get_ready(workers)
+    from detkds.pipeline.proxy import Proxy  # its imports take seconds, as long as those of the workers beside it
+
     use_cpus()
     from detkds.pipeline.proxy import Proxy  # its imports take seconds: only where something is searched
 
@@ -120,6 +122,8 @@ def _search(
 
 def _found(studies: Sequence[Path]) -> tuple[list[Genome], dict[str, Trial], str]:
     """The best genome of each study, all finished trials by id, and the semantics."""
+    from detkds.pipeline.train import recipe_of  # its module imports torch
+
     recipes: list[Recipe] = []
     known: dict[str, Trial] = {}
     for artifact in studies:
