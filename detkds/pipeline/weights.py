@@ -57,9 +57,9 @@ def run(
     get_ready(workers)
     from detkds.pipeline.proxy import Proxy  # its imports take seconds, as long as those of the workers beside it
 
-    use_cpus()
     from detkds.pipeline.proxy import Proxy  # its imports take seconds: only where something is searched
 
+    use_cpus()
     genomes, known, semantics = _found(studies)
     raced: Raced | None = None
     if not genomes:
