@@ -57,8 +57,6 @@ def run(
     get_ready(workers)
     from detkds.pipeline.proxy import Proxy  # its imports take seconds, as long as those of the workers beside it
 
-    from detkds.pipeline.proxy import Proxy  # its imports take seconds: only where something is searched
-
     use_cpus()
     genomes, known, semantics = _found(studies)
     raced: Raced | None = None
