@@ -6,6 +6,7 @@ import io
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -15,6 +16,7 @@ from detkds import plugins
 from detkds.errors import ConfigError
 from detkds.genome import Recipe
 from detkds.lint import ImagePolicy, Package, examine
+from detkds.pipeline.data_check import Options, data_check
 from detkds.pipeline.form import Form
 from detkds.pipeline.kubeflow import plans
 from detkds.pipeline.kubeflow.package import compiled
@@ -79,6 +81,14 @@ def test_a_module_that_is_not_there_is_refused_before_anything_runs(run_yaml: Pa
     with pytest.raises(ConfigError, match=r"the plugin no_such\.words cannot be imported: there is no module no_such; install its package"):
         opened(run_yaml, tmp_path, trust=True)
     assert not (tmp_path / "home").exists()
+
+
+def test_data_check_of_a_run_loads_its_plugins(run_yaml: Path, tmp_path: Path) -> None:
+    given: dict[str, Any] = {"images": None, "options": Options(), "report": tmp_path / "faults.jsonl", "fix": None}
+    with pytest.raises(ConfigError, match="detkds_robust is Python code that would run here"):
+        data_check(run_yaml, **given, console=Console(quiet=True))
+    assert data_check(run_yaml, **given, console=Console(quiet=True), trust=True)
+    assert "detkds_robust" in sys.modules
 
 
 def test_a_student_is_trained_with_a_plugins_words(run_yaml: Path, tmp_path: Path) -> None:
