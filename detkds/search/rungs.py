@@ -22,8 +22,8 @@ SHARES = (Fraction(1, 4), Fraction(1, 2))
 CORRELATION = 0.5
 """Kendall's τ of the scores at a rung with those at the end, from which on the rung is used."""
 LEAST = 5
-"""Candidates that were trained to the end, from which on a rung is used. Of unrelated lists of 5 one in nine has a τ of 0.6 or more, but the
-interval of 5 candidates is wide."""
+"""Candidates that were trained to the end, from which on a rung is used. Of two unrelated lists of 5 one in nine has a τ of 0.6 or more,
+but the interval of a line through 5 is wide."""
 WHOLE = 4
 """Each so many requests, the first among them, are trained and scored to the end whatever their rungs say: those that stay because of
 their rungs would make the correlation look lower, and the line flatter, than they are."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import random
 from fractions import Fraction
@@ -17,6 +16,7 @@ from detkds.search import Evolution, History, Journal, SearchSettings, SearchSpa
 from detkds.search.estimate import estimates
 from detkds.search.race import finalists
 from detkds.search.rungs import SHARES, WHOLE, Rungs, forecast
+from detkds.testing.climbing import Climbing
 from detkds.testing.designer import DesignerContract, structured
 
 SETTINGS = SearchSettings(population=8, iterations=12, sample_ratio=0.9, top_k=2)
@@ -25,32 +25,6 @@ NAMES = [str(share) for share in SHARES]
 
 def evolution() -> Evolution:
     return Evolution(SearchSpace.preset(), Knowledge.GLOBAL, SETTINGS, seed=0)
-
-
-def chance(recipe: Recipe, what: str) -> float:
-    """A number in [0, 1) that depends on the recipe and nothing else."""
-    return int(hashlib.sha256(f"{what}/{recipe.digest}".encode()).hexdigest()[:8], 16) / 2**32
-
-
-class Climbing:
-    """An objective with rungs: at a rung a candidate has half of its final score, and `noise` times a number between -1 and 1."""
-
-    def __init__(self, noise: float, dying: int = -1) -> None:
-        self.noise, self.dying = noise, dying
-        self.goals: list[Goal] = []
-
-    def __call__(self, recipe: Recipe, goal: Goal) -> Outcome:
-        if len(self.goals) == self.dying:
-            raise KeyboardInterrupt
-        self.goals.append(goal)
-        score = structured(recipe) or 0.0
-        rungs: dict[str, float] = {}
-        for place, rung in enumerate(goal.rungs, 1):
-            there = score / 2 + self.noise * (2 * chance(recipe, str(rung.share)) - 1)
-            rungs[str(rung.share)] = there
-            if rung.forecast is not None and rung.behind(there):
-                return Outcome(rung.forecast.expected(there), 10 * place, left=str(rung.share), rungs=rungs, details={"loss": 0.5})
-        return Outcome(score, 40, rungs=rungs, details={"loss": 0.5})
 
 
 def study(folder: Path, objective: Climbing, designer: object = None) -> Study:
@@ -76,13 +50,13 @@ def test_a_forecast_is_the_line_with_its_prediction_interval() -> None:
 def test_of_candidates_in_general_one_in_twenty_ends_above_its_highest_score() -> None:
     rng = random.Random(0)
     above = tried = 0
-    while tried < 3000:
+    while tried < 1500:
         pairs = [(x, 0.2 + 0.8 * x + rng.gauss(0, 0.03)) for x in (rng.gauss(0.2, 0.1) for _ in range(9))]
         if (found := forecast(pairs[:8])) is None:
             continue
         tried += 1
         above += pairs[8][1] > found.highest(pairs[8][0])
-    assert 0.035 < above / tried < 0.065
+    assert 0.03 < above / tried < 0.07
 
 
 @pytest.mark.parametrize(
