@@ -1,4 +1,4 @@
-"""Five tasks on one machine: with a thread for every CPU each, and with the threads that they asked for.
+"""Tasks that share CPUs: five with a thread for every CPU each or with the threads that they asked for, and one beside a busy CPU.
 
 usage: python benchmarks/threads/bench.py
 """
@@ -9,9 +9,9 @@ import multiprocessing
 import os
 import time
 
-from detkds.processes import CPUS, use_cpus
+from detkds.processes import CPUS, WAITING, use_cpus
 
-TASKS, STEPS = 5, 4
+TASKS, STEPS = 5, 20
 
 
 def steps_per_s(asked: str) -> float:
@@ -35,8 +35,36 @@ def steps_per_s(asked: str) -> float:
     return STEPS / (time.monotonic() - began)
 
 
+def beside_others(busy: int, policy: str) -> float:
+    """Training steps per second with a thread for every CPU, while other programs keep `busy` CPUs busy.
+
+    Args:
+        policy: of threads that wait, ACTIVE as by default or PASSIVE; read by a process when it imports torch.
+    """
+    context = multiprocessing.get_context("spawn")
+    others = [context.Process(target=_busy, daemon=True) for _ in range(busy)]
+    os.environ[WAITING] = policy
+    for other in others:
+        other.start()
+    with context.Pool(1) as pool:
+        rate = pool.apply(steps_per_s, ("",))
+    for other in others:
+        other.kill()
+        other.join()
+    return rate
+
+
+def _busy() -> None:
+    while True:
+        pass
+
+
 def main() -> None:
-    """Print the rates and their ratio."""
+    """Print the rates and their ratios."""
+    for busy in (0, 1, 2):
+        rates = {policy: beside_others(busy, policy) for policy in ("ACTIVE", "PASSIVE")}
+        both = ", ".join(f"{policy} {rate:.1f}" for policy, rate in rates.items())
+        print(f"{busy} busy CPUs, steps per second by what a waiting thread does: {both}; ratio {rates['PASSIVE'] / rates['ACTIVE']:.2f}")
     share = f"{(os.cpu_count() or 1) / TASKS:g}"
     rates = {}
     for label, asked in (("every CPU", ""), ("its share", share)):

@@ -22,7 +22,7 @@ from detkds.detectors.training.masks import predicts_masks
 from detkds.errors import ConfigError
 from detkds.genome import Knowledge, Recipe
 from detkds.losses.distill import RecipeLoss
-from detkds.losses.generator import Generators
+from detkds.losses.trained import TrainedModules
 from detkds.losses.views import Response, Views
 from detkds.unlabelled import Unlabelled
 
@@ -92,6 +92,7 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]
         recipe: the losses to add.
         unlabelled: how images without labels are used, where a training has some.
         teacher_pass: shared with the distillers of the same teacher that are given the same batches; None: a pass of its own.
+        trained_words: words whose modules are made although the recipe has no such word, for views that any genome can be tried on.
 
     Attributes:
         student: save this one; the connectors beside it only serve the training.
@@ -108,6 +109,7 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]
         recipe: Recipe,
         unlabelled: Unlabelled | None = None,
         teacher_pass: TeacherPass | None = None,
+        trained_words: Sequence[str] = (),
     ) -> None:
         super().__init__(data_preprocessor=student.data_preprocessor)
         self._pass = teacher_pass
@@ -117,9 +119,9 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]
         self.step = 0
         self._held: _Frozen | None = None
         if recipe.active:
-            self._add_teacher(teacher)
+            self._add_teacher(teacher, sorted({*recipe.trained_words, *trained_words}))
 
-    def _add_teacher(self, teacher: Any) -> None:
+    def _add_teacher(self, teacher: Any, words: Sequence[str]) -> None:
         if teacher is None:
             raise ConfigError("a recipe with losses needs a teacher, got none; name its config and checkpoint.")
         knowledges = [genome.knowledge for genome in self.recipe.active]
@@ -135,8 +137,8 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]
             raise ConfigError(f"a loss of this recipe reads scores or boxes, which this pair does not share: {reason}; leave it out.")
         if any(knowledge.is_feature for knowledge in knowledges):
             self.connectors = Connectors(neck_shape(self.student), neck_shape(teacher), _scale(teacher))
-            if self.recipe.needs_generator:
-                self.generators = Generators([neck_shape(teacher).channels[level] for _, level in self.connectors.pairs])
+            if words:
+                self.trained = TrainedModules(words, [neck_shape(teacher).channels[level] for _, level in self.connectors.pairs])
         self._responses: Reader | None = reader(self.student, teacher) if self.recipe.needs_responses else None
 
     @property
@@ -238,8 +240,8 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]
         if hasattr(self, "connectors"):
             ours, theirs = self.connectors(tapped.levels, levels)
             features = {"student_levels": ours, "teacher_levels": theirs, "strides": self.connectors.strides}
-            if hasattr(self, "generators"):
-                features["generated"] = self.generators(ours, self.step)
+            if hasattr(self, "trained"):
+                features["generated"] = self.trained(ours, theirs, self.step)
         responses: tuple[Response | None, Response | None] = (None, None)
         if self._responses is not None:
             responses = self._responses(tapped, levels, data_samples)

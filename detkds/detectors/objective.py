@@ -37,6 +37,7 @@ from detkds.errors import ConfigError, DatasetError, DetKDSError, Rejected
 from detkds.evaluation.coco import bounds, evaluate
 from detkds.genome import SLOTS, Genome, Knowledge, Recipe, canonical
 from detkds.losses.filter import Signature, reject_on_probe, signature
+from detkds.losses.trained import MODULES
 from detkds.losses.views import Views
 from detkds.objective import Answer, Goal, Job, Outcome, outcome
 from detkds.unlabelled import Unlabelled
@@ -308,7 +309,8 @@ class ProxyObjective:
         return self._probe(recipe)
 
     def _probe(self, recipe: Recipe) -> Views:
-        distiller: Any = DistilledDetector(copy.deepcopy(self._student), self._teacher, recipe).to(resolve(self.settings.device))
+        distiller: Any = DistilledDetector(copy.deepcopy(self._student), self._teacher, recipe, trained_words=tuple(MODULES))
+        distiller = distiller.to(resolve(self.settings.device))
         self._samples.reset()
         for batch in self._samples.training_batches(self.settings.batch_size, 1):
             if _has_boxes(batch):
@@ -372,11 +374,9 @@ def _has_boxes(batch: Mapping[str, Any]) -> bool:
 
 
 def _some_loss(knowledge: Knowledge) -> Genome:
-    """A loss of a knowledge that has all the knowledge's views made, the generated levels of MGD among them."""
+    """A loss that has a knowledge's views made."""
     slots = SLOTS[knowledge]
-    attention = ("generate" if "generate" in words else "none" for slot, words in slots.items() if slot == "attention")
-    transforms = (*attention, *("none" for slot in slots if slot not in ("attention", "distance")))
-    return Genome(knowledge, transforms, slots["distance"][0])
+    return Genome(knowledge, tuple("none" for slot in slots if slot != "distance"), slots["distance"][0])
 
 
 def _detached(views: Views) -> Views:
@@ -385,5 +385,5 @@ def _detached(views: Views) -> Views:
         views,
         student_levels=tuple(level.detach() for level in views.student_levels),
         student_response=response and response.apply(Tensor.detach),
-        generated=tuple(level.detach() for level in views.generated),
+        generated=views.changed(Tensor.detach),
     )

@@ -99,9 +99,9 @@ class Genome:
         return not self.knowledge.is_feature or self.word("attention").reads_responses
 
     @property
-    def needs_generator(self) -> bool:
-        """Whether the loss compares what a trained adapter makes of the student's levels."""
-        return self.knowledge.is_feature and self.word("attention").role is Role.GENERATED
+    def trained_word(self) -> str:
+        """The word whose modules train beside the student, or empty."""
+        return self.slots["attention"] if self.knowledge.is_feature and self.word("attention").role is Role.GENERATED else ""
 
     def __str__(self) -> str:
         background = "" if self.background == BACKGROUND else f" bg {format_weight(self.background)}"

@@ -45,21 +45,24 @@ _PRESETS = {
         """
         global: smap > none > softmax | l1
         global: cmap > none > softmax | l1
+        global: gcblock > none > none | l2
         fgbg: tatt > none > none | l2
         """,
         "paper",
-        "FGD (Yang et al., 2022): focal part, squared error weighed by the teacher's attention, and l1 of the attention masks",
-        "the global relation, a learned GcBlock on either side",
+        "FGD (Yang et al., 2022): focal part, squared error weighed by the teacher's attention; l1 of the attention masks; and the global "
+        "relation, squared error behind a trained global context block on either side",
     ),
     "fkd": Preset(
         """
         global: jatt > none > none | l2
         global: smap > none > none | l2
         global: cmap > none > none | l2
+        global: nonlocal > none > none | l2
         """,
         "paper",
-        "FKD (Zhang & Ma, 2021): squared error weighed by the attention of both sides, and of the attention maps",
-        "the non-local relation, learned on either side; the roots of the squared errors, whose gradient is infinite at 0",
+        "FKD (Zhang & Ma, 2021): squared error weighed by the attention of both sides, of the attention maps, and behind a trained "
+        "non-local block on either side",
+        "the roots of the squared errors, whose gradient is infinite at 0",
     ),
     "gid": Preset(
         "instance: general > none > none | l2",
@@ -159,10 +162,10 @@ KNOWN_DISTILLERS = ("fitnets", "pkd x 1", "pkd", "cwd x 1", "cwd")
 """What a search has to beat. With few labels the published weights are often the better ones, with many those of weight 1, so both run."""
 
 ABSENT = {
-    "diffkd": "DiffKD denoises the student's features with a diffusion model that is trained beside it",
+    "diffkd": "DiffKD denoises the student's features with a diffusion model that losses of its own train",
     "maskd": "MasKD compares features under masks that are learned on the teacher beforehand",
 }
-"""Methods that no genome can express, and why: they need modules that are trained for them."""
+"""Methods that no genome can express, and why: they need modules that another loss than the genome's distance trains."""
 
 _SCALED = re.compile(r"([A-Za-z][A-Za-z0-9-]*) +x +(\S+)")
 

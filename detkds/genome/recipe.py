@@ -21,7 +21,7 @@ class Recipe:
 
     Args:
         genomes: at most one per knowledge, and beside it at most one for each map of its attention (smap, cmap), as FGD and FKD compare
-            both; kept in the order of Knowledge whatever order they come in.
+            both, or a relation (gcblock, nonlocal); kept in the order of Knowledge whatever order they come in.
         semantics: "paper", "released" or "sound".
 
     Raises:
@@ -65,9 +65,9 @@ class Recipe:
         return any(genome.needs_responses for genome in self.active)
 
     @property
-    def needs_generator(self) -> bool:
-        """Whether an active genome compares generated levels (see losses.generator)."""
-        return any(genome.needs_generator for genome in self.active)
+    def trained_words(self) -> tuple[str, ...]:
+        """The words of active genomes whose modules train beside the student (see losses.trained)."""
+        return tuple(sorted({genome.trained_word for genome in self.active} - {""}))
 
     def with_weights(self, weights: Iterable[float]) -> Recipe:
         """The same losses with other weights, in the order of `genomes`."""
@@ -110,6 +110,6 @@ class Recipe:
 
 
 def _compared(genome: Genome) -> tuple[str, str]:
-    """What a genome compares: a knowledge, or a map of its attention."""
-    is_map = genome.knowledge.is_feature and genome.word("attention").is_map
-    return str(genome.knowledge), genome.slots["attention"] if is_map else ""
+    """What a genome compares: a knowledge, or a map of its attention or a relation in it."""
+    beside = genome.knowledge.is_feature and genome.word("attention").beside
+    return str(genome.knowledge), genome.slots["attention"] if beside else ""

@@ -65,10 +65,10 @@ _MAPWISE = frozenset({Fold.IGNORES_WEIGHTS})
 
 def _attention(
     name: str, formula: str, released: str = "", *folds: Fold, knowledges: tuple[Knowledge, ...] = FEATURES, role: Role = Role.VALUES,
-    spaces: tuple[str, ...] = _EXTENDED, reads_responses: bool = False, is_map: bool = False,
+    spaces: tuple[str, ...] = _EXTENDED, reads_responses: bool = False, beside: bool = False,
 ) -> None:  # fmt: skip
     traits = frozenset(folds)
-    register(Word(name, "attention", knowledges, formula, released, spaces, SEMANTICS, traits, role, reads_responses, is_map))
+    register(Word(name, "attention", knowledges, formula, released, spaces, SEMANTICS, traits, role, reads_responses, beside))
 
 
 def _scale(name: str, formula: str, released: str = "", *folds: Fold, spaces: tuple[str, ...] = SPACES) -> None:
@@ -83,13 +83,25 @@ _attention("mask", _MASK + "one random $r$ per position for both", _MASK + "rand
 _attention("tatt", _FOCUS % (_TEACHER % "C", _TEACHER % "HW"), role=Role.LEVELS)
 _attention("jatt", _FOCUS % (_BOTH % ("C", "C"), _BOTH % ("HW", "HW")) + ", without gradient", role=Role.LEVELS)
 _attention("score", _SCORED, "", Fold.WEIGHS_ONLY, role=Role.SCORES, reads_responses=True)
-_attention("smap", r"$\operatorname{mean}_C \left| f \right|$", is_map=True)
-_attention("cmap", r"$\operatorname{mean}_{HW} \left| f \right|$ at every position", is_map=True)
+_attention("smap", r"$\operatorname{mean}_C \left| f \right|$", beside=True)
+_attention("cmap", r"$\operatorname{mean}_{HW} \left| f \right|$ at every position", beside=True)
 _attention(
     "generate",
     r"two trained convolutions of $f \cdot M$ for the student, $M$ hiding a share $\lambda = 0.65$ of the positions; $f$ for the teacher",
     role=Role.GENERATED,
 )
+_attention(
+    "gcblock",
+    r"$f + W_2 \operatorname{ReLU}(\operatorname{LN}(W_1 c))$, $c = \sum_{HW} f \cdot \operatorname{softmax}_{HW}(W_k f)$, "
+    "trained blocks for student and teacher",
+    role=Role.GENERATED, beside=True,
+)  # fmt: skip
+_attention(
+    "nonlocal",
+    r"$f + \operatorname{BN}(W y)$, $y = \operatorname{softmax}(\theta(f) \cdot \phi(f)) \cdot g(f)$ with pooled keys and values, "
+    r"trained blocks for student and teacher",
+    role=Role.GENERATED, beside=True,
+)  # fmt: skip
 _attention(
     "even", "$f$, of which all positions of a region count the same", "", Fold.WEIGHS_ONLY,
     knowledges=(Knowledge.FGBG,), role=Role.REGION,

@@ -34,13 +34,13 @@ class Role(StrEnum):
     """Where in a loss a word acts; `FeaturePass` has the signatures."""
 
     VALUES = auto()
-    """On the values that are compared, or as the distance between them: every word that says nothing else."""
+    """On the values that are compared, or as the distance between them: every word that does not declare another place."""
     LEVELS = auto()
     """On whole neck levels, before regions or crops are taken."""
     SCORES = auto()
     """No function: a position counts by the teacher's best score there."""
     GENERATED = auto()
-    """No function: the student's side is what a trained adapter makes of its levels."""
+    """No function: both sides are what modules that train beside the student make of the levels (`detkds.losses.trained`)."""
     REGION = auto()
     """Decides what a foreground cell of `fgbg` counts."""
     INSTANCES = auto()
@@ -81,7 +81,7 @@ class Word:
         folds: what the canonical rules may rely on.
         role: where it acts.
         reads_responses: whether feature knowledge with this word also reads the heads.
-        is_map: whether it leaves a map of the attention itself, which a recipe may compare beside the features.
+        beside: whether a recipe may have it beside another genome of its knowledge: maps of attention, and relations.
         module: where a plugin defines it; empty for the project's own words.
         source: the name of the plugin's function there.
         functions: semantics to function, attached by `operation`.
@@ -97,7 +97,7 @@ class Word:
     folds: frozenset[Fold] = frozenset()
     role: Role = Role.VALUES
     reads_responses: bool = False
-    is_map: bool = False
+    beside: bool = False
     module: str = ""
     source: str = ""
     functions: dict[str, Callable[..., Any]] = field(default_factory=dict)

@@ -35,7 +35,7 @@ class FeaturePass:
 
     def __init__(self, genome: Genome, semantics: str) -> None:
         attention, scale, norm, distance = map(genome.word, genome.slots)
-        self.role, self.background = attention.role, genome.background
+        self.name, self.role, self.background = attention.name, attention.role, genome.background
         self.acts = attention.function(semantics) if attention.role not in (Role.SCORES, Role.GENERATED) else None
         """What the attention does in its role."""
         self.attend = self.acts if self.role is Role.VALUES and self.acts else no_attention
@@ -45,9 +45,9 @@ class FeaturePass:
 
     def levels(self, views: Views) -> Iterator[Level]:
         """The levels after what the attention does to whole levels."""
-        ours = views.generated if self.role is Role.GENERATED else views.student_levels
+        ours, theirs = views.generated[self.name] if self.role is Role.GENERATED else (views.student_levels, views.teacher_levels)
         heads = head_levels(views) if self.role is Role.SCORES else None
-        for index, (student, teacher, stride) in enumerate(zip(ours, views.teacher_levels, views.strides, strict=True)):
+        for index, (student, teacher, stride) in enumerate(zip(ours, theirs, views.strides, strict=True)):
             score = None
             if heads is not None:
                 assert views.teacher_response is not None

@@ -133,7 +133,8 @@ def _differentiate(recipe: Recipe, views: Views, step: int) -> tuple[float, list
 
 def _student(views: Views) -> list[Tensor]:
     """What a loss can move: neck levels and those generated of them, then scores, boxes and bins."""
-    return [*views.student_levels, *views.generated, *_answers(views.student_response)]
+    made = [level for word in sorted(views.generated) for level in views.generated[word].student]
+    return [*views.student_levels, *made, *_answers(views.student_response)]
 
 
 def _answers(response: Response | None) -> list[Tensor]:
@@ -143,7 +144,8 @@ def _answers(response: Response | None) -> list[Tensor]:
 def _with_student(views: Views, tensors: Iterator[Tensor]) -> Views:
     """The views with the student's tensors replaced, in the order of `_student`."""
     levels = _drawn(views.student_levels, tensors)
-    generated = _drawn(views.generated, tensors)
+    generated = {word: views.generated[word] for word in sorted(views.generated)}
+    generated = {word: made._replace(student=_drawn(made.student, tensors)) for word, made in generated.items()}
     response = views.student_response
     if response is not None:
         scores, boxes = _drawn(response.scores, tensors), _drawn(response.boxes, tensors)
@@ -163,7 +165,7 @@ def _shifted(views: Views, direction: list[Tensor], share: float) -> Views:
 
 def _imitated(views: Views) -> Views:
     """The views of a student that has the teacher's values."""
-    generated = views.teacher_levels if views.generated else ()
+    generated = [level for word in sorted(views.generated) for level in views.generated[word].teacher]
     return _with_student(views, iter([*views.teacher_levels, *generated, *_answers(views.teacher_response)]))
 
 

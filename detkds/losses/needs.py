@@ -18,8 +18,8 @@ def missing(genome: Genome, views: Views) -> str | None:
         return "localization kl compares bins of distances, as GFL's head predicts them, but not both heads do; use another distance."
     if knowledge.is_feature and genome.needs_responses and head_levels(views) is None:
         return f"{genome.slots['attention']} reads scores at each cell of the neck's levels, but the views have none; use a dense head."
-    if genome.needs_generator and not views.generated:
-        return "generate compares levels made by a trained adapter, but the views have none; have the distiller make them."
+    if genome.trained_word and genome.trained_word not in views.generated:
+        return f"{genome.trained_word} compares levels made by trained modules, but the views have none; have the distiller make them."
     return None
 
 

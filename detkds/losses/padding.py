@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from detkds.losses.views import Response, Views
+from detkds.losses.views import Generated, Response, Views
 
 Shapes = Sequence[tuple[int, int]]
 
@@ -25,14 +25,16 @@ def without_padding(views: Views) -> Views:
         return views
     levels = zip(views.student_levels, views.teacher_levels, views.strides, strict=True) if views.student_levels else ()
     pairs = [_cut(student, teacher, stride, shapes) for student, teacher, stride in levels]
-    generated = zip(views.generated, views.teacher_levels, views.strides, strict=True) if views.generated else ()
-    made = tuple(_cut(ours, teacher, stride, shapes)[0] for ours, teacher, stride in generated)
+    generated: dict[str, Generated] = {}
+    for word, sides in views.generated.items():
+        made = [_cut(ours, theirs, stride, shapes) for ours, theirs, stride in zip(*sides, views.strides, strict=True)]
+        generated[word] = Generated(tuple(ours for ours, _ in made), tuple(theirs for _, theirs in made))
     student, teacher = _responses(views)
     return replace(
         views,
         student_levels=tuple(ours for ours, _ in pairs),
         teacher_levels=tuple(theirs for _, theirs in pairs),
-        generated=made,
+        generated=generated,
         student_response=student,
         teacher_response=teacher,
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -39,6 +40,13 @@ class Response:
         return self.apply(lambda tensor: (tensor.detach() if detached else tensor).float())
 
 
+class Generated(NamedTuple):
+    """What the modules of a word make of the neck levels; gradients flow to the modules of both sides."""
+
+    student: tuple[Tensor, ...]  # (N, C, H, W) each, with gradient to the student
+    teacher: tuple[Tensor, ...]  # the same shapes
+
+
 @dataclass(frozen=True)
 class Views:
     """Inputs of all five knowledges for one batch. Student and teacher agree in shape level by level.
@@ -51,7 +59,7 @@ class Views:
         batch_shape: height and width of the padded batch in pixels.
         student_response: the student's head, or None where no response knowledge is used.
         teacher_response: the teacher's head, or None.
-        generated: the output of a trained adapter for the student's masked levels (losses.generator); empty where no genome asks for it.
+        generated: word to what its trained modules make of the levels (losses.trained); empty where no genome asks for it.
         image_shapes: height and width in pixels of each image of the padded batch; empty where they are not known.
 
     Raises:
@@ -65,7 +73,7 @@ class Views:
     batch_shape: tuple[int, int]
     student_response: Response | None = None
     teacher_response: Response | None = None
-    generated: tuple[Tensor, ...] = ()
+    generated: Mapping[str, Generated] = field(default_factory=dict)
     image_shapes: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self) -> None:
@@ -75,8 +83,13 @@ class Views:
         if self.student_response is not None and self.teacher_response is not None:
             _check_alike("score", self.student_response.scores, self.teacher_response.scores)
             _check_alike("box", self.student_response.boxes, self.teacher_response.boxes)
-        if self.generated:
-            _check_alike("generated", self.generated, self.teacher_levels)
+        for word, (student_levels, teacher_levels) in self.generated.items():
+            _check_alike(word, student_levels, self.teacher_levels)
+            _check_alike(word, teacher_levels, self.teacher_levels)
+
+    def changed(self, change: Callable[[Tensor], Tensor]) -> dict[str, Generated]:
+        """`generated` with every tensor changed."""
+        return {word: Generated(*(tuple(map(change, side)) for side in sides)) for word, sides in self.generated.items()}
 
     def in_float32(self) -> Views:
         """The same views in float32 with the teacher's side detached: half precision is too coarse for variances and exponentials."""
@@ -88,7 +101,7 @@ class Views:
             boxes=_in_float32(self.boxes, detached=True),
             student_response=student and student.in_float32(detached=False),
             teacher_response=teacher and teacher.in_float32(detached=True),
-            generated=_in_float32(self.generated, detached=False),
+            generated=self.changed(lambda tensor: tensor.float()),
         )
 
 

@@ -14,9 +14,9 @@ from detkds.pipeline.run import Run
 from detkds.pipeline.settings import Pair, Schedule
 from detkds.storage.uri import ENDPOINT, open_store
 
-TEACHER_EPOCHS = 10
+TEACHER_EPOCHS = 12
 TEACHER_IMAGES, TRAIN_IMAGES, TEST_IMAGES = 320, 40, 100
-SIZE = (160, 128)
+SIZE = (128, 96)
 
 
 def demo(path: Path, home: Path, console: Console) -> None:

@@ -12,7 +12,7 @@ from detkds.pipeline.progress import report_errors, say
 from detkds.pipeline.settings import Pair, Result, Schedule, SearchPlan
 from detkds.pipeline.studies import Conducted, conduct, left_out, publish
 from detkds.pipeline.task import Task
-from detkds.pipeline.workers import hired
+from detkds.pipeline.workers import get_ready, hired
 from detkds.processes import use_cpus
 from detkds.search.algorithms import single_search
 from detkds.search.calibrated import Calibrated, form, share
@@ -52,6 +52,7 @@ def run(
     title = f"evolve {wanted}"
     if wanted not in searched.split(","):
         return publish(Conducted(Study(name=str(wanted), reason="not searched in this run")), out)
+    get_ready(workers)
     from detkds.pipeline.proxy import Proxy  # its imports take seconds: only where something is searched
     from detkds.pipeline.teaching import require_teaching
 

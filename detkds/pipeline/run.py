@@ -28,6 +28,7 @@ from detkds.pipeline.task import RUN
 from detkds.pipeline.transcript import Transcript
 from detkds.pipeline.values import Values
 from detkds.pipeline.workplace import digest
+from detkds.processes import share_cpus
 from detkds.search.budgets import is_time
 from detkds.search.study import Study
 from detkds.storage.artifacts import write_atomic
@@ -90,6 +91,7 @@ class Run:
         Raises:
             ConfigError: run.yaml breaks rules, one line for each fault; or the store cannot be used.
         """
+        share_cpus()
         console = console or Console(highlight=False)
         config, place = run_config.load(Path(path), pair), Path(home).resolve()
         run_config.load_plugins(config, Path(path), trust=trust)

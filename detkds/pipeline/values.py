@@ -146,7 +146,7 @@ class Values:
 
     @property
     def services(self) -> tuple[str, ...]:
-        """Names of the services that are told figures, see `pipeline.loggers`."""
+        """Names of the services that receive figures, see `pipeline.loggers`."""
         return tuple(filter(None, self.loggers.split(",")))
 
     @property
@@ -175,7 +175,7 @@ def _found(config: RunConfig, place: str) -> Any:
     """The value at a place of a run.yaml, a list as text with commas; None if there is none."""
     value: Any = config if place else None
     for step in place.split(".") if place else ():
-        value = None if value is None else getattr(value, step)  # a section that is left out says nothing
+        value = None if value is None else getattr(value, step)  # a section that is left out has no values
     if place == "train.amp":
         return str(value).lower()  # true, false, or a precision
     return ",".join(map(str, value)) if isinstance(value, tuple) else value

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from detkds.errors import ArtifactError
 from detkds.genome import Genome, Recipe
 from detkds.pipeline.progress import report_errors, say
-from detkds.pipeline.proxy import Proxy
 from detkds.pipeline.race import Raced, epochs, following, race
 from detkds.pipeline.race import markdown as race_markdown
 from detkds.pipeline.settings import Pair, RacePlan, Result, Schedule, WeightsPlan
 from detkds.pipeline.studies import JOURNAL, Conducted, conduct, left_out, publish, read
 from detkds.pipeline.task import LEADERBOARD, WEIGHTS, Task
-from detkds.pipeline.train import recipe_of
-from detkds.pipeline.workers import hired
+from detkds.pipeline.workers import get_ready, hired
 from detkds.processes import use_cpus
 from detkds.search.rungs import racing
 from detkds.search.settings import SearchSettings
@@ -24,6 +23,9 @@ from detkds.search.space import SearchSpace
 from detkds.search.trial import Trial
 from detkds.search.weights import WeightSearch
 from detkds.storage.artifacts import publishing, verify
+
+if TYPE_CHECKING:
+    from detkds.pipeline.proxy import Proxy  # with torch and mmdet, see `run`
 
 POOL_RATIO, TOP_K = 0.9, 5
 """r and k of Alg. 1; the paper gives none of their own to the weights."""
@@ -53,6 +55,9 @@ def run(
     Raises:
         DetKDSError: data, detectors or plan cannot be used; the message says which.
     """
+    get_ready(workers)
+    from detkds.pipeline.proxy import Proxy  # its imports take seconds, as long as those of the workers beside it
+
     use_cpus()
     genomes, known, semantics = _found(studies)
     raced: Raced | None = None
@@ -83,6 +88,8 @@ def run(
 
 
 def _longer(pair: Pair, subset: Path, work: str, schedule: Schedule) -> Proxy:
+    from detkds.pipeline.proxy import Proxy
+
     return Proxy(pair, schedule, subset, early_stop=False, work=work)
 
 
@@ -114,6 +121,8 @@ def _search(
 
 def _found(studies: Sequence[Path]) -> tuple[list[Genome], dict[str, Trial], str]:
     """The best genome of each study, all finished trials by id, and the semantics."""
+    from detkds.pipeline.train import recipe_of  # its module imports torch
+
     recipes: list[Recipe] = []
     known: dict[str, Trial] = {}
     for artifact in studies:

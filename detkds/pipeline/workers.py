@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
+from multiprocessing import forkserver
+from multiprocessing.context import ForkServerContext
 from multiprocessing.queues import SimpleQueue
 
 from detkds import plugins
@@ -18,6 +21,9 @@ from detkds.objective import Answer, Goal, Job, Objective, Outcome, outcome, tog
 from detkds.pipeline import node_executor
 from detkds.pipeline.cohorts import Cohorts, cohorts
 from detkds.processes import at_once, begin, dealt
+
+OBJECTIVE = "detkds.pipeline.proxy"
+"""The module that imports what a worker needs, torch and mmdet: 7 s."""
 
 
 class Workers:
@@ -62,6 +68,27 @@ class Workers:
             raise _lost() from None
 
 
+def get_ready(count: int = 0) -> None:
+    """Let what all workers need be imported in the background, while this process imports it itself; nothing where it works alone.
+
+    Args:
+        count: of processes, as of `hired`.
+    """
+    if node_executor.nodes() is None and (count or at_once()) > 1:
+        _server()
+
+
+def _server() -> ForkServerContext:
+    """Starts processes as copies of one that has imported OBJECTIVE and that has used neither GPU nor threads, so forking it is safe.
+
+    It starts with the first call, serves every study of this process, and ends with it.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([OBJECTIVE])
+    forkserver.ensure_running()
+    return context
+
+
 @contextmanager
 def hired(count: int, build: Callable[[], Objective], cohort: int = 1, here: Objective | None = None) -> Iterator[Workers | Cohorts]:
     """What measures a study's candidates while the block runs: workers, or this process itself where one is enough. In a job of several
@@ -83,12 +110,12 @@ def hired(count: int, build: Callable[[], Objective], cohort: int = 1, here: Obj
     if count == 1:
         yield Cohorts(build() if here is None else here, cohort)
         return
-    context = multiprocessing.get_context("spawn")
+    context = _server()
     devices: SimpleQueue[str] = context.SimpleQueue()
     for device in dealt(count):
         devices.put(device)
     others = multiprocessing.active_children()
-    with ProcessPoolExecutor(count, context, _begin, (devices, build, count)) as pool:
+    with ProcessPoolExecutor(count, context, _begin, (devices, build, count, dict(os.environ))) as pool:
         try:
             yield Workers(pool, count, cohort)
         except BaseException:  # Ctrl-C and SIGTERM too: workers in the middle of a training would hold the GPUs and the pool's exit
@@ -104,8 +131,10 @@ _objective: Objective | None = None
 """Of a worker's process."""
 
 
-def _begin(devices: SimpleQueue[str], build: Callable[[], Objective], count: int) -> None:
+def _begin(devices: SimpleQueue[str], build: Callable[[], Objective], count: int, environment: Mapping[str, str]) -> None:
     global _build
+    os.environ.clear()
+    os.environ.update(environment)  # a forked process has that of the server, which may be of an earlier study
     begin(devices.get(), count)
     _build = build
 

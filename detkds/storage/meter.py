@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+
+APART_S = 3.0
+"""Between two lines about a transfer."""
 
 
 class Meter:
@@ -10,22 +14,28 @@ class Meter:
 
     Args:
         files, size: in all; `size` in bytes.
+        clock: gives seconds.
     """
 
-    def __init__(self, files: int, size: int) -> None:
+    def __init__(self, files: int, size: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.files, self.size = files, size
         self.done_files = self.done_size = 0
-        self._began = time.monotonic()
+        self._clock = clock
+        self._began = self._said = clock()
+        self._said_tenths = 0
 
     def add(self, size: int) -> bool:
-        """Count one file; True where another tenth of the whole is done."""
-        before = self._tenths
+        """Count one file; True where a line is due: all is done, or another tenth is and the last line is APART_S old."""
         self.done_files += 1
         self.done_size += size
-        return self._tenths > before
+        done, now = self.done_files == self.files, self._clock()
+        due = done or (self._tenths > self._said_tenths and now - self._said >= APART_S)
+        if due:
+            self._said, self._said_tenths = now, self._tenths
+        return due
 
     def __str__(self) -> str:
-        passed_s = max(time.monotonic() - self._began, 1e-6)
+        passed_s = max(self._clock() - self._began, 1e-6)
         left_s = passed_s / self._share - passed_s if self._share else 0.0
         left = f", {left_s:.0f} s left" if self._share < 1 else f", {passed_s:.0f} s"
         rate = self.done_size / passed_s / 1e6

@@ -15,7 +15,7 @@ from detkds.genome import SLOTS, Genome, Knowledge, Recipe
 from detkds.genome.vocabulary import FEATURES
 from detkds.genome.words import vocabulary
 from detkds.losses import RecipeLoss, Views
-from detkds.testing.views import gradients_of, imitated, random_views, student_tensors
+from detkds.testing.views import generated_levels, gradients_of, imitated, random_views, student_tensors
 
 Case = tuple[Genome, str]
 """A genome and the semantics that gives it meaning."""
@@ -100,7 +100,7 @@ class LossContract:
         self, factor: float, dtype: torch.dtype, cases: Sequence[Case], few_cases: Sequence[Case]
     ) -> None:
         views = random_views(dtype=dtype)
-        for level in (*views.student_levels, *views.teacher_levels, *views.generated):
+        for level in (*views.student_levels, *views.teacher_levels, *generated_levels(views)):
             level.mul_(factor)
         for tensor in student_tensors(views):
             tensor.requires_grad_()
@@ -110,7 +110,7 @@ class LossContract:
     def test_dead_maps_are_finite(self, cases: Sequence[Case]) -> None:
         views = random_views()
         assert views.student_response is not None
-        for tensor in (*views.student_levels, *views.student_response.scores, *views.generated):
+        for tensor in (*views.student_levels, *views.student_response.scores, *generated_levels(views)):
             tensor.zero_()
         for tensor in student_tensors(views):
             tensor.requires_grad_()
@@ -220,7 +220,7 @@ def faked(mode: FakeTensorMode, real: Views) -> Views:
         real.batch_shape,
         student and student.apply(mode.from_tensor),
         teacher and teacher.apply(mode.from_tensor),
-        generated=fake(real.generated),
+        generated=real.changed(mode.from_tensor),
     )
 
 

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from detkds.losses import Response, Views
+from detkds.losses.trained import MODULES
+from detkds.losses.views import Generated
 
 STRIDES = (8, 16)
 BINS = 5
@@ -42,8 +44,9 @@ def random_views(
     ]
     responses = [_response(samples, classes, sizes, strides, dtype, generator) for _ in range(2)]
     bins = [tuple(torch.randn(samples, 4 * BINS, h, w, generator=generator).to(dtype) for h, w in sizes) for _ in range(2)]
-    generated = tuple(torch.randn(level.shape, generator=generator).to(dtype) for level in levels[0])
+    made = tuple(torch.randn(level.shape, generator=generator).to(dtype) for level in levels[0])
     heads = [replace(response, bins=of_side) for response, of_side in zip(responses, bins, strict=True)]
+    generated = {word: Generated(tuple(level.clone() for level in made), levels[1]) for word in MODULES}
     views = Views(levels[0], levels[1], tuple(strides), tuple(boxes), (height, width), heads[0], heads[1], generated=generated)
     if requires_grad:
         for tensor in student_tensors(views):
@@ -71,13 +74,18 @@ def student_tensors(views: Views) -> list[Tensor]:
     response = views.student_response
     assert response is not None
     assert response.bins is not None
-    return [*views.student_levels, *response.scores, *response.boxes, *response.bins, *views.generated]
+    return [*views.student_levels, *response.scores, *response.boxes, *response.bins, *generated_levels(views)]
+
+
+def generated_levels(views: Views) -> list[Tensor]:
+    """The student's side of every word with modules."""
+    return [level for made in views.generated.values() for level in made.student]
 
 
 def imitated(views: Views) -> Views:
     """Views of a student that has the teacher's values."""
-    levels = views.teacher_levels
-    return replace(views, student_levels=levels, generated=levels, student_response=views.teacher_response)
+    generated = {word: Generated(made.teacher, made.teacher) for word, made in views.generated.items()}
+    return replace(views, student_levels=views.teacher_levels, generated=generated, student_response=views.teacher_response)
 
 
 def gradients_of(loss: Tensor, views: Views) -> list[Tensor]:

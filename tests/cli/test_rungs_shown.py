@@ -17,7 +17,7 @@ from detkds.pipeline.report import _points
 from detkds.pipeline.searches import Searches, StudyView
 from detkds.pipeline.task import RUN, Task
 from detkds.pipeline.watch import watch
-from detkds.report import Study, tables
+from detkds.report import ReportedStudy, tables
 from detkds.report.figures.search import search_curve
 from detkds.search import Evolution, History, SearchSettings, SearchSpace, TrialState
 from detkds.search.rungs import Rungs
@@ -94,7 +94,7 @@ def test_in_optuna_they_are_pruned_without_a_value(home: Path, view: StudyView, 
 
 
 def test_the_report_counts_them_apart_from_the_rejected(home: Path, view: StudyView) -> None:
-    study = Study("global", _points(History.read(home / "artifact" / "journal.jsonl"), {}))
+    study = ReportedStudy("global", _points(History.read(home / "artifact" / "journal.jsonl"), {}))
     shown = tables.studies([study])
     at = [column.title for column in shown.columns].index("left at a rung")
     assert shown.rows[0][at] == str(view.study.counts.left)

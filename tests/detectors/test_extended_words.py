@@ -14,6 +14,7 @@ from detkds.errors import ConfigError, Rejected
 from detkds.genome import Recipe
 from detkds.genome.presets import preset
 from detkds.losses.filter import reject_on_probe
+from detkds.losses.trained import MODULES
 
 METHODS = ("defeat", "fgd", "fkd", "gid", "frs", "ld", "mgd")
 
@@ -50,14 +51,30 @@ def test_the_bins_of_gfl_are_the_heads_own(tiny: Callable[..., nn.Module], batch
         torch.testing.assert_close(read, said)
 
 
-def test_the_generator_is_trained_and_is_no_part_of_the_student(tiny: Callable[..., nn.Module], batch: dict[str, Any]) -> None:
-    distiller = DistilledDetector(tiny("gfl"), tiny("gfl", seed=1), preset("mgd"))
-    names = [name for name, _ in distiller.named_parameters() if name.startswith("generators.")]
-    assert names
-    assert not any("generators" in name for name in distiller.student.state_dict())
-    assert [level.shape for level in views_of(distiller, batch).generated] == [
-        level.shape for level in views_of(distiller, batch).teacher_levels
-    ]
+@pytest.mark.parametrize("word", MODULES)
+def test_the_modules_of_a_word_train_and_are_no_part_of_the_student(
+    tiny: Callable[..., nn.Module], batch: dict[str, Any], word: str
+) -> None:
+    student: Any = tiny("gfl")
+    distiller = DistilledDetector(student, tiny("gfl", seed=1), Recipe.parse(f"global: {word} > none > none | l2"))
+    assert set(distiller.trained) == {word}
+    assert set(distiller.student.state_dict()) == set(tiny("gfl").state_dict())
+    before = {name: value.clone() for name, value in distiller.trained.named_parameters()}
+    optimizer = torch.optim.SGD(distiller.parameters(), lr=0.1)
+    for _ in range(2):  # blocks that start as the identity pass gradients to their inner layers from the second step on
+        optimizer.zero_grad()
+        distiller(**distiller.data_preprocessor(batch, True), mode="loss")["loss_kd_global"].backward()
+        optimizer.step()
+    unmoved = [name for name, value in distiller.trained.named_parameters() if torch.equal(value, before[name])]
+    # Of one cell the softmax over positions is constant, and so it is for a constant that is added to all positions.
+    assert not [name for name in unmoved if name.startswith(f"{word}.0.") and name.endswith("weight")]
+
+
+def test_views_for_any_genome_have_what_every_word_makes(tiny: Callable[..., nn.Module], batch: dict[str, Any]) -> None:
+    recipe = Recipe.parse("global: none > none > none | l2")
+    views = views_of(DistilledDetector(tiny("gfl"), tiny("gfl", seed=1), recipe, trained_words=tuple(MODULES)), batch)
+    for word in MODULES:
+        reject_on_probe(Recipe.parse(f"global: {word} > none > none | l2"), views)
 
 
 def test_heads_without_bins_reject_ld_on_the_probe(tiny: Callable[..., nn.Module], batch: dict[str, Any]) -> None:

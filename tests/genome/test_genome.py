@@ -52,8 +52,8 @@ def test_words_say_what_they_need() -> None:
     assert Genome.parse("global: score > none > none | l2").needs_responses
     assert Genome.parse("instance: general > none > none | l2").needs_responses
     assert Genome.parse("logits: none | l2").needs_responses
-    assert Genome.parse("global: generate > none > none | l2").needs_generator
-    assert not Genome.parse("logits: none | l2").needs_generator
+    assert Genome.parse("global: generate > none > none | l2").trained_word == "generate"
+    assert Genome.parse("logits: none | l2").trained_word == ""
 
 
 def test_spaces_are_free_and_a_missing_weight_is_one() -> None:

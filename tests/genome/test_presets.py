@@ -54,9 +54,9 @@ def test_a_factor_replaces_the_published_weight() -> None:
 
 
 def test_a_factor_multiplies_every_weight() -> None:
-    # released-faster-rcnn has 2, 2, 0.1 and 0.1; FGD has three genomes, two of them global.
+    # released-faster-rcnn has 2, 2, 0.1 and 0.1; FGD has four genomes, three of them global.
     assert list(preset("released-faster-rcnn x 5").weights.values()) == pytest.approx([10, 10, 0.5, 0.5])
-    assert [genome.weight for genome in preset("fgd  x 2.5").genomes] == [2.5] * 3
+    assert [genome.weight for genome in preset("fgd  x 2.5").genomes] == [2.5] * 4
     assert preset("released-gfl x 1") == preset("released-gfl")
 
 
@@ -83,8 +83,8 @@ def test_what_is_no_preset(text: str) -> None:
 
 
 def test_presets_say_what_they_leave_out() -> None:
-    assert "GcBlock" in left_out("fgd")
-    assert left_out("fitnets") == left_out("mgd") == ""
+    assert "roots" in left_out("fkd")
+    assert left_out("fitnets") == left_out("mgd") == left_out("fgd") == ""
 
 
 @pytest.mark.parametrize(("name", "reason"), [("diffkd", "diffusion model"), ("MasKD", "learned on the teacher")])

@@ -62,9 +62,9 @@ def test_maps_of_attention_stand_beside_the_features() -> None:
 def test_a_recipe_needs_what_its_active_genomes_need() -> None:
     recipe = Recipe.parse("global: score > none > none | l2\nfgbg: generate > none > none | l2")
     assert recipe.needs_responses
-    assert recipe.needs_generator
+    assert recipe.trained_words == ("generate",)
     assert not recipe.with_weights((0, 1)).needs_responses
-    assert not recipe.with_weights((1, 0)).needs_generator
+    assert recipe.with_weights((1, 0)).trained_words == ()
 
 
 def test_the_released_semantics_lacks_three_distances() -> None:

@@ -64,7 +64,7 @@ def test_folded_genomes_train_alike(
 def enlarged(views: Views) -> Views:
     student = tuple((FACTOR * level.double()).requires_grad_() for level in views.student_levels)
     teacher = tuple(FACTOR * level.double() for level in views.teacher_levels)
-    generated = tuple((FACTOR * level.double()).requires_grad_() for level in views.generated)
+    generated = views.changed(lambda level: (FACTOR * level.double()).requires_grad_())
     response = views.student_response
     assert response is not None
     scores = tuple(score.requires_grad_() for score in response.scores)
@@ -77,6 +77,6 @@ def differentiate(genome: Genome, semantics: str, views: Views) -> tuple[float, 
     loss = DistillLoss(genome, semantics)(views, 3)
     response = views.student_response
     assert response is not None
-    features = views.generated if genome.needs_generator else views.student_levels
+    features = views.generated[genome.trained_word].student if genome.trained_word else views.student_levels
     leaves = features if genome.knowledge.is_feature else response.scores
     return float(loss.detach()), torch.cat([gradient.flatten() for gradient in torch.autograd.grad(loss, leaves)])

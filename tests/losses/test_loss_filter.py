@@ -84,7 +84,7 @@ def test_unsupported_where_the_pair_lacks_what_a_word_reads(make_views: MakeView
     two_stage = replace(views, student_response=proposals, teacher_response=proposals)
     assert reason("global: score > none > none | l2", two_stage) == "unsupported"
     assert reason("instance: general > none > none | l2", two_stage) == "unsupported"
-    assert reason("global: generate > none > none | l2", replace(views, generated=())) == "unsupported"
+    assert reason("global: generate > none > none | l2", replace(views, generated={})) == "unsupported"
     assert reason("localization: none | kl", replace(views, student_response=replace(student, bins=None))) == "unsupported"
     other = tuple(bins[:, :16] for bins in student.bins or ())
     assert reason("localization: none | kl", replace(views, student_response=replace(student, bins=other))) == "unsupported"

@@ -17,7 +17,10 @@ from torch.nn import functional as F  # noqa: N812
 from detkds.genome import Genome, Knowledge
 from detkds.genome.presets import preset
 from detkds.losses import DistillLoss, RecipeLoss, Response, Views
-from detkds.losses.generator import Generators
+from detkds.losses.trained import MODULES, TrainedModules
+from detkds.losses.trained.global_context import GlobalContexts
+from detkds.losses.trained.non_local import NonLocals
+from detkds.losses.views import Generated
 
 HEIGHT, WIDTH, STRIDE, CHANNELS = 13, 10, 8, 4
 CELLS = HEIGHT * WIDTH
@@ -111,7 +114,7 @@ def test_fgd(views: Views):
     mask = foreground(views)
     inside = sum(squares[y1:y2, x1:x2].sum() / ((x2 - x1) * (y2 - y1)) for x1, y1, x2, y2 in (views.boxes[0] / STRIDE).int().tolist())
     outside = ((1 - mask) * squares).sum() / (1 - mask).sum()
-    channel_map, spatial_map, focal = (float(DistillLoss(genome)(views, 0)) for genome in recipe.genomes)
+    channel_map, _, spatial_map, focal = (float(DistillLoss(genome)(views, 0)) for genome in recipe.genomes)
     # ours: means over channels, and foreground over its two boxes
     assert focal == pytest.approx(float(inside / 2 + 0.5 * outside) / CHANNELS, rel=1e-4)
     assert spatial_map * CELLS == pytest.approx(float((spatial_t - spatial_s).abs().sum()), rel=1e-4)
@@ -126,11 +129,11 @@ def test_fkd(views: Views):
     spatial, channels = ([f.abs().mean(dims) for f in (s, t)] for dims in ((0,), (1, 2)))
     mask_s, mask_c = attention(spatial[0] + spatial[1], channels[0] + channels[1])
     masked = (((t - s) ** 2 * mask_s.view(1, HEIGHT, WIDTH) * mask_c.view(-1, 1, 1)).sum()).sqrt()
-    joint, of_channels, of_positions = (float(DistillLoss(genome)(views, 0)) for genome in recipe.genomes)
+    joint, of_channels, relation, of_positions = (float(DistillLoss(genome)(views, 0)) for genome in recipe.genomes)
     assert (joint * CHANNELS * CELLS) ** 0.5 == pytest.approx(float(masked), rel=1e-4)
     assert (of_positions * CELLS) ** 0.5 == pytest.approx(float((spatial[0] - spatial[1]).norm()), rel=1e-4)
     assert (of_channels * CHANNELS) ** 0.5 == pytest.approx(float((channels[0] - channels[1]).norm()), rel=1e-4)
-    assert float(RecipeLoss(recipe)(views, 0)[Knowledge.GLOBAL]) == pytest.approx(joint + of_channels + of_positions, rel=1e-5)
+    assert float(RecipeLoss(recipe)(views, 0)[Knowledge.GLOBAL]) == pytest.approx(joint + of_channels + relation + of_positions, rel=1e-5)
 
 
 def test_no_gradient_flows_through_the_masks_of_fkd(views: Views):
@@ -216,24 +219,100 @@ def test_ld(views: Views):
 def test_mgd(views: Views):
     # Yang et al.: Σ (t - G(s · M))², M = 0 where r < λ, else 1, λ = 0.65; G = conv 3x3, ReLU, conv 3x3
     s, t = features(views)
-    make = Generators([CHANNELS])
-    first, second = (layer for layer in make.levels[0] if isinstance(layer, torch.nn.Conv2d))  # type: ignore[union-attr]
+    make = TrainedModules(["generate"], [CHANNELS])
+    first, second = (layer for layer in make.modules() if isinstance(layer, torch.nn.Conv2d))
     r = torch.rand(1, 1, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(3))
     hidden = F.relu(F.conv2d(s * (r >= 0.65), first.weight, first.bias, padding=1))
     published = ((t - F.conv2d(hidden, second.weight, second.bias, padding=1)) ** 2).sum()
-    of_step = replace(views, generated=make(views.student_levels, step=3))
+    of_step = replace(views, generated=make(views.student_levels, views.teacher_levels, step=3))
     value = DistillLoss(preset("mgd").genomes[0])(of_step, 3)
     assert float(value.detach()) * CHANNELS * CELLS == pytest.approx(float(published.detach()), rel=1e-4)
     value.backward()
     assert all(parameter.grad is not None for parameter in make.parameters())
 
 
-def test_generators_start_alike_and_leave_the_random_stream_alone():
+def randomised(module: torch.nn.Module) -> None:
+    """Blocks that start as the identity would hide a wrong inner layer."""
+    draws = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=draws) / 2)
+
+
+def test_the_global_relation_of_fgd(views: Views):
+    # Yang et al., Eq. 10, 11: R(F) = F + W_v2 ReLU(LN(W_v1 Σ_j softmax_j(W_k F_j) F_j)), λ Σ (R(t) - R(s))², a block for each side
+    make = TrainedModules(["gcblock"], [CHANNELS])
+    randomised(make)
+    blocks = make["gcblock"][0]  # type: ignore[index]
+    assert isinstance(blocks, GlobalContexts)
+    sides = []
+    for f, block in zip(features(views), (blocks.student, blocks.teacher), strict=True):
+        narrow, norm, _, wide = block.transform
+        columns = f[0].flatten(1)  # (C, H W)
+        key = block.key.weight.flatten() @ columns + block.key.bias
+        context = sum(share * column for share, column in zip(torch.exp(key) / torch.exp(key).sum(), columns.T, strict=True))
+        hidden = narrow.weight.flatten(1) @ context + narrow.bias
+        spread = ((hidden - hidden.mean()) ** 2).mean()
+        hidden = (hidden - hidden.mean()) / (spread + 1e-5).sqrt() * norm.weight.flatten() + norm.bias.flatten()
+        sides.append(columns + (wide.weight.flatten(1) @ hidden.clamp(min=0) + wide.bias)[:, None])
+    published = ((sides[1] - sides[0]) ** 2).sum()
+    of_step = replace(views, generated=make(*(views.student_levels, views.teacher_levels), step=3))
+    genome = next(genome for genome in preset("fgd").genomes if genome.slots["attention"] == "gcblock")
+    assert float(DistillLoss(genome)(of_step, 3).detach()) * CHANNELS * CELLS == pytest.approx(float(published.detach()), rel=1e-4)
+
+
+@pytest.mark.parametrize(("place", "pooling", "inside"), [(0, 8, 1), (1, 4, 1), (2, 2, 2), (4, 2, 2)])
+def test_the_non_local_relation_of_fkd(views: Views, place: int, pooling: int, inside: int):
+    # Zhang & Ma: ‖adapt(NL_s(s)) - NL_t(t)‖, NL(f)_i = f_i + BN(W Σ_j softmax_j(θ(f_i) φ(f_j)) g(f_j)), φ and g max-pooled by 8, 4, 2, …;
+    # C / 4 channels inside at the two finest levels, C / 2 at the others (of C = 4). Here the norm is squared and a mean.
+    make = NonLocals(CHANNELS, place)
+    randomised(make)
+    assert make.student.query.out_channels == inside
+    sides = []
+    for f, block in zip(features(views), (make.student, make.teacher), strict=True):
+        theta, phi, g = (conv(f)[0] for conv in (block.query, block.key, block.value))
+        tiles = [
+            (slice(y, y + pooling), slice(x, x + pooling)) for y in range(0, HEIGHT, pooling) for x in range(0, WIDTH, pooling)
+        ]  # the last of a row or column has what is left
+        keys, values = (torch.stack([part[:, rows, columns].amax((1, 2)) for rows, columns in tiles]) for part in (phi, g))
+        related = torch.zeros(CHANNELS, HEIGHT, WIDTH)
+        for y in range(HEIGHT):
+            for x in range(WIDTH):
+                similar = torch.exp(keys @ theta[:, y, x])
+                y_i = (similar / similar.sum()) @ values
+                related[:, y, x] = block.out.weight.flatten(1) @ y_i + block.out.bias
+        mean, var = related.mean((1, 2), keepdim=True), related.var((1, 2), correction=0, keepdim=True)
+        related = (related - mean) / (var + 1e-5).sqrt() * block.norm.weight[:, None, None] + block.norm.bias[:, None, None]
+        sides.append(f[0] + related)
+    adapted = torch.einsum("oc,chw->ohw", make.adapt.weight.flatten(1), sides[0]) + make.adapt.bias[:, None, None]  # type: ignore[index]
+    published = (sides[1] - adapted).norm()
+    made = Generated(*((side,) for side in make(*features(views), torch.Generator())))
+    genome = next(genome for genome in preset("fkd").genomes if genome.slots["attention"] == "nonlocal")
+    value = DistillLoss(genome)(replace(views, generated={"nonlocal": made}), 3)
+    assert (float(value.detach()) * CHANNELS * CELLS) ** 0.5 == pytest.approx(float(published.detach()), rel=1e-4)
+
+
+def test_blocks_of_relations_start_as_the_identity(views: Views):
+    made = TrainedModules(["gcblock", "nonlocal"], [CHANNELS])(views.student_levels, views.teacher_levels, 0)
+    assert all(torch.equal(made["gcblock"][side][0], features(views)[side]) for side in (0, 1))
+    assert torch.equal(made["nonlocal"].teacher[0], features(views)[1])
+
+
+@pytest.mark.parametrize("word", MODULES)
+def test_modules_of_words_take_levels_of_one_cell(word: str):
+    level = torch.randn(1, CHANNELS, 1, 1, requires_grad=True)
+    made = TrainedModules([word], [CHANNELS] * 3)([level] * 3, [level.detach()] * 3, 0)[word]
+    assert all(side.isfinite().all() and side.shape == level.shape for side in (*made.student, *made.teacher))
+
+
+@pytest.mark.parametrize("word", MODULES)
+def test_modules_of_words_start_alike_and_leave_the_random_stream_alone(word: str):
     before = torch.get_rng_state()
-    first, second = Generators([4, 4]), Generators([4, 4])
+    first, second = TrainedModules([word], [4, 4]), TrainedModules(list(MODULES), [4, 4])
     assert torch.equal(before, torch.get_rng_state())
-    for a, b in zip(first.parameters(), second.parameters(), strict=True):
+    for a, b in zip(first[word].parameters(), second[word].parameters(), strict=True):
         assert torch.equal(a, b)
-    level = torch.ones(1, 4, 6, 6)
-    assert torch.equal(first([level, level], 1)[0], second([level, level], 1)[0])
-    assert not torch.equal(first([level, level], 1)[0], first([level, level], 2)[0])
+    level = torch.rand(1, 4, 6, 6)
+    one, other, later = (make([level, level], [level, level], step)[word] for make, step in ((first, 1), (second, 1), (first, 2)))
+    assert torch.equal(one.student[0], other.student[0])
+    assert torch.equal(one.student[0], later.student[0]) == (word != "generate")

@@ -105,11 +105,11 @@ def test_words_that_the_pair_does_not_serve_are_refused(make_views: MakeViews):
     views = make_views()
     student = views.student_response
     assert student is not None
-    headless = replace(views, student_response=None, generated=())
+    headless = replace(views, student_response=None, generated={})
     for text, message in {
         "global: score > none > none | l2": "score reads scores at each cell of the neck's levels",
         "instance: general > none > none | l2": "general reads scores at each cell",
-        "fgbg: generate > none > none | l2": "generate compares levels made by a trained adapter",
+        "fgbg: generate > none > none | l2": "generate compares levels made by trained modules",
     }.items():
         with pytest.raises(ConfigError, match=message):
             RecipeLoss(Recipe.parse(text))(headless, 0)

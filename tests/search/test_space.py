@@ -60,15 +60,15 @@ def test_counts_of_combined_weights() -> None:
 
 def test_counts_of_the_extended_space() -> None:
     counts = {knowledge: EXTENDED.count(knowledge) for knowledge in Knowledge}
-    # global: attentions 4 + 6, scales 5, norms 6 + 1, distances 7; one attention more in fgbg, times 5 backgrounds, and in instance
-    forms = [10 * 5 * 7 * 7, 11 * 5 * 7 * 7 * 5, 11 * 5 * 7 * 7, 10 * 8, 5 * 6]
-    assert [count.forms for count in counts.values()] == forms == [2450, 13_475, 2695, 80, 30]
+    # global: attentions 4 + 8, scales 5, norms 6 + 1, distances 7; one attention more in fgbg, times 5 backgrounds, and in instance
+    forms = [12 * 5 * 7 * 7, 13 * 5 * 7 * 7 * 5, 13 * 5 * 7 * 7, 10 * 8, 5 * 6]
+    assert [count.forms for count in counts.values()] == forms == [2940, 15_925, 3185, 80, 30]
     assert [count.genomes for count in counts.values()] == [10 * form for form in forms]
     # logits: reshapes under l1, l2, smooth_l1, bce are none, and score under cor: 80 - 8 - 1; localization: 4 transforms under kl
     assert counts[Knowledge.LOGITS].distinct_forms == 71
     assert counts[Knowledge.LOCALIZATION].distinct_forms == 26
     totals = [sum(getattr(count, name) for count in counts.values()) for name in ("genomes", "distinct")]
-    assert totals == [187_300, 162_125]
+    assert totals == [221_600, 194_125]
 
 
 def test_the_extended_space_holds_the_paper_space() -> None:

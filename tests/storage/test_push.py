@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -260,13 +261,16 @@ def test_folders_without_files(tmp_path: Path) -> None:
         set_files(tmp_path / "none")
 
 
-def test_the_meter_counts_tenths_and_words() -> None:
-    meter = Meter(4, 4_000_000)
+def test_a_transfer_has_a_line_per_tenth_but_none_within_three_seconds() -> None:
+    seconds = count(0.0, 3.0)
+    meter = Meter(4, 4_000_000, lambda: next(seconds))
     assert [meter.add(1_000_000) for _ in range(4)] == [True] * 4  # each is a quarter: tenths 2, 5, 7, 10
     assert str(meter).startswith("4/4 files, 4.0 MB of 4.0 MB, ")
     assert (in_words(999), in_words(19_300_000_000)) == ("0.0 MB", "19.30 GB")
-    many = Meter(100, 100)
-    assert sum(many.add(1) for _ in range(100)) == 10
+    later = count(0.0, 3.0)
+    slow, fast = Meter(100, 100, lambda: next(later)), Meter(100, 100, lambda: 0.0)
+    assert [number for number in range(1, 101) if slow.add(1)] == list(range(10, 101, 10))
+    assert [number for number in range(1, 101) if fast.add(1)] == [100]
 
 
 def test_a_push_lists_once_and_prepares_few_files_ahead(folder: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
