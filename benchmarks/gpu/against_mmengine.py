@@ -27,11 +27,11 @@ import operators
 operators.install()  # before mmdet is imported
 
 import torch
+from families import FAMILIES, SHORT
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from detkds.detectors.configs.config import adapt, build_detector, load_config
-from detkds.detectors.configs.data_config import read_config
+from detkds.detectors.configs.config import adapt, build_detector
 from detkds.detectors.distiller import DistilledDetector
 from detkds.detectors.predict import detections
 from detkds.detectors.silence import silence
@@ -42,44 +42,7 @@ from detkds.evaluation.coco import evaluate
 from detkds.genome import Recipe
 
 CLASSES = ("WBC", "RBC", "Platelets")
-ROOT = Path(__file__).resolve().parents[2]
 SEEDS = (0, 1, 2)
-
-
-def retinanet() -> tuple[Config, int]:
-    """The student of examples/bccd.yaml, six epochs."""
-    config = read_config(str(ROOT / "examples" / "configs" / "bccd_student.yaml"))
-    return config, 6
-
-
-def yolox() -> tuple[Config, int]:
-    """YOLOX-nano at 320 pixels with mosaic, mix of hooks and sizes by batch, twenty epochs of which the last three are without mosaic."""
-    config, epochs = load_config("yolox/yolox_nano_8xb8-300e_coco", trust=False), 20
-    for node in _dicts(config._cfg_dict):
-        for key in ("img_scale", "scale", "size"):
-            if isinstance(node.get(key), tuple):
-                node[key] = (320, 320)
-        if "border" in node:
-            node["border"] = (-160, -160)
-        if node.get("type") == "BatchSyncRandomResize":
-            node.update(random_size_range=(256, 416))
-        if node.get("type") == "YOLOXModeSwitchHook":
-            node.num_last_epochs = 3
-    config.train_dataloader.batch_size = 8
-    config.optim_wrapper.optimizer.lr = 0.005
-    config.train_cfg = {"type": "EpochBasedTrainLoop", "max_epochs": epochs}
-    config.param_scheduler = [
-        {"type": "LinearLR", "start_factor": 0.1, "by_epoch": False, "begin": 0, "end": 40},
-        {"type": "CosineAnnealingLR", "T_max": epochs, "begin": 0, "end": epochs, "by_epoch": True, "convert_to_iter_based": True},
-    ]
-    return config, epochs
-
-
-def _dicts(node: Any) -> Iterator[Any]:
-    if isinstance(node, dict):
-        yield node
-    for value in node.values() if isinstance(node, dict) else node if isinstance(node, list | tuple) else ():
-        yield from _dicts(value)
 
 
 def stock(config: Config, source: Source, epochs: int, seed: int, device: str) -> Any:
@@ -133,7 +96,6 @@ def ours(config: Config, source: Source, epochs: int, seed: int, device: str) ->
     return distiller.student
 
 
-FAMILIES = {"RetinaNet": retinanet, "YOLOX-nano": yolox}
 TRAINERS = {"mmengine": stock, "ours": ours}
 
 
@@ -153,10 +115,10 @@ def one(job: tuple[str, str, int, Path, str, int | None]) -> dict[str, Any]:
 
 
 def rows(
-    data: Path, device: str, *, epochs: int | None = None, seeds: tuple[int, ...] = SEEDS, families: Sequence[str] = tuple(FAMILIES)
+    data: Path, device: str, *, epochs: int | None = None, seeds: tuple[int, ...] = SEEDS, families: Sequence[str] = SHORT
 ) -> Iterator[dict[str, Any]]:
     """One line per training, all at once on a GPU, then one per family."""
-    jobs = [(family, who, seed, data, device, epochs) for family in families for seed in seeds for who in TRAINERS]
+    jobs = [(family, who, seed, data, device, epochs) for seed in seeds for family in families for who in TRAINERS]
     found: dict[tuple[str, str], list[float]] = {}
     workers = 1 if device == "cpu" else len(jobs)
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
@@ -172,11 +134,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--epochs", type=int, help="instead of the six and twenty of the table")
-    parser.add_argument("--seeds", type=int, default=len(SEEDS))
+    parser.add_argument("--epochs", type=int, help="instead of the family's own number")
+    parser.add_argument("--seed", type=int, action="append", help="only this one; may be given several times")
     parser.add_argument("--family", action="append", choices=list(FAMILIES), help="only this one; may be given several times")
     options = parser.parse_args()
-    seeds, families = tuple(range(options.seeds)), options.family or list(FAMILIES)
+    seeds, families = tuple(options.seed or SEEDS), options.family or list(FAMILIES)
     for row in rows(options.data, options.device, epochs=options.epochs, seeds=seeds, families=families):
         print(json.dumps(row), flush=True)
 

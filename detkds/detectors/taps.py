@@ -86,7 +86,7 @@ def neck_shape(detector: nn.Module, size: int = 256) -> NeckShape:
     Measured and not read from the config: every neck has levels, few say which.
 
     Args:
-        size: side of the image in pixels; strides up to this size are told apart.
+        size: side of the image in pixels; strides up to this size can be distinguished.
 
     Raises:
         ConfigError: the detector cannot look at an image of this size.

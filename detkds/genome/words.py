@@ -34,7 +34,7 @@ class Role(StrEnum):
     """Where in a loss a word acts; `FeaturePass` has the signatures."""
 
     VALUES = auto()
-    """On the values that are compared, or as the distance between them: every word that says nothing else."""
+    """On the values that are compared, or as the distance between them: every word that does not declare another place."""
     LEVELS = auto()
     """On whole neck levels, before regions or crops are taken."""
     SCORES = auto()
