@@ -37,7 +37,6 @@ from detkds.errors import ConfigError, DatasetError, DetKDSError, Rejected
 from detkds.evaluation.coco import bounds, evaluate
 from detkds.genome import SLOTS, Genome, Knowledge, Recipe, canonical
 from detkds.losses.filter import Signature, reject_on_probe, signature
-from detkds.losses.trained import MODULES
 from detkds.losses.views import Views
 from detkds.objective import Answer, Goal, Job, Outcome, outcome
 from detkds.unlabelled import Unlabelled
@@ -309,7 +308,7 @@ class ProxyObjective:
         return self._probe(recipe)
 
     def _probe(self, recipe: Recipe) -> Views:
-        distiller: Any = DistilledDetector(copy.deepcopy(self._student), self._teacher, recipe, trained_words=tuple(MODULES))
+        distiller: Any = DistilledDetector(copy.deepcopy(self._student), self._teacher, recipe, every_word=True)
         distiller = distiller.to(resolve(self.settings.device))
         self._samples.reset()
         for batch in self._samples.training_batches(self.settings.batch_size, 1):
@@ -380,10 +379,11 @@ def _some_loss(knowledge: Knowledge) -> Genome:
 
 
 def _detached(views: Views) -> Views:
-    response = views.student_response
+    response, crossed = views.student_response, views.crossed_response
     return replace(
         views,
         student_levels=tuple(level.detach() for level in views.student_levels),
         student_response=response and response.apply(Tensor.detach),
+        crossed_response=crossed and crossed.apply(Tensor.detach),
         generated=views.changed(Tensor.detach),
     )
