@@ -19,6 +19,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -120,8 +121,9 @@ def main() -> None:
             for name in given.variants.split(","):
                 if (place, name) in known:
                     continue
-                with tempfile.TemporaryDirectory() as folder, multiprocessing.get_context("spawn").Pool(1) as pool:
-                    found = pool.apply(search, (values, opened.subset, given.knowledge, VARIANTS[name], folder))
+                context = multiprocessing.get_context("spawn")
+                with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(1, context) as pool:
+                    found = pool.submit(search, values, opened.subset, given.knowledge, VARIANTS[name], folder).result()
                 rows.append({"round": place, "variant": name, **found})
                 with given.out.open("a") as lines:
                     lines.write(json.dumps(rows[-1]) + "\n")
