@@ -41,6 +41,8 @@ class Role(StrEnum):
     """No function: a position counts by the teacher's best score there."""
     GENERATED = auto()
     """No function: both sides are what modules that train beside the student make of the levels (`detkds.losses.trained`)."""
+    CROSSED = auto()
+    """No function: the student's side is what the teacher's head makes of the student's head features."""
     REGION = auto()
     """Decides what a foreground cell of `fgbg` counts."""
     INSTANCES = auto()

@@ -70,6 +70,7 @@ class Values:
     proxy_epochs: int = _at("search.proxy_epochs", PROXY, 1)
     repeats: int = _at("search.repeats", PROXY, 1)
     cohort: int = _at("search.cohort", PROXY, COHORT)
+    rungs: bool = _at("search.rungs", PROXY, False)
     epochs: int = _at("train.epochs", "train", 24)
     batch_size: int = _at("train.batch_size", f"{STUDENT} evaluate", 0)
     learning_rate: float = _at("train.learning_rate", STUDENT, 0.0)
@@ -135,7 +136,8 @@ class Values:
     @property
     def weights_plan(self) -> WeightsPlan:
         """The budget of the weights."""
-        return WeightsPlan(self.weights_population, self.weights_iterations, self.space, self.early_stop, self.repeats, self.cohort)
+        shared = {name: getattr(self, name) for name in ("space", "early_stop", "repeats", "cohort", "rungs")}
+        return WeightsPlan(self.weights_population, self.weights_iterations, **shared)
 
     @property
     def race_plan(self) -> RacePlan:

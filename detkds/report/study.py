@@ -30,8 +30,8 @@ class ReportedTrial:
         number: place in the journal; 0 is training without distillation.
         candidate: the genome, or the recipe with one line per genome.
         score: search-val AP in [0, 1]; None unless complete.
-        state: complete, rejected, failed or running.
-        reason: of a rejected or failed candidate, `kind: detail`.
+        state: complete, left, rejected, failed or running.
+        reason: of a rejected or failed candidate, or of one that left at a rung, `kind: detail`.
         seconds: wall-clock time, None where unknown.
         partial: validation was stopped early, so the score is a bound.
     """

@@ -52,6 +52,7 @@ def _candidates(plot: Plot, study: ReportedStudy, lowest: float) -> None:
     _dots(plot, [trial for trial in within if not trial.partial], "muted")
     _dots(plot, [trial for trial in within if trial.partial], "muted hollow")
     _dots(plot, below, "muted", "triangle", floor)
+    _dots(plot, [trial for trial in trials if trial.state.lower() == tables.search.LEFT], "muted hollow", "triangle", floor)
     _dots(plot, undone, "rejected", "cross", floor)
 
 
@@ -99,6 +100,7 @@ def _caption(study: ReportedStudy, rival: ReportedStudy | None) -> str:
 def _legend(study: ReportedStudy, rival: ReportedStudy | None, lowest: float) -> tuple[Key, ...]:
     """Only what is drawn."""
     undone = any(trial.state.lower() in tables.search.UNDONE for trial in study.trials)
+    left = any(trial.state.lower() == tables.search.LEFT for trial in study.trials)
     entries = (
         (True, Key("random" if study.algorithm == RANDOM else "distilled", "line", "best so far")),
         (rival is not None, Key("random", "line", "best so far, random search")),
@@ -106,6 +108,7 @@ def _legend(study: ReportedStudy, rival: ReportedStudy | None, lowest: float) ->
         (any(not trial.partial for trial in study.scored), Key("muted", "dot", "candidate")),
         (any(trial.partial for trial in study.scored), Key("muted hollow", "dot", "validation stopped early: the AP is at most this")),
         (any(100 * (trial.score or 0) < lowest for trial in study.scored), Key("muted", "triangle", "far below, at the lower edge")),
+        (left, Key("muted hollow", "triangle", "left its training at a rung")),
         (undone, Key("rejected", "cross", "rejected or failed")),
     )
     return tuple(key for there, key in entries if there)

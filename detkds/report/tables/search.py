@@ -13,7 +13,7 @@ from detkds.report.text import MISSING, change, count, duration, percent, share
 
 REASONS = {
     "nan": "the loss is not a number",
-    "infinite": "the loss is infinite",
+    "infinite": "the loss, the score or a box of the student is infinite",
     "too-large": "the loss is over 100",
     "zero-gradient": "the loss moves no weight of the student",
     "ascending": "a step along the gradient makes the loss larger",
@@ -25,18 +25,24 @@ REASONS = {
 }
 """The kinds of detkds.errors.Rejected in words."""
 UNDONE = ("rejected", "failed")
+LEFT = "left"
+"""The state of a candidate whose training ended at a rung."""
 
 
 def studies(searches: Sequence[ReportedStudy]) -> Table:
     """One row per search: what the best candidate gains over no distillation, and how many candidates ended how."""
-    counted = ("candidates", "scored", "rejected", "failed")
+    left = any(study.states[LEFT] for study in searches)
+    counted = ("candidates", "scored", *(["left at a rung"] if left else []), "rejected", "failed")
     columns = (Column("no distillation", "number"), Column("best", "number"), Column("gain", "change"))
-    return Table((Column("search"), *columns, *(Column(title, "number") for title in counted)), tuple(map(_study_row, searches)))
+    return Table(
+        (Column("search"), *columns, *(Column(title, "number") for title in counted)),
+        tuple(_study_row(study, left=left) for study in searches),
+    )
 
 
-def _study_row(study: ReportedStudy) -> tuple[str, ...]:
+def _study_row(study: ReportedStudy, *, left: bool) -> tuple[str, ...]:
     best = study.best_distilled.score if study.best_distilled else None
-    ended = (count(study.states[state]) for state in ("complete", *UNDONE))
+    ended = (count(study.states[state]) for state in ("complete", *([LEFT] if left else []), *UNDONE))
     scores = (percent(study.baseline), percent(best), change(best, study.baseline))
     return (study.name, *scores, count(len(study.trials)), *ended)
 
