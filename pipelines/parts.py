@@ -1,4 +1,4 @@
-"""What the pipelines share: the check, the subset, the search, and how tasks are told what they need."""
+"""What the pipelines share: the check, the subset, the search, and how tasks receive what they need."""
 
 from __future__ import annotations
 

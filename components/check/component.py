@@ -25,7 +25,7 @@ def check(
         *(("train", dict), ("evaluate", dict), ("report", dict)),
     ],
 ):
-    """Hands on what each stage is told, and how many GPUs a pod asks for, as the texts that its resources are made of.
+    """Passes on the plan of each stage, and how many GPUs a pod asks for, as the texts that its resources are made of.
 
     Args:
         run_name: Name of the run.

@@ -13,11 +13,11 @@ def evolve(
     metrics: dsl.Output[dsl.Metrics],
     summary: dsl.Output[dsl.Markdown],
 ) -> None:
-    """Trains candidates on search-train, scores them on search-val and hands on the journal with the best genome.
+    """Trains candidates on search-train, scores them on search-val and passes on the journal with the best genome.
 
     Args:
         knowledge: The knowledge of this task: global, fgbg, instance, logits or localization.
-        plan: What this stage is told, as the task check hands it on; a knowledge that it does not search ends at once with an empty study.
+        plan: The plan of this stage, as the task check passes it on; a knowledge that it does not search ends at once with an empty study.
         image: Container image of the nodes, where the plan has several: then this task makes a TrainJob of Kubeflow Trainer and follows it.
     """
     from pathlib import Path

@@ -70,7 +70,7 @@ def export(
 ) -> None:
     """Write the finished trials of a search for optuna-dashboard, for TensorBoard or as a table, and what the detectors of a published run
     found for FiftyOne. In Optuna's words a rejected candidate is FAIL, one whose validation was stopped early PRUNED, with the bound as its
-    value."""
+    value, and one that left its training at a rung PRUNED without a value."""
     from detkds.pipeline.export_fiftyone import export as write_images
     from detkds.pipeline.export_trials import export as write
 

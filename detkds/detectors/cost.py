@@ -107,7 +107,7 @@ def _pass_ms(model: nn.Module, data: dict[str, Any], device: torch.device) -> fl
 
 
 def _wait(device: torch.device) -> None:
-    """A GPU works on while Python goes on; the clock must not."""
+    """Wait for the GPU, which still works when Python reads the clock."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 

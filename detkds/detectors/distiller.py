@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -14,7 +15,8 @@ from torch import Tensor, nn
 from detkds.detectors.configs.classes import class_count
 from detkds.detectors.connectors import Connectors, shown_strides, stride_mismatch
 from detkds.detectors.detected import looked_at
-from detkds.detectors.heads import Reader, mismatch, reader
+from detkds.detectors.heads import Reader, crossing, mismatch, reader
+from detkds.detectors.heads.dense import Grids
 from detkds.detectors.normalization import TeacherView, shown_scale
 from detkds.detectors.taps import Tapped, neck_shape, tap
 from detkds.detectors.teacher_pass import TeacherLevels, TeacherPass
@@ -22,8 +24,8 @@ from detkds.detectors.training.masks import predicts_masks
 from detkds.errors import ConfigError
 from detkds.genome import Knowledge, Recipe
 from detkds.losses.distill import RecipeLoss
-from detkds.losses.trained import TrainedModules
-from detkds.losses.views import Response, Views
+from detkds.losses.trained import MODULES, TrainedModules
+from detkds.losses.views import Views
 from detkds.unlabelled import Unlabelled
 
 
@@ -92,7 +94,7 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]
         recipe: the losses to add.
         unlabelled: how images without labels are used, where a training has some.
         teacher_pass: shared with the distillers of the same teacher that are given the same batches; None: a pass of its own.
-        trained_words: words whose modules are made although the recipe has no such word, for views that any genome can be tried on.
+        every_word: views have what any word reads, as far as the pair offers it, and not only what the recipe does.
 
     Attributes:
         student: save this one; the connectors beside it only serve the training.
@@ -109,7 +111,7 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]
         recipe: Recipe,
         unlabelled: Unlabelled | None = None,
         teacher_pass: TeacherPass | None = None,
-        trained_words: Sequence[str] = (),
+        every_word: bool = False,
     ) -> None:
         super().__init__(data_preprocessor=student.data_preprocessor)
         self._pass = teacher_pass
@@ -119,9 +121,9 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]
         self.step = 0
         self._held: _Frozen | None = None
         if recipe.active:
-            self._add_teacher(teacher, sorted({*recipe.trained_words, *trained_words}))
+            self._add_teacher(teacher, every_word)
 
-    def _add_teacher(self, teacher: Any, words: Sequence[str]) -> None:
+    def _add_teacher(self, teacher: Any, every_word: bool) -> None:
         if teacher is None:
             raise ConfigError("a recipe with losses needs a teacher, got none; name its config and checkpoint.")
         knowledges = [genome.knowledge for genome in self.recipe.active]
@@ -137,9 +139,13 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]
             raise ConfigError(f"a loss of this recipe reads scores or boxes, which this pair does not share: {reason}; leave it out.")
         if any(knowledge.is_feature for knowledge in knowledges):
             self.connectors = Connectors(neck_shape(self.student), neck_shape(teacher), _scale(teacher))
-            if words:
+            if words := tuple(MODULES) if every_word else self.recipe.trained_words:
                 self.trained = TrainedModules(words, [neck_shape(teacher).channels[level] for _, level in self.connectors.pairs])
         self._responses: Reader | None = reader(self.student, teacher) if self.recipe.needs_responses else None
+        self._crosses = isinstance(self._responses, Grids) and (every_word or self.recipe.crosses)
+        if (reason := crossing.mismatch(self.student, teacher)) and self.recipe.crosses:
+            raise ConfigError(f"this pair cannot share cross-head predictions: {reason}; use another transform than cross.")
+        self._crosses = self._crosses and reason is None
 
     @property
     def teacher(self) -> nn.Module | None:
@@ -194,14 +200,14 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]
         self, inputs: Tensor, data_samples: Any, teacher: Any, student: Any, *, trial: bool = False
     ) -> tuple[dict[str, Any], Views]:
         """The student's own losses, and what its step and the teacher's offer to compare."""
-        with tap(self.student) as tapped:
+        with self._tapped() as tapped:
             losses = student(inputs, data_samples, mode="loss")
 
         def look() -> Any:
             return teacher.extract_feat(self._shown(inputs, data_samples))
 
         with torch.no_grad():
-            levels = self._pass.levels(None if trial else self.step, inputs, look) if self._pass else look()
+            levels = self._pass.levels(None if trial else self.step, inputs, look) if self._pass else TeacherLevels(look())
         return losses, self._views(tapped, levels, inputs, data_samples)
 
     def _observe_unlabelled(self, inputs: Tensor, data_samples: Any, weight: float) -> Views:
@@ -222,13 +228,21 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]
 
         levels, samples = self._pass.unlabelled(self.step, inputs, boxes, look) if self._pass else look()
         buffers = self._copied_buffers()
-        with tap(self.student) as tapped:
+        with self._tapped() as tapped:
             if self._responses is None:
                 named = {f"detector.{name}": buffer for name, buffer in buffers.items()}
                 torch.func.functional_call(_Features(self.student), named, (inputs,))
             else:
                 torch.func.functional_call(self.student, buffers, (inputs, samples), {"mode": "loss"})
         return self._views(tapped, levels, inputs, samples)
+
+    @contextmanager
+    def _tapped(self) -> Iterator[Tapped]:
+        """What the student's step leaves behind, the features of its head among them where a loss reads them."""
+        with tap(self.student) as tapped, ExitStack() as stack:
+            if self._crosses:
+                tapped.towers = stack.enter_context(crossing.towers(self.student.bbox_head))
+            yield tapped
 
     def _copied_buffers(self) -> dict[str, Tensor]:
         """Copies of the student's buffers, for a step that leaves no trace in its batch statistics."""
@@ -238,18 +252,21 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]
         """What a step of the student's and the teacher's levels offer to compare."""
         features: dict[str, Any] = {"student_levels": (), "teacher_levels": (), "strides": ()}
         if hasattr(self, "connectors"):
-            ours, theirs = self.connectors(tapped.levels, levels)
-            features = {"student_levels": ours, "teacher_levels": theirs, "strides": self.connectors.strides}
+            necks = self.connectors(tapped.levels, levels)
+            features = {"student_levels": necks[0], "teacher_levels": necks[1], "strides": self.connectors.strides}
             if hasattr(self, "trained"):
-                features["generated"] = self.trained(ours, theirs, self.step)
-        responses: tuple[Response | None, Response | None] = (None, None)
+                features["generated"] = self.trained(*necks, self.step)
+        ours = theirs = None
         if self._responses is not None:
-            responses = self._responses(tapped, levels, data_samples)
+            ours, theirs = self._responses(tapped, levels, data_samples)
+        crossed = self._responses.crossed(tapped, levels) if self._crosses and isinstance(self._responses, Grids) else None
         boxes = tuple(get_box_tensor(sample.gt_instances.bboxes) for sample in data_samples)
         shape = (inputs.shape[-2], inputs.shape[-1])
         images = tuple((int(sample.img_shape[0]), int(sample.img_shape[1])) for sample in data_samples)
-        ours, theirs = responses
-        return Views(**features, boxes=boxes, batch_shape=shape, student_response=ours, teacher_response=theirs, image_shapes=images)
+        return Views(
+            **features, boxes=boxes, batch_shape=shape, image_shapes=images,
+            student_response=ours, teacher_response=theirs, crossed_response=crossed,
+        )  # fmt: skip
 
     def init_weights(self) -> None:
         """Nothing: the student comes with its weights, which a runner must not draw again."""

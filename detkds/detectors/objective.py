@@ -21,7 +21,8 @@ from detkds.detectors.calibration import look_step, reject_exploded, reject_idle
 from detkds.detectors.device import resolve, room
 from detkds.detectors.diagnosis import Diagnosis, diagnose
 from detkds.detectors.distiller import DistilledDetector, supported
-from detkds.detectors.predict import Detection, predict
+from detkds.detectors.predict import Detection, detections, predict
+from detkds.detectors.rungs import Climb, Left
 from detkds.detectors.teacher_pass import TeacherPass
 from detkds.detectors.training.batches import Samples, Source
 from detkds.detectors.training.course import supply
@@ -36,7 +37,6 @@ from detkds.errors import ConfigError, DatasetError, DetKDSError, Rejected
 from detkds.evaluation.coco import bounds, evaluate
 from detkds.genome import SLOTS, Genome, Knowledge, Recipe, canonical
 from detkds.losses.filter import Signature, reject_on_probe, signature
-from detkds.losses.trained import MODULES
 from detkds.losses.views import Views
 from detkds.objective import Answer, Goal, Job, Outcome, outcome
 from detkds.unlabelled import Unlabelled
@@ -172,21 +172,22 @@ class ProxyObjective:
         answers: dict[int, Answer] = {}
         trainings: dict[int, Training] = {}
         progress: dict[int, _Progress] = {}
-        for place, (recipe, _) in enumerate(jobs):
+        for place, (recipe, goal) in enumerate(jobs):
             with _answering(recipe, answers, place):
                 training = self._training(recipe, shared)
-                progress[place] = _Progress(self._looking_again(training.distiller) if recipe.active and self.loss_filter else None)
+                progress[place] = self._followed(training, goal)
                 trainings[place] = training
         with preserved():
             faults = supply({place: training.course(progress=progress[place]) for place, training in trainings.items()})
         for place, training in trainings.items():
             recipe, goal = jobs[place]
             with _answering(recipe, answers, place):
-                if place in faults:
-                    raise faults[place]
-                score = self._validate(training.student, goal.floor if self.early_stop else None)
+                fault = faults.get(place)
+                if fault is not None and not isinstance(fault, Left):
+                    raise fault
+                score = fault.outcome if fault else self._validate(training, goal.floor if self.early_stop else None)
                 details = {**score.details, "loss": progress[place].losses["loss"]}
-                answers[place] = replace(score, student_steps=training.step, details=details)
+                answers[place] = replace(score, student_steps=training.step, rungs=progress[place].rungs, details=details)
         share = (time.monotonic() - began) / max(len(trainings), 1)
         del trainings, progress, faults, shared
         return [self._settled(job, answers[place], share, alone=len(jobs) == 1) for place, job in enumerate(jobs)]
@@ -199,6 +200,20 @@ class ProxyObjective:
             reject_on_probe(recipe, self._views)
         return Training(distiller, self.config, self._samples, self.settings, unlabelled=beside)
 
+    def _followed(self, training: Training, goal: Goal) -> _Progress:
+        steps = self.settings.steps(self._samples)
+        again = self._looking_again(training.distiller) if training.distiller.recipe.active and self.loss_filter else None
+        return _Progress(again, Climb(goal.rungs, steps, lambda: self._score_now(training)))
+
+    def _score_now(self, training: Training) -> float:
+        """AP of a student in the middle of its training, with the weights that it would be kept with; the training does not notice."""
+        student = copy.deepcopy(self._student)
+        student.load_state_dict(training.kept_weights())
+        with preserved():
+            found = detections(student, self._val, batch_size=self.settings.batch_size, device=self.settings.device)
+        # The sides of a box may overflow while the learning rate is high; such a box hits nothing. At the end it is a fault.
+        return float(evaluate(self._val.truth, [detection for detection in found if _finite(detection)], kind=self._kind).figures["AP"])
+
     def _settled(self, job: Job, answer: Answer, share: float, *, alone: bool) -> Answer:
         """The answer that the candidate gets alone."""
         if isinstance(answer, Outcome):
@@ -208,12 +223,15 @@ class ProxyObjective:
             return self._side_by_side([job])[0]
         return answer
 
-    def _validate(self, student: nn.Module, floor: float | None) -> Outcome:
+    def _validate(self, training: Training, floor: float | None) -> Outcome:
+        student, steps = training.student, training.step
         truth, total = self._val.truth, len(self._val)
         found: list[Detection] = []
         seen: list[int] = []
         due = interval = math.ceil(total / CHECKS)
         for batch in predict(student, self._val, batch_size=self.settings.batch_size, device=self.settings.device):
+            if not all(map(_finite, batch.detections)):
+                raise Rejected("infinite", "a box of the trained student has no finite side", steps)
             found += batch.detections
             seen += batch.image_ids
             if floor is not None and due <= len(seen) < total:
@@ -290,7 +308,7 @@ class ProxyObjective:
         return self._probe(recipe)
 
     def _probe(self, recipe: Recipe) -> Views:
-        distiller: Any = DistilledDetector(copy.deepcopy(self._student), self._teacher, recipe, trained_words=tuple(MODULES))
+        distiller: Any = DistilledDetector(copy.deepcopy(self._student), self._teacher, recipe, every_word=True)
         distiller = distiller.to(resolve(self.settings.device))
         self._samples.reset()
         for batch in self._samples.training_batches(self.settings.batch_size, 1):
@@ -327,16 +345,27 @@ class _Progress:
 
     Args:
         again: also called after each step; may reject the candidate.
+        climb: called after it; the candidate may leave.
     """
 
-    def __init__(self, again: Callable[[int], None] | None) -> None:
-        self._again = again
+    def __init__(self, again: Callable[[int], None] | None, climb: Climb) -> None:
+        self._again, self._climb = again, climb
         self.losses: dict[str, float] = {}
+
+    @property
+    def rungs(self) -> dict[str, float]:
+        """Scores at the rungs, by share of the steps."""
+        return self._climb.scores
 
     def __call__(self, step: int, total: int, losses: Mapping[str, float]) -> None:
         self.losses = dict(losses)
         if self._again:
             self._again(step)
+        self._climb(step)
+
+
+def _finite(detection: Detection) -> bool:
+    return all(map(math.isfinite, detection["bbox"]))
 
 
 def _has_boxes(batch: Mapping[str, Any]) -> bool:
@@ -350,10 +379,11 @@ def _some_loss(knowledge: Knowledge) -> Genome:
 
 
 def _detached(views: Views) -> Views:
-    response = views.student_response
+    response, crossed = views.student_response, views.crossed_response
     return replace(
         views,
         student_levels=tuple(level.detach() for level in views.student_levels),
         student_response=response and response.apply(Tensor.detach),
+        crossed_response=crossed and crossed.apply(Tensor.detach),
         generated=views.changed(Tensor.detach),
     )

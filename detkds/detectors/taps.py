@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,11 +22,13 @@ class Tapped:
         levels: neck levels, fine to coarse, each (N, C, H, W); the backbone's where there is no neck.
         outputs: what the box head returned: lists of a tensor a level for dense heads, (scores, deltas) for RoI heads, (scores, boxes) of
             every decoder layer for DETR-like heads.
+        towers: head features of `heads.crossing`, where a loss asks for them.
         rois: (R, 5) image index and x1, y1, x2, y2 in pixels of the padded batch, for RoI heads.
     """
 
     levels: tuple[Tensor, ...] = field(default=())
     outputs: tuple[Any, ...] | None = None
+    towers: Sequence[Sequence[Tensor]] | None = None
     rois: Tensor | None = None
 
 
@@ -84,7 +86,7 @@ def neck_shape(detector: nn.Module, size: int = 256) -> NeckShape:
     Measured and not read from the config: every neck has levels, few say which.
 
     Args:
-        size: side of the image in pixels; strides up to this size are told apart.
+        size: side of the image in pixels; strides up to this size can be distinguished.
 
     Raises:
         ConfigError: the detector cannot look at an image of this size.

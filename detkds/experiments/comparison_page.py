@@ -9,7 +9,7 @@ from detkds.evaluation.repeated import mean_and_spread
 from detkds.experiments.comparison import METHOD, NONE, Comparison, Row
 from detkds.experiments.comparison_table import KINDS, notes, recipes, tables
 from detkds.reading import or_null
-from detkds.report.leaderboard import Leaderboard, Ranked
+from detkds.report.leaderboard import Leaderboard, LeaderboardRow
 from detkds.report.tables.table import Column, Table
 from detkds.report.text import percent, points
 from detkds.report.trainings import TrainingsData, render
@@ -36,13 +36,13 @@ def _board(comparison: Comparison, kind: Kind) -> Leaderboard:
     return Leaderboard(tuple(ordered), LEVEL, f"{comparison.images} test images")
 
 
-def _ranked(comparison: Comparison, row: Row, kind: Kind) -> Ranked:
+def _ranked(comparison: Comparison, row: Row, kind: Kind) -> LeaderboardRow:
     mean, _ = mean_and_spread(list(row.repeats[kind].values()), "AP")
     gap = comparison.difference(row.name, NONE, kind)
     # The mean itself has no interval in a comparison: what is compared is paired, seed by seed.
     gain, low, high = (or_null(value) for value in ((gap.difference, gap.low, gap.high) if gap else (math.nan,) * 3))
     losses = "\n".join(dict.fromkeys(row.recipes.values()))
-    return Ranked(row.name, losses, or_null(mean), None, None, gain, low, high, len(row.repeats[kind]))
+    return LeaderboardRow(row.name, losses, or_null(mean), None, None, gain, low, high, len(row.repeats[kind]))
 
 
 def _lead(boards: list[tuple[str, Leaderboard]]) -> str:

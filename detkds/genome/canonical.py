@@ -78,6 +78,7 @@ def _fold_weighting(genome: Genome) -> Genome:
 
 def _fold_unread_transform(genome: Genome) -> Genome:
     """Transforms of sides say nothing where bins are compared, nor weights of cells under cor, which correlates over all of them."""
-    bins = genome.knowledge is Knowledge.LOCALIZATION and genome.distance == "kl"
+    crossed = genome.word("transform").role is Role.CROSSED
+    bins = genome.knowledge is Knowledge.LOCALIZATION and genome.distance == "kl" and not crossed
     unread = bins or (_has(genome, "transform", Fold.WEIGHS_ONLY) and _has(genome, "distance", Fold.IGNORES_WEIGHTS))
     return genome.with_slot("transform", NONE) if unread else genome

@@ -103,6 +103,11 @@ class Genome:
         """The word whose modules train beside the student, or empty."""
         return self.slots["attention"] if self.knowledge.is_feature and self.word("attention").role is Role.GENERATED else ""
 
+    @property
+    def crosses(self) -> bool:
+        """Whether the loss compares what the teacher's head makes of the student's head features."""
+        return not self.knowledge.is_feature and self.word("transform").role is Role.CROSSED
+
     def __str__(self) -> str:
         background = "" if self.background == BACKGROUND else f" bg {format_weight(self.background)}"
         unit = "" if self.unit == 1 else f" unit {format_weight(self.unit)}"

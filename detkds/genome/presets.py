@@ -90,6 +90,16 @@ _PRESETS = {
         "paper",
         "MGD (Yang et al., 2022): squared error of features that a trained adapter makes of the student's masked ones",
     ),
+    # Published for RetinaNet and ATSS: both weights 1, of sums over the number of positives.
+    "crosskd": Preset(
+        """
+        logits: cross | qfl
+        localization: cross | giou
+        """,
+        "paper",
+        "CrossKD (Wang et al., 2024): the teacher's head predicts from the student's head features what it predicts from its own",
+        "the KL of the bins of GFL; IoU instead of GIoU, and the last two convolutions of a tower, of FCOS; scores count with centerness",
+    ),
     # The distance of the instance line is illegible in our copy; pearson is what the authors' published config has there, and the two
     # agree in the line's other slots.
     "detkds-two-stage": Preset(

@@ -69,6 +69,11 @@ class Recipe:
         """The words of active genomes whose modules train beside the student (see losses.trained)."""
         return tuple(sorted({genome.trained_word for genome in self.active} - {""}))
 
+    @property
+    def crosses(self) -> bool:
+        """Whether an active genome compares what the teacher's head makes of the student's head features."""
+        return any(genome.crosses for genome in self.active)
+
     def with_weights(self, weights: Iterable[float]) -> Recipe:
         """The same losses with other weights, in the order of `genomes`."""
         pairs = zip(self.genomes, weights, strict=True)

@@ -137,11 +137,15 @@ register(Word("softmax_C", "transform", _LOGITS, "softmax over the classes"))
 register(Word("norm_batch", "transform", _LOGITS, *_NORMS["norm_batch"]))
 register(Word("score", "transform", _LOGITS, _SCORED, spaces=_EXTENDED, role=Role.SCORES, folds=frozenset({Fold.WEIGHS_ONLY})))
 
+_CROSSED = "$f$, that of the student predicted by the rest of the teacher's head from the student's head features"
+register(Word("cross", "transform", _LOGITS, _CROSSED, spaces=_EXTENDED, role=Role.CROSSED))
+
 register(Word(NONE, "transform", _LOCALIZATION, "$f$"))
 register(Word("softmax_N", "transform", _LOCALIZATION, "softmax over the batch"))
 register(Word("softmax_C", "transform", _LOCALIZATION, "softmax over the four sides"))
 register(Word("pow2", "transform", _LOCALIZATION, r"$f \cdot \left| f \right|$"))
 register(Word("sigmoid", "transform", _LOCALIZATION, r"$\frac{1}{1 + e^{-f}}$"))
+register(Word("cross", "transform", _LOCALIZATION, _CROSSED, spaces=_EXTENDED, role=Role.CROSSED))
 
 register(Word("l1", "distance", FEATURES, _L1, folds=_ENTRIES))
 register(Word("l2", "distance", FEATURES, _L2, folds=_ENTRIES))
@@ -165,6 +169,8 @@ _COR = (
 register(Word("cor", "distance", _LOGITS, _COR, folds=_MAPWISE))
 _BCE = r"mean of $t \log(\frac{t}{s}) + (1 - t) \log(\frac{1 - t}{1 - s})$"
 register(Word("bce", "distance", _LOGITS, _BCE, spaces=_EXTENDED, folds=frozenset({Fold.BY_ENTRY})))
+_QFL = r"mean of $- \left| s - t \right| (t \log s + (1 - t) \log(1 - s))$"
+register(Word("qfl", "distance", _LOGITS, _QFL, spaces=_EXTENDED, folds=frozenset({Fold.BY_ENTRY})))
 
 _SHAPES = r"$v = \frac{4}{\pi^2} (\arctan(\frac{w_t}{h_t}) - \arctan(\frac{w_s}{h_s}))^2$, $\alpha = \frac{v}{1 - \mathrm{IoU} + v}$"
 _SIDES = rf"${_CENTRES} + \frac{{(w_s - w_t)^2}}{{w_c^2}} + \frac{{(h_s - h_t)^2}}{{h_c^2}}$"

@@ -34,13 +34,15 @@ class Role(StrEnum):
     """Where in a loss a word acts; `FeaturePass` has the signatures."""
 
     VALUES = auto()
-    """On the values that are compared, or as the distance between them: every word that says nothing else."""
+    """On the values that are compared, or as the distance between them: every word that does not declare another place."""
     LEVELS = auto()
     """On whole neck levels, before regions or crops are taken."""
     SCORES = auto()
     """No function: a position counts by the teacher's best score there."""
     GENERATED = auto()
     """No function: both sides are what modules that train beside the student make of the levels (`detkds.losses.trained`)."""
+    CROSSED = auto()
+    """No function: the student's side is what the teacher's head makes of the student's head features."""
     REGION = auto()
     """Decides what a foreground cell of `fgbg` counts."""
     INSTANCES = auto()

@@ -21,7 +21,7 @@ def limits(package: Package, arguments: Mapping[str, Any]) -> Iterator[Finding]:
     defaults = {name: parameter["defaultValue"] for name, parameter in package.parameters.items() if "defaultValue" in parameter}
     size = len(json.dumps({**defaults, **arguments}).encode())
     if size > PARAMETER_BYTES:
-        yield _too_large("arguments", size, PARAMETER_BYTES, "hand on heavy values as artifacts")
+        yield _too_large("arguments", size, PARAMETER_BYTES, "pass heavy values as artifacts")
     size = len(json.dumps(package.pipeline, separators=(",", ":")).encode())
     if size > PACKAGE_BYTES:
         yield _too_large("package", size, PACKAGE_BYTES, "make fewer tasks, or shorter components")

@@ -187,6 +187,13 @@ def bce(student: Tensor, teacher: Tensor, weight: Tensor | None = None) -> Tenso
     return over_positions(divergence, weight)
 
 
+@operation("qfl", "distance", _SCORES)
+def quality_focal(student: Tensor, teacher: Tensor, weight: Tensor | None = None) -> Tensor:
+    """mean of |s - t| BCE(s, t): the quality focal loss of GFL with β = 1, the target being the teacher's score (CrossKD)."""
+    s, t = (p.clamp(BCE_EDGE, 1 - BCE_EDGE) for p in (student, teacher))
+    return over_positions((s - t).abs() * F.binary_cross_entropy(s, t, reduction="none"), weight)
+
+
 @operation("kl", "distance", (Knowledge.LOCALIZATION,), _BOTH_OURS)
 def bins_divergence(student_N4nHW: Tensor, teacher_N4nHW: Tensor) -> Tensor:
     """τ² KL(T ‖ S) of softmax(b / τ) over the n bins of each side, mean over the four sides: (N, H, W); τ = 10 (LD)."""

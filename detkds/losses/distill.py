@@ -54,7 +54,7 @@ class DistillLoss:
         return FEATURE_LOSSES[self.semantics][knowledge](words, views, generator)
 
     def _response(self, views: Views) -> Tensor:
-        student, teacher = views.student_response, views.teacher_response
+        student, teacher = views.crossed_response if self.genome.crosses else views.student_response, views.teacher_response
         assert student is not None
         assert teacher is not None
         return response_levels(self.genome, self.semantics, student, teacher)

@@ -134,7 +134,7 @@ def _differentiate(recipe: Recipe, views: Views, step: int) -> tuple[float, list
 def _student(views: Views) -> list[Tensor]:
     """What a loss can move: neck levels and those generated of them, then scores, boxes and bins."""
     made = [level for word in sorted(views.generated) for level in views.generated[word].student]
-    return [*views.student_levels, *made, *_answers(views.student_response)]
+    return [*views.student_levels, *made, *_answers(views.student_response), *_answers(views.crossed_response)]
 
 
 def _answers(response: Response | None) -> list[Tensor]:
@@ -146,11 +146,16 @@ def _with_student(views: Views, tensors: Iterator[Tensor]) -> Views:
     levels = _drawn(views.student_levels, tensors)
     generated = {word: views.generated[word] for word in sorted(views.generated)}
     generated = {word: made._replace(student=_drawn(made.student, tensors)) for word, made in generated.items()}
-    response = views.student_response
-    if response is not None:
-        scores, boxes = _drawn(response.scores, tensors), _drawn(response.boxes, tensors)
-        response = replace(response, scores=scores, boxes=boxes, bins=response.bins and _drawn(response.bins, tensors))
-    return replace(views, student_levels=levels, generated=generated, student_response=response)
+    student, crossed = (_answered(response, tensors) for response in (views.student_response, views.crossed_response))
+    return replace(views, student_levels=levels, generated=generated, student_response=student, crossed_response=crossed)
+
+
+def _answered(response: Response | None, tensors: Iterator[Tensor]) -> Response | None:
+    """The response with the next tensors, in the order of `_answers`."""
+    if response is None:
+        return None
+    scores, boxes = _drawn(response.scores, tensors), _drawn(response.boxes, tensors)
+    return replace(response, scores=scores, boxes=boxes, bins=response.bins and _drawn(response.bins, tensors))
 
 
 def _drawn(like: tuple[Tensor, ...], tensors: Iterator[Tensor]) -> tuple[Tensor, ...]:
@@ -165,8 +170,17 @@ def _shifted(views: Views, direction: list[Tensor], share: float) -> Views:
 
 def _imitated(views: Views) -> Views:
     """The views of a student that has the teacher's values."""
-    generated = [level for word in sorted(views.generated) for level in views.generated[word].teacher]
-    return _with_student(views, iter([*views.teacher_levels, *generated, *_answers(views.teacher_response)]))
+    generated = {word: made._replace(student=made.teacher) for word, made in views.generated.items()}
+    student, crossed = (_answering(side, views.teacher_response) for side in (views.student_response, views.crossed_response))
+    imitated = replace(views, generated=generated, student_response=student, crossed_response=crossed)
+    return replace(imitated, student_levels=views.teacher_levels)
+
+
+def _answering(response: Response | None, teacher: Response | None) -> Response | None:
+    """The response with the teacher's scores, boxes and bins."""
+    if response is None or teacher is None:
+        return response
+    return replace(response, scores=teacher.scores, boxes=teacher.boxes, bins=response.bins and teacher.bins)
 
 
 def _norm(tensors: list[Tensor]) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from detkds.genome import Genome, Knowledge
-from detkds.losses.views import Views
+from detkds.losses.views import Response, Views
 
 
 def missing(genome: Genome, views: Views) -> str | None:
@@ -14,7 +14,13 @@ def missing(genome: Genome, views: Views) -> str | None:
     student, teacher = views.student_response, views.teacher_response
     if not knowledge.is_feature and (student is None or teacher is None or not student.scores):
         return f"{knowledge} knowledge compares head responses, but the views have none for both sides."
-    if knowledge is Knowledge.LOCALIZATION and genome.distance == "kl" and _no_bins(views):
+    if genome.crosses and views.crossed_response is None:
+        return "cross reads what the teacher's head makes of the student's head features, but this pair has none; use another transform."
+    if (
+        knowledge is Knowledge.LOCALIZATION
+        and genome.distance == "kl"
+        and _no_bins(views.crossed_response if genome.crosses else student, teacher)
+    ):
         return "localization kl compares bins of distances, as GFL's head predicts them, but not both heads do; use another distance."
     if knowledge.is_feature and genome.needs_responses and head_levels(views) is None:
         return f"{genome.slots['attention']} reads scores at each cell of the neck's levels, but the views have none; use a dense head."
@@ -39,9 +45,8 @@ def head_levels(views: Views) -> list[int] | None:
     return found
 
 
-def _no_bins(views: Views) -> bool:
+def _no_bins(student: Response | None, teacher: Response | None) -> bool:
     """Whether either head has no bins, or the two have other ones."""
-    student, teacher = views.student_response, views.teacher_response
     if student is None or teacher is None or student.bins is None or teacher.bins is None:
         return True
     return [bins.shape for bins in student.bins] != [bins.shape for bins in teacher.bins]

@@ -29,7 +29,8 @@ def without_padding(views: Views) -> Views:
     for word, sides in views.generated.items():
         made = [_cut(ours, theirs, stride, shapes) for ours, theirs, stride in zip(*sides, views.strides, strict=True)]
         generated[word] = Generated(tuple(ours for ours, _ in made), tuple(theirs for _, theirs in made))
-    student, teacher = _responses(views)
+    student, teacher = _responses(views, views.student_response)
+    crossed, _ = _responses(views, views.crossed_response)
     return replace(
         views,
         student_levels=tuple(ours for ours, _ in pairs),
@@ -37,6 +38,7 @@ def without_padding(views: Views) -> Views:
         generated=generated,
         student_response=student,
         teacher_response=teacher,
+        crossed_response=crossed,
     )
 
 
@@ -50,8 +52,9 @@ def stride_of(cells_NCHW: Tensor, views: Views) -> int:
     return 1 << round(math.log2(pixels / cells))
 
 
-def _responses(views: Views) -> tuple[Response | None, Response | None]:
-    ours, theirs = views.student_response, views.teacher_response
+def _responses(views: Views, ours: Response | None) -> tuple[Response | None, Response | None]:
+    """A response of the student's side, and the teacher's, cut alike."""
+    theirs = views.teacher_response
     if ours is None or theirs is None:
         return ours, theirs
     strides = [stride_of(scores, views) for scores in ours.scores]

@@ -59,6 +59,7 @@ class Views:
         batch_shape: height and width of the padded batch in pixels.
         student_response: the student's head, or None where no response knowledge is used.
         teacher_response: the teacher's head, or None.
+        crossed_response: what the teacher's head makes of the student's head features, or None where no loss reads it.
         generated: word to what its trained modules make of the levels (losses.trained); empty where no genome asks for it.
         image_shapes: height and width in pixels of each image of the padded batch; empty where they are not known.
 
@@ -73,6 +74,7 @@ class Views:
     batch_shape: tuple[int, int]
     student_response: Response | None = None
     teacher_response: Response | None = None
+    crossed_response: Response | None = None
     generated: Mapping[str, Generated] = field(default_factory=dict)
     image_shapes: tuple[tuple[int, int], ...] = ()
 
@@ -83,6 +85,8 @@ class Views:
         if self.student_response is not None and self.teacher_response is not None:
             _check_alike("score", self.student_response.scores, self.teacher_response.scores)
             _check_alike("box", self.student_response.boxes, self.teacher_response.boxes)
+        if self.crossed_response is not None and self.teacher_response is not None:
+            _check_alike("crossed score", self.crossed_response.scores, self.teacher_response.scores)
         for word, (student_levels, teacher_levels) in self.generated.items():
             _check_alike(word, student_levels, self.teacher_levels)
             _check_alike(word, teacher_levels, self.teacher_levels)
@@ -101,6 +105,7 @@ class Views:
             boxes=_in_float32(self.boxes, detached=True),
             student_response=student and student.in_float32(detached=False),
             teacher_response=teacher and teacher.in_float32(detached=True),
+            crossed_response=self.crossed_response and self.crossed_response.in_float32(detached=False),
             generated=self.changed(lambda tensor: tensor.float()),
         )
 

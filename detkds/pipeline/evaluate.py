@@ -51,7 +51,7 @@ def run(
     loggers: Sequence[str] = (),
 ) -> Result:
     """Publish the analysis, detections and examples of the teacher and of each student (name to model artifact) at `out`, with an event
-    file of figures and examples for TensorBoard. `loggers` are told of them too, see `pipeline.loggers`.
+    file of figures and examples for TensorBoard. `loggers` receive them too, see `pipeline.loggers`.
 
     Raises:
         DetKDSError: a model or the data cannot be used; the message says which.

@@ -17,6 +17,7 @@ from detkds.processes import use_cpus
 from detkds.search.algorithms import single_search
 from detkds.search.calibrated import Calibrated, form, share
 from detkds.search.designer import Designer, SingleSearch
+from detkds.search.rungs import racing
 from detkds.search.settings import SearchSettings
 from detkds.search.space import SearchSpace
 from detkds.search.study import Study
@@ -65,7 +66,7 @@ def run(
         return publish(left_out(title, task, reason, settings, work), out)
     say(title, f"search-train: {proxy.kept}")
     require_teaching(title, pair, schedule, subset, work)
-    searcher = in_units(designer(wanted, plan, schedule.seed, proxy), plan, proxy)
+    searcher = in_units(racing(designer(wanted, plan, schedule.seed, proxy), rungs=plan.rungs), plan, proxy)
     with hired(workers, build, plan.cohort, proxy) as crew:
         finished = conduct(title, task, searcher, proxy, settings, work=work, workers=crew)
     return publish(finished, out)

@@ -103,13 +103,17 @@ def _short(trial: Trial) -> str:
 
 
 def _write_csv(studies: Sequence[StudyView], path: Path) -> None:
-    details = sorted({name for study in studies for trial in study.trials for name in trial.details})
+    details = sorted({name for study in studies for trial in study.trials for name in _details(trial)})
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow([*COLUMNS, *details])
         for study in studies:
             for trial in study.trials:
-                writer.writerow([*_line(study, trial), *(trial.details.get(name) for name in details)])
+                writer.writerow([*_line(study, trial), *(_details(trial).get(name) for name in details)])
+
+
+def _details(trial: Trial) -> dict[str, float]:
+    return {**{f"AP at {share}": score for share, score in trial.rungs.items()}, **trial.details}
 
 
 def _line(study: StudyView, trial: Trial) -> list[Any]:
@@ -152,9 +156,12 @@ def _frozen(study: StudyView) -> Iterator[FrozenTrial]:
 
 
 def _state(trial: Trial) -> Any:
-    """COMPLETE; PRUNED where validation was stopped and the score is a bound; FAIL where the candidate was rejected."""
+    """COMPLETE; PRUNED where validation was stopped and the score is a bound, or where the candidate left at a rung without a score; FAIL
+    where it was rejected."""
     from optuna.trial import TrialState as Optuna
 
+    if trial.state is TrialState.LEFT:
+        return Optuna.PRUNED
     if trial.state is not TrialState.COMPLETE:
         return Optuna.FAIL
     return Optuna.PRUNED if trial.partial else Optuna.COMPLETE
@@ -168,7 +175,7 @@ def _attributes(study: StudyView, trial: Trial) -> dict[str, Any]:
         "student_steps": trial.student_steps,
         "answered_by": trial.answered_by,
         "borrowed": trial.borrowed,
-        **trial.details,
+        **_details(trial),
     }
 
 

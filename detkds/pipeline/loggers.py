@@ -1,4 +1,4 @@
-"""Who is told the figures of a training or an evaluation while it works: TensorBoard always, others where the run asks for them."""
+"""The services that receive the figures of a training or an evaluation while it works: TensorBoard always, others on request."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ LOGGERS = ("wandb", "mlflow")
 
 
 class Loggers:
-    """All of them for one task. A service that fails is left out from then on, with one line; the task goes on.
+    """All of them for one task. A service that fails is left out from then on, with one line; the task continues.
 
-    They begin with the first figure; what was told of this task from that step on, before it was interrupted, is out of date.
+    They begin with the first figure; what they received of this task from that step on, before it was interrupted, is out of date.
 
     Args:
         task: title of its progress lines.
         names: of LOGGERS.
         key: the same for the same work.
-        settings: what the services are told of the task.
+        settings: of the task, for the services.
         artifact: gets an event file of its own.
     """
 
@@ -94,7 +94,7 @@ class Loggers:
 
     def _leave_out(self, name: str, error: Exception) -> None:
         text = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        say(self._task, f"{name} is told nothing more: {text}")
+        say(self._task, f"{name} receives nothing more: {text}")
 
     def __enter__(self) -> Loggers:
         return self

@@ -133,7 +133,9 @@ class Proxy:
         return [answers[place] for place in range(len(jobs))]
 
     def _asked(self, recipe: Recipe, goal: Goal) -> Job:
-        return recipe, goal if self._early_stop and recipe.active else Goal()
+        if not recipe.active:
+            return recipe, Goal()
+        return recipe, goal if self._early_stop else Goal(rungs=goal.rungs)
 
     @property
     def _place(self) -> Workplace:

@@ -27,7 +27,7 @@ from detkds.report.leaderboard import Leaderboard
 from detkds.report.markdown import markdown
 from detkds.report.page import render
 from detkds.report.results import results as as_results
-from detkds.report.study import Study, TrialPoint
+from detkds.report.study import ReportedStudy, ReportedTrial
 from detkds.search.history import History
 from detkds.search.journal import timings
 from detkds.storage.artifacts import publishing, verify
@@ -180,14 +180,14 @@ def _training(artifact: Path | None) -> tuple[float, int] | None:
     return meta["seconds"], meta["student_steps"]
 
 
-def _studies(artifacts: Sequence[Path]) -> tuple[tuple[Study, ...], list[History], list[StageCost]]:
+def _studies(artifacts: Sequence[Path]) -> tuple[tuple[ReportedStudy, ...], list[History], list[StageCost]]:
     found, histories, costs = [], [], []
     for artifact in artifacts:
         summary, history, seconds = studies.read(artifact)
         if history is not None:
             plan = history.settings.get("plan") or {}
             name, algorithm = summary["name"], str(plan.get("algorithm", "evolution"))
-            found.append(Study(name, _points(history, timings(artifact / TIMINGS)), algorithm))
+            found.append(ReportedStudy(name, _points(history, timings(artifact / TIMINGS)), algorithm))
             histories.append(history)
             costs.append(StageCost(_stage(name, algorithm), seconds, summary["student_steps"]))
     return tuple(found), histories, costs
@@ -197,8 +197,8 @@ def _stage(study: str, algorithm: str) -> str:
     return study if study == "weights" else f"{'evolve' if algorithm == 'evolution' else algorithm} {study}"
 
 
-def _points(history: History, seconds: Mapping[int, float]) -> tuple[TrialPoint, ...]:
+def _points(history: History, seconds: Mapping[int, float]) -> tuple[ReportedTrial, ...]:
     return tuple(
-        TrialPoint(number, str(trial.recipe), trial.score, str(trial.state), trial.reason, seconds.get(number), trial.partial)
+        ReportedTrial(number, str(trial.recipe), trial.score, str(trial.state), trial.reason, seconds.get(number), trial.partial)
         for number, trial in history.trials.items()
     )

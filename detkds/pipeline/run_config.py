@@ -197,6 +197,7 @@ class Search(Section):
     proxy_epochs: Count = 1
     repeats: Annotated[int, Field(ge=1, le=10)] = 1
     cohort: Annotated[int, Field(ge=1, le=64)] = COHORT
+    rungs: bool = False
     final_race: FinalRace = FinalRace()
     budget: str = ""
     nodes: Count = 1
@@ -246,6 +247,11 @@ class Search(Section):
     def _consistent(self) -> Search:
         if self.top_k > self.population:
             raise ValueError(f"`top_k <= population` must hold, but got top_k={self.top_k}, population={self.population}")
+        if self.rungs and self.algorithm in ("mcts", "tpe"):
+            raise ValueError(
+                f"with `algorithm: {self.algorithm}` no score may be missing, so candidates cannot leave at rungs; "
+                "write `rungs: false`, or `algorithm: evolution`"
+            )
         if self.subset + self.search_val > 1:
             raise ValueError(f"`subset + search_val <= 1` must hold, but got {self.subset} + {self.search_val}")
         return self

@@ -41,7 +41,8 @@ class Pair:
 @dataclass(frozen=True, slots=True)
 class SearchPlan:
     """Budget and reading of Alg. 1 for one knowledge; `warm_start` lists presets, `NAME` or `NAME x FACTOR`, comma-separated; `weights_are`
-    is what weights mean, see `search.calibrated`; `cohort` is how many candidates a device trains side by side, which changes no result."""
+    is what weights mean, see `search.calibrated`; `cohort` is how many candidates a device trains side by side, which changes no result;
+    with `rungs` candidates that are clearly behind leave their training, see `search.rungs`."""
 
     semantics: str
     space: str
@@ -55,16 +56,17 @@ class SearchPlan:
     repeats: int = 1
     cohort: int = COHORT
     weights_are: str = "paper"
+    rungs: bool = False
 
     @property
     def identity(self) -> dict[str, Any]:
         """What of it defines the study."""
-        return _without_cohort(self)
+        return _identity(self)
 
 
 @dataclass(frozen=True, slots=True)
 class WeightsPlan:
-    """Budget of Alg. 1, lines 13-18; `cohort` as in SearchPlan."""
+    """Budget of Alg. 1, lines 13-18; `cohort` and `rungs` as in SearchPlan."""
 
     population: int
     iterations: int
@@ -72,15 +74,17 @@ class WeightsPlan:
     early_stop: bool = True
     repeats: int = 1
     cohort: int = COHORT
+    rungs: bool = False
 
     @property
     def identity(self) -> dict[str, Any]:
         """What of it defines the study."""
-        return _without_cohort(self)
+        return _identity(self)
 
 
-def _without_cohort(plan: SearchPlan | WeightsPlan) -> dict[str, Any]:
-    return {name: value for name, value in asdict(plan).items() if name != "cohort"}
+def _identity(plan: SearchPlan | WeightsPlan) -> dict[str, Any]:
+    """Without the size of a cohort; of rungs no word where there are none, so that earlier searches stay what they are."""
+    return {name: value for name, value in asdict(plan).items() if name != "cohort" and (name != "rungs" or value)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -197,6 +197,8 @@ def _short(recipe: Recipe) -> str:
 
 
 def _outcome(trial: Trial) -> str:
+    if trial.state is TrialState.LEFT:
+        return str(trial.reason)
     if trial.score is None:
         return f"{trial.state}: {trial.reason}"
     return f"{100 * trial.score:.1f}" + (" (stopped early: a bound)" if trial.partial else "")
@@ -239,7 +241,8 @@ def _counter(task: str, expected: int, place: Workplace, work: str) -> Callable[
 def _say_counts(task: str, study: Study) -> None:
     counts = study.counts
     rejected = ", ".join(f"{number} {kind}" for kind, number in counts.rejected.items()) or "none"
+    left = f"{counts.left} left at a rung, " if counts.left else ""
     say(
         task,
-        f"{counts.trained} trained, {counts.answered} answered by others, rejected: {rejected}, {counts.student_steps} steps",
+        f"{counts.trained} trained, {left}{counts.answered} answered by others, rejected: {rejected}, {counts.student_steps} steps",
     )

@@ -45,7 +45,7 @@ class TaskProgress:
         note: what else is known, such as the loss or the best score.
         images_s: images per second; None where that is not measured.
         left_s: seconds until `done` is `total`; None where there is no rate yet.
-        kept: what a run that is interrupted now goes on from, in words; empty where that is nothing.
+        kept: what a run that is interrupted now resumes from, in words; empty where that is nothing.
         when: it was written, in Unix time.
     """
 
@@ -124,7 +124,7 @@ class Progress:
         self._line_due = time.monotonic() + LINE_S
 
     def tell(self, done: int, total: int, *, what: str = "", note: str = "", kept: str = "", left_s: float | None = None) -> None:
-        """So much of it is done; see TaskProgress. `left_s` is for who knows better than the rate of the last seconds."""
+        """So much of it is done; see TaskProgress. `left_s` replaces the estimate from the rate of the last seconds."""
         now = time.monotonic()
         rate = self._rate(now, done)
         if left_s is None and rate:
@@ -161,7 +161,7 @@ class _File:
     def write(self, progress: TaskProgress, *, last: bool) -> None:
         if not self._key or not (last or time.monotonic() >= self._due):
             return
-        with contextlib.suppress(OSError, StoreError, ArtifactError):  # a watcher misses it, the work goes on
+        with contextlib.suppress(OSError, StoreError, ArtifactError):  # a watcher misses it, the work continues
             if self._work:
                 self._store = self._store or open_store(self._work)
                 self._store.put_bytes(progress.dumps().encode(), self._key)

@@ -68,7 +68,7 @@ def run(
     processes: int = 0,
 ) -> Result:
     """Publish student.pth, its config student.py, student.safetensors, recipe.json, the training's log and its event file for TensorBoard
-    at `out`. `loggers` are told of it too, see `pipeline.loggers`.
+    at `out`. `loggers` receive it too, see `pipeline.loggers`.
 
     A training that was killed resumes from its last checkpoint, which lies at `work` (see Workplace), with the same result. Each batch is
     shared by `processes` (0: one per GPU that this process may use), as many of them as divide it.
@@ -186,7 +186,7 @@ def fit(
     unlabelled: tuple[Source, Unlabelled] | None = None,
 ) -> Result:
     """Train the student of `pair`, labels in the order of `classes`, on `source`, with `unlabelled` images beside it, and publish the
-    model; `place` keeps the checkpoint to go on from, `work` how far the training is, and `loggers` its figures."""
+    model; `place` keeps the checkpoint to resume from, `work` how far the training is, and `loggers` its figures."""
     config, start = pairs.student(pair, classes)
     say(task, str(Kept.of_config(config, json.loads(source.annotations.read_text()))))
     settings = pairs.settings(schedule, config)

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from detkds.genome import Recipe
 from detkds.pipeline.searches import StudyView
-from detkds.search.trial import Trial, TrialState
+from detkds.search.trial import ESTIMATE, Trial, TrialState
 
 
 def trial_tables(studies: Sequence[StudyView], count: int) -> Group:
@@ -40,6 +40,8 @@ def losses(recipe: Recipe, study: str) -> str:
 
 
 def _scores(view: StudyView, trial: Trial) -> tuple[str, str]:
+    if trial.state is TrialState.LEFT:
+        return f"~ {100 * trial.details[ESTIMATE]:.1f}", ""
     if trial.score is None:
         return "", ""
     bound = "≤ " if trial.partial else ""
@@ -51,5 +53,7 @@ def _scores(view: StudyView, trial: Trial) -> tuple[str, str]:
 def _state(view: StudyView, trial: Trial) -> Text:
     if trial.state is TrialState.REJECTED:
         return Text(f"rejected: {(trial.reason or '').partition(':')[0]}")
+    if trial.state is TrialState.LEFT:
+        return Text((trial.reason or "").partition(":")[0])
     best = view.study.best
     return Text("best" if best is not None and trial.number == best.number else "stopped early" if trial.partial else "done")

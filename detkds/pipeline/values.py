@@ -70,6 +70,7 @@ class Values:
     proxy_epochs: int = _at("search.proxy_epochs", PROXY, 1)
     repeats: int = _at("search.repeats", PROXY, 1)
     cohort: int = _at("search.cohort", PROXY, COHORT)
+    rungs: bool = _at("search.rungs", PROXY, False)
     epochs: int = _at("train.epochs", "train", 24)
     batch_size: int = _at("train.batch_size", f"{STUDENT} evaluate", 0)
     learning_rate: float = _at("train.learning_rate", STUDENT, 0.0)
@@ -135,7 +136,8 @@ class Values:
     @property
     def weights_plan(self) -> WeightsPlan:
         """The budget of the weights."""
-        return WeightsPlan(self.weights_population, self.weights_iterations, self.space, self.early_stop, self.repeats, self.cohort)
+        shared = {name: getattr(self, name) for name in ("space", "early_stop", "repeats", "cohort", "rungs")}
+        return WeightsPlan(self.weights_population, self.weights_iterations, **shared)
 
     @property
     def race_plan(self) -> RacePlan:
@@ -144,7 +146,7 @@ class Values:
 
     @property
     def services(self) -> tuple[str, ...]:
-        """Names of the services that are told figures, see `pipeline.loggers`."""
+        """Names of the services that receive figures, see `pipeline.loggers`."""
         return tuple(filter(None, self.loggers.split(",")))
 
     @property
@@ -173,7 +175,7 @@ def _found(config: RunConfig, place: str) -> Any:
     """The value at a place of a run.yaml, a list as text with commas; None if there is none."""
     value: Any = config if place else None
     for step in place.split(".") if place else ():
-        value = None if value is None else getattr(value, step)  # a section that is left out says nothing
+        value = None if value is None else getattr(value, step)  # a section that is left out has no values
     if place == "train.amp":
         return str(value).lower()  # true, false, or a precision
     return ",".join(map(str, value)) if isinstance(value, tuple) else value

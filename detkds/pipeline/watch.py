@@ -141,6 +141,7 @@ def _plain(view: StudyView) -> dict[str, Any]:
         "best_recipe": _candidate(view, best.recipe) if best else "",
         "no_distillation_ap": base,
         "rejected": dict(view.study.rejected),
+        "left": dict(view.study.left),
         "seconds_per_candidate": view.pace_s,
         "seconds_left": view.left_s,
     }
@@ -222,12 +223,13 @@ def _studies(studies: Sequence[StudyView]) -> Table:
         box=SIMPLE_HEAD, title=f"search of {runs[-1]}" if runs else None, title_style="bold", title_justify="left", padding=(0, 1, 0, 0)
     )
     figures.add_column("study", no_wrap=True)
-    for column in ("", "done", "best AP", "gain", "rejected", "per hour", "time left"):
+    left = any(view.study.left for view in studies)
+    for column in ("", "done", "best AP", "gain", "rejected", *(["at a rung"] if left else []), "per hour", "time left"):
         figures.add_column(column, justify="right", no_wrap=True)
     for view in studies:
-        figures.add_row(*_row(view), style="dim" if view.task.finished else "")
+        figures.add_row(*_row(view, left=left), style="dim" if view.task.finished else "")
     for name in awaited(studies):
-        figures.add_row(name, "", "", "", "", "", "", "not begun", style="dim")
+        figures.add_row(name, *[""] * (len(figures.columns) - 2), "not begun", style="dim")
     return figures
 
 
@@ -265,7 +267,7 @@ def _left_of(task: TaskProgress) -> str:
     return "" if task.left_s is None else duration(task.left_s)
 
 
-def _row(view: StudyView) -> list[RenderableType]:
+def _row(view: StudyView, *, left: bool) -> list[RenderableType]:
     best, base, pace = view.study.best, view.study.baseline, view.pace_s
     gain = None if best is None or best.score is None or base is None else best.score - base
     return [
@@ -275,6 +277,7 @@ def _row(view: StudyView) -> list[RenderableType]:
         _percent(best),
         "" if gain is None else f"{100 * gain:+.1f}",
         str(sum(view.study.rejected.values())),
+        *([str(sum(view.study.left.values()))] if left else []),
         "" if pace is None else f"{3600 / pace:,.0f}",
         Text(_left(view)),
     ]
@@ -301,7 +304,8 @@ def _best(view: StudyView) -> str:
 
 
 def _rejected(view: StudyView) -> str:
-    return "rejected " + (", ".join(f"{number} {kind}" for kind, number in view.study.rejected.items()) or "none")
+    left = "".join(f"  {number} {kind}" for kind, number in view.study.left.items())
+    return "rejected " + (", ".join(f"{number} {kind}" for kind, number in view.study.rejected.items()) or "none") + left
 
 
 def _left(view: StudyView) -> str:

@@ -17,6 +17,7 @@ from detkds.pipeline.studies import JOURNAL, Conducted, conduct, left_out, publi
 from detkds.pipeline.task import LEADERBOARD, WEIGHTS, Task
 from detkds.pipeline.workers import get_ready, hired
 from detkds.processes import use_cpus
+from detkds.search.rungs import racing
 from detkds.search.settings import SearchSettings
 from detkds.search.space import SearchSpace
 from detkds.search.trial import Trial
@@ -110,7 +111,7 @@ def _search(
 ) -> Conducted:
     settings = SearchSettings(plan.population, plan.iterations, POOL_RATIO, min(TOP_K, plan.population))
     space = SearchSpace.preset(plan.space, semantics)
-    designer = WeightSearch(genomes, space, settings, schedule.seed)
+    designer = racing(WeightSearch(genomes, space, settings, schedule.seed), rungs=plan.rungs)
     proxy = build()
     identity = {"genomes": [str(genome) for genome in genomes], "plan": plan.identity, **proxy.identity}
     task = Task(WEIGHTS, candidates(plan, len(genomes)), followed_by=followed_by)

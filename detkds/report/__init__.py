@@ -5,16 +5,16 @@ from detkds.report.data import Fidelity, ReportData, StageCost
 from detkds.report.markdown import markdown
 from detkds.report.page import render
 from detkds.report.results import read_results, results
-from detkds.report.study import Study, TrialPoint
+from detkds.report.study import ReportedStudy, ReportedTrial
 
 __all__ = [
     "Analysis",
     "Fidelity",
     "ReportData",
+    "ReportedStudy",
+    "ReportedTrial",
     "Role",
     "StageCost",
-    "Study",
-    "TrialPoint",
     "markdown",
     "read_results",
     "render",

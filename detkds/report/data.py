@@ -11,7 +11,7 @@ from detkds.genome import Recipe
 from detkds.reading import integer, number, text
 from detkds.report.curve import LossCurve
 from detkds.report.leaderboard import Leaderboard
-from detkds.report.study import RANDOM, Study
+from detkds.report.study import RANDOM, ReportedStudy
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class ReportData:
 
     run: str
     evaluation: Analysis | None = None
-    studies: tuple[Study, ...] = ()
+    studies: tuple[ReportedStudy, ...] = ()
     recipe: Recipe | None = None
     fidelity: tuple[Fidelity, ...] = ()
     costs: tuple[StageCost, ...] = ()
@@ -71,12 +71,12 @@ class ReportData:
     curves: tuple[LossCurve, ...] = ()
 
     @property
-    def searches(self) -> tuple[Study, ...]:
+    def searches(self) -> tuple[ReportedStudy, ...]:
         """The studies without the random ones that only stand for comparison beside another of the same name."""
         others = {study.name for study in self.studies if study.algorithm != RANDOM}
         return tuple(study for study in self.studies if study.algorithm != RANDOM or study.name not in others)
 
-    def rival(self, study: Study) -> Study | None:
+    def rival(self, study: ReportedStudy) -> ReportedStudy | None:
         """The random search beside a study."""
         return next(
             (other for other in self.studies if other.name == study.name and other.algorithm == RANDOM and other is not study), None

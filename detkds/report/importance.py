@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from detkds.report.study import Study
+from detkds.report.study import ReportedStudy
 
 SHUFFLES = 199
 
@@ -33,7 +33,7 @@ class Importance:
     candidates: int
 
 
-def importances(study: Study) -> list[Importance]:
+def importances(study: ReportedStudy) -> list[Importance]:
     """The importance of each slot of a study, in the slots' order; none where scores are fewer than three or all equal."""
     scored = [(words, trial.score) for trial, words in study.choices if trial.score is not None and trial.scored]
     mean = fmean([score for _, score in scored]) if scored else 0.0

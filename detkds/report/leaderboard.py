@@ -12,7 +12,7 @@ FIGURES = ("AP", "low", "high", "gain", "gain_low", "gain_high")
 
 
 @dataclass(frozen=True)
-class Ranked:
+class LeaderboardRow:
     """One recipe of a leaderboard. AP and gains are in [0, 1]; None where it is not known.
 
     Args:
@@ -38,7 +38,7 @@ class Ranked:
     rejected: str = ""
 
     @classmethod
-    def read(cls, data: Any) -> Ranked:
+    def read(cls, data: Any) -> LeaderboardRow:
         """From a row of leaderboard.json or results.json."""
         ap, low, high, gain, gain_low, gain_high = (_optional(data[name]) for name in FIGURES)
         return cls(
@@ -72,26 +72,26 @@ class Leaderboard:
         images: what the AP was measured on, in words: "search-val", "72 test images".
     """
 
-    rows: tuple[Ranked, ...]
+    rows: tuple[LeaderboardRow, ...]
     level: float
     images: str
 
     @classmethod
     def read(cls, data: Any) -> Leaderboard:
         """From leaderboard.json of a search (schema detkds.leaderboard/1), whose AP is that on search-val, or from results.json."""
-        return cls(tuple(map(Ranked.read, sequence(data["rows"]))), number(data["level"]), text(data.get("images", "search-val")))
+        return cls(tuple(map(LeaderboardRow.read, sequence(data["rows"]))), number(data["level"]), text(data.get("images", "search-val")))
 
     def to_json(self) -> dict[str, Any]:
         """As `read` takes it."""
         return {"level": self.level, "images": self.images, "rows": [row.to_json() for row in self.rows]}
 
     @property
-    def chosen(self) -> Ranked | None:
+    def chosen(self) -> LeaderboardRow | None:
         """The recipe that the student is trained with."""
         return next((row for row in self.rows if row.chosen), None)
 
     @property
-    def gaining(self) -> Sequence[Ranked]:
+    def gaining(self) -> Sequence[LeaderboardRow]:
         """The rows with a known gain."""
         return [row for row in self.rows if row.gain is not None]
 

@@ -20,7 +20,7 @@ from detkds.report.data import ReportData
 from detkds.report.glossary import GLOSSARY
 from detkds.report.mathml import prose
 from detkds.report.series import long_title, looks, title
-from detkds.report.study import Study
+from detkds.report.study import ReportedStudy
 from detkds.report.tables.curves import thresholds
 from detkds.report.tables.detectors import KINDS
 from detkds.report.text import change, clean, percent, span
@@ -180,7 +180,7 @@ def _search(data: ReportData) -> dict[str, Any]:
     }
 
 
-def _study(data: ReportData, study: Study, place: int) -> dict[str, Any]:
+def _study(data: ReportData, study: ReportedStudy, place: int) -> dict[str, Any]:
     return {
         "id": f"study-{place}",
         "name": study.name,

@@ -28,7 +28,7 @@ from detkds.report.curve import LossCurve
 from detkds.report.data import Fidelity, ReportData, StageCost
 from detkds.report.importance import importances
 from detkds.report.leaderboard import Leaderboard
-from detkds.report.study import Study
+from detkds.report.study import ReportedStudy
 from detkds.report.verdict import verdict
 
 SCHEMA = "detkds.results/2"
@@ -74,7 +74,7 @@ def _read(data: Any) -> ReportData:
     return ReportData(
         run=text(data["run"]),
         evaluation=None if evaluation is None else Analysis.read(evaluation),
-        studies=tuple(map(Study.read, sequence(data["studies"]))),
+        studies=tuple(map(ReportedStudy.read, sequence(data["studies"]))),
         recipe=None if recipe is None else Recipe.from_json(recipe),
         fidelity=tuple(map(Fidelity.read, sequence(data["fidelity"]["pairs"]))),
         costs=tuple(map(StageCost.read, sequence(data["costs"]))),
@@ -94,7 +94,7 @@ def _recipe(recipe: Recipe) -> dict[str, Any]:
     return {**recipe.to_json(), "text": str(recipe), "digest": recipe.digest, "formulas": formulas}
 
 
-def _study(study: Study) -> dict[str, Any]:
+def _study(study: ReportedStudy) -> dict[str, Any]:
     return {
         "name": study.name,
         "algorithm": study.algorithm,

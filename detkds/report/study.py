@@ -1,4 +1,7 @@
-"""A search as the report shows it: its candidates, and what follows from them."""
+"""A search as results.json holds it and the report shows it: its candidates, and what follows from them.
+
+Plain texts and numbers, so that a page can be drawn where the words of a plugin are not installed.
+"""
 
 from __future__ import annotations
 
@@ -20,15 +23,15 @@ RANDOM = "random"
 
 
 @dataclass(frozen=True)
-class TrialPoint:
+class ReportedTrial:
     """One candidate of a study.
 
     Args:
         number: place in the journal; 0 is training without distillation.
         candidate: the genome, or the recipe with one line per genome.
         score: search-val AP in [0, 1]; None unless complete.
-        state: complete, rejected, failed or running.
-        reason: of a rejected or failed candidate, `kind: detail`.
+        state: complete, left, rejected, failed or running.
+        reason: of a rejected or failed candidate, or of one that left at a rung, `kind: detail`.
         seconds: wall-clock time, None where unknown.
         partial: validation was stopped early, so the score is a bound.
     """
@@ -42,7 +45,7 @@ class TrialPoint:
     partial: bool = False
 
     @classmethod
-    def read(cls, data: Any) -> TrialPoint:
+    def read(cls, data: Any) -> ReportedTrial:
         """From results.json."""
         return cls(
             integer(data["number"]),
@@ -74,7 +77,7 @@ class TrialPoint:
 
 
 @dataclass(frozen=True)
-class Study:
+class ReportedStudy:
     """The search of one knowledge, or of the weights.
 
     Args:
@@ -84,13 +87,13 @@ class Study:
     """
 
     name: str
-    trials: tuple[TrialPoint, ...]
+    trials: tuple[ReportedTrial, ...]
     algorithm: str = "evolution"
 
     @classmethod
-    def read(cls, data: Any) -> Study:
+    def read(cls, data: Any) -> ReportedStudy:
         """From results.json."""
-        return cls(text(data["name"]), tuple(map(TrialPoint.read, sequence(data["trials"]))), text(data["algorithm"]))
+        return cls(text(data["name"]), tuple(map(ReportedTrial.read, sequence(data["trials"]))), text(data["algorithm"]))
 
     @property
     def last(self) -> int:
@@ -103,7 +106,7 @@ class Study:
         return next((trial.score for trial in self.trials if trial.number == 0 and trial.scored), None)
 
     @cached_property
-    def best_distilled(self) -> TrialPoint | None:
+    def best_distilled(self) -> ReportedTrial | None:
         """The candidate with the highest score, candidate 0 left out, the earlier one of equals. A score that is a bound counts as it
         stands: the search stops a validation only below or beyond what it still cares for."""
         return max(self.scored, key=lambda trial: (trial.score, -trial.number), default=None)
@@ -116,7 +119,7 @@ class Study:
         return self.best_distilled.score - self.baseline
 
     @property
-    def scored(self) -> list[TrialPoint]:
+    def scored(self) -> list[ReportedTrial]:
         """The candidates with a score, candidate 0 left out."""
         return [trial for trial in self.trials if trial.number > 0 and trial.scored]
 
@@ -142,17 +145,17 @@ class Study:
         return tuple(SLOTS[Knowledge(self.name)]) if self.name in set(Knowledge) else ()
 
     @cached_property
-    def choices(self) -> list[tuple[TrialPoint, tuple[str, ...]]]:
+    def choices(self) -> list[tuple[ReportedTrial, tuple[str, ...]]]:
         """Each candidate that differs from those before it, with its word in every slot; weights as text. In a search of a knowledge only
         the losses of that knowledge count."""
-        found: dict[tuple[str, ...], TrialPoint] = {}
+        found: dict[tuple[str, ...], ReportedTrial] = {}
         for trial in self.trials:
             words = self._words(trial)
             if words and (words not in found or not found[words].scored):
                 found[words] = trial
         return [(trial, words) for words, trial in found.items()]
 
-    def _words(self, trial: TrialPoint) -> tuple[str, ...]:
+    def _words(self, trial: ReportedTrial) -> tuple[str, ...]:
         if trial.recipe is None or not trial.recipe.active:
             return ()
         if self.name == WEIGHTS:
@@ -162,7 +165,7 @@ class Study:
         return tuple(genome.slots.values()) if genome.knowledge == self.name else ()
 
 
-def top(candidates: Sequence[tuple[TrialPoint, tuple[str, ...]]]) -> list[tuple[TrialPoint, tuple[str, ...]]]:
+def top(candidates: Sequence[tuple[ReportedTrial, tuple[str, ...]]]) -> list[tuple[ReportedTrial, tuple[str, ...]]]:
     """The good ones: the best fifth of those with a score, at least three, the best first; none where there are fewer than six."""
     scored = sorted((pair for pair in candidates if pair[0].scored), key=lambda pair: (-(pair[0].score or 0.0), pair[0].number))
     return scored[: max(3, len(scored) // 5)] if len(scored) >= 6 else []

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from detkds.evaluation.result import Analysis, Comparison, Role
 from detkds.report.data import ReportData
-from detkds.report.study import WEIGHTS, Study
+from detkds.report.study import WEIGHTS, ReportedStudy
 from detkds.report.tables.costs import total_seconds
 from detkds.report.text import chance, change, count, duration, percent, points
 
@@ -64,7 +64,7 @@ def detectors_heading(data: ReportData) -> str:
     )
 
 
-def search_heading(searches: Iterable[Study]) -> str:
+def search_heading(searches: Iterable[ReportedStudy]) -> str:
     """The best gain of all searches."""
     known = [study for study in searches if study.gain is not None]
     best = max(known, key=lambda study: study.gain or 0.0, default=None)

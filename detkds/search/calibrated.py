@@ -55,7 +55,7 @@ class Calibrated:
 
     @property
     def best(self) -> Trial | None:
-        """The best trial told so far, in units."""
+        """The best trial so far, in units."""
         best = self._designer.best
         return best and replace(best, recipe=self._in_units(best.recipe))
 

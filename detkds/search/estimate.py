@@ -23,7 +23,7 @@ from scipy.linalg import cho_factor, cho_solve
 from detkds.genome import Genome, Recipe
 from detkds.genome.genome import MAX_WEIGHT
 from detkds.search.calibrated import form
-from detkds.search.trial import Trial
+from detkds.search.trial import ESTIMATE, Trial, TrialState
 
 SIGNAL = (0.02, 0.1, 0.25, 0.5, 0.75, 0.9)
 """Shares of the variance that are not noise; the noise never vanishes, because every training has some."""
@@ -50,17 +50,22 @@ class Estimate:
 
 
 def estimates(trials: Sequence[Trial]) -> Mapping[str, Estimate]:
-    """The estimate of each recipe with a score, by the recipe's digest. One that was stopped early enters with its bound."""
-    scored = [trial for trial in trials if trial.score is not None]
+    """The estimate of each recipe with a score, by the recipe's digest. One whose validation was stopped enters with its bound, one that
+    left at a rung with what it would have reached."""
+    scored = [(trial, score) for trial in trials if (score := _measured(trial)) is not None]
     if not scored:
         return {}
-    scores = _without_outliers(np.array([trial.score for trial in scored], dtype=float))
-    first = {trial.recipe.digest: place for place, trial in reversed(list(enumerate(scored)))}
+    scores = _without_outliers(np.array([score for _, score in scored], dtype=float))
+    first = {trial.recipe.digest: place for place, (trial, _) in reversed(list(enumerate(scored)))}
     if len(first) < 3 or not np.ptp(scores) > 0:
         spread = float(np.std(scores))
         return {name: Estimate(float(scores[place]), spread) for name, place in first.items()}
-    means, errors = _average([_posterior(scores, *point) for point in _grid([trial.recipe for trial in scored])])
+    means, errors = _average([_posterior(scores, *point) for point in _grid([trial.recipe for trial, _ in scored])])
     return {name: Estimate(float(means[place]), float(errors[place])) for name, place in first.items()}
+
+
+def _measured(trial: Trial) -> float | None:
+    return trial.details.get(ESTIMATE) if trial.state is TrialState.LEFT else trial.score
 
 
 def _without_outliers(scores: Matrix) -> Matrix:

@@ -61,7 +61,8 @@ class _Run:
     @property
     def job(self) -> Job:
         """What the next objective is asked."""
-        return self._recipe, _rest(self._goal, self._outcomes)
+        rungs = () if self._outcomes else self._goal.rungs
+        return self._recipe, replace(_rest(self._goal, self._outcomes), rungs=rungs)
 
     def take(self, answer: Answer) -> None:
         """Note what the next objective said."""
@@ -69,7 +70,7 @@ class _Run:
             self._error, self.ended = answer, True
             return
         self._outcomes.append(answer)
-        self.ended = answer.partial or (self._goal.floor is not None and _mean(self._outcomes) < self._goal.floor)
+        self.ended = answer.partial or bool(answer.left) or (self._goal.floor is not None and _mean(self._outcomes) < self._goal.floor)
 
     def answer(self, seeds: int) -> Answer:
         """The mean of what was measured; a rejection has the steps of all."""
@@ -80,6 +81,8 @@ class _Run:
             return rejected
         if self._error is not None:
             return self._error
+        if self._outcomes[-1].left:
+            return self._outcomes[-1]
         found = _joined(self._outcomes, whole=len(self._outcomes) == seeds)
         if found.partial and self._goal.floor is not None:
             return replace(found, score=min(found.score, self._goal.floor))
@@ -105,4 +108,5 @@ def _joined(outcomes: Sequence[Outcome], *, whole: bool) -> Outcome:
     steps = sum(outcome.student_steps for outcome in outcomes)
     times = [outcome.seconds for outcome in outcomes if outcome.seconds is not None]
     seconds = sum(times) if len(times) == len(outcomes) else None
-    return Outcome(_mean(outcomes), steps, partial=outcomes[-1].partial or not whole, details=details, seconds=seconds)
+    partial = outcomes[-1].partial or not whole
+    return Outcome(_mean(outcomes), steps, partial=partial, rungs=outcomes[0].rungs, details=details, seconds=seconds)

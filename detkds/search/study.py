@@ -15,7 +15,7 @@ from detkds.objective import Goal, Job, Objective, Outcome
 from detkds.search.designer import Designer
 from detkds.search.history import History
 from detkds.search.journal import Journal
-from detkds.search.trial import Trial, TrialState, best_of
+from detkds.search.trial import ESTIMATE, Trial, TrialState, best_of
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class Counts:
         answered: those that an earlier trial answered.
         rejected: the others, by kind of reason.
         student_steps: optimiser steps of all.
+        left: those that left their training at a rung.
     """
 
     candidates: int
@@ -35,6 +36,7 @@ class Counts:
     answered: int
     rejected: Mapping[str, int]
     student_steps: int
+    left: int = 0
 
 
 @dataclass(frozen=True)
@@ -79,14 +81,20 @@ class Study:
             candidates=len(self.trials),
             trained=sum(trial.state is TrialState.COMPLETE for trial in own),
             answered=len(self.trials) - len(own),
-            rejected=dict(sorted(Counter(kind_of(trial) for trial in own if trial.score is None).items())),
+            rejected=dict(sorted(Counter(kind_of(trial) for trial in own if trial.state is TrialState.REJECTED).items())),
             student_steps=sum(trial.student_steps for trial in self.trials),
+            left=sum(trial.state is TrialState.LEFT for trial in own),
         )
 
     @property
     def rejected(self) -> dict[str, int]:
         """All rejected trials, answered ones included, by kind of reason, the most frequent first."""
         return dict(Counter(kind_of(trial) for trial in self.trials if trial.state is TrialState.REJECTED).most_common())
+
+    @property
+    def left(self) -> dict[str, int]:
+        """Trials that left their training, answered ones included, by kind of reason, such as `left at 1/4`, the most frequent first."""
+        return dict(Counter(kind_of(trial) for trial in self.trials if trial.state is TrialState.LEFT).most_common())
 
     @property
     def total_seconds(self) -> float:
@@ -116,6 +124,7 @@ class Study:
             "partial": trial.partial,
             "student_steps": trial.student_steps,
             "seconds": self.seconds.get(trial.number),
+            **{f"AP at {share}": score for share, score in trial.rungs.items()},
             **trial.details,
         }
 
@@ -276,7 +285,7 @@ def _complete(trial: Trial, outcome: Outcome, goal: Goal) -> Trial:
 
     Raises:
         Rejected: the score is not finite.
-        DetKDSError: validation stopped early with a score that the goal does not allow.
+        DetKDSError: validation stopped early with a score, or a training at a rung, that the goal does not allow.
     """
     score = float(outcome.score)
     if not math.isfinite(score):
@@ -284,5 +293,13 @@ def _complete(trial: Trial, outcome: Outcome, goal: Goal) -> Trial:
     if outcome.partial and not goal.allows(score):
         raise DetKDSError(f"trial {trial.number} stopped validation at {score}, neither below the floor nor beyond the ceiling: {goal}.")
     details = {name: float(value) for name, value in outcome.details.items() if math.isfinite(value)}
-    steps = int(outcome.student_steps)
-    return replace(trial, state=TrialState.COMPLETE, score=score, student_steps=steps, partial=bool(outcome.partial), details=details)
+    trial = replace(trial, student_steps=int(outcome.student_steps), rungs=dict(outcome.rungs), details=details)
+    if not outcome.left:
+        return replace(trial, state=TrialState.COMPLETE, score=score, partial=bool(outcome.partial))
+    there = outcome.rungs.get(outcome.left)
+    if there is None or not any(str(rung.share) == outcome.left and rung.behind(there) for rung in goal.rungs):
+        raise DetKDSError(
+            f"trial {trial.number} left at {outcome.left} with the scores {outcome.rungs}, which its goal does not allow: {goal}."
+        )
+    reason = f"left at {outcome.left}: AP {100 * there:.1f} there, {100 * score:.1f} expected at the end"
+    return replace(trial, state=TrialState.LEFT, reason=reason, details={**details, ESTIMATE: score})

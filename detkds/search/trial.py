@@ -19,8 +19,14 @@ class TrialState(StrEnum):
     """It has a score."""
     REJECTED = auto()
     """It cannot work; `reason` says why. The search continues."""
+    LEFT = auto()
+    """Its training ended at a rung, because its score at the end would have been too low, see `search.rungs`; `reason` says where."""
     FAILED = auto()
     """The objective broke for no fault of the candidate. Seen by `progress` only: the study ends, and tries it again when resumed."""
+
+
+ESTIMATE = "estimate"
+"""The detail of a trial that LEFT: search-val AP that it would have reached."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +38,14 @@ class Trial:
         recipe: what is trained; a search of one knowledge requests recipes of one genome.
         state: see TrialState.
         score: search-val AP in [0, 1]; None unless COMPLETE.
-        reason: `kind: detail` of the Rejected, or of the failure; None when COMPLETE.
+        reason: `kind: detail` of the Rejected, of the failure or of leaving; None when COMPLETE.
         student_steps: optimiser steps this trial cost; 0 where an earlier trial answered.
         answered_by: number of the earlier trial with the same trial_id that answered this one.
         borrowed: `answered_by` counts in another study.
         partial: validation was stopped early; the score is a bound.
-        details: further figures of the objective, finite and deterministic.
+        rungs: search-val AP in [0, 1] at the rungs where it was scored, by their shares of the steps.
+        details: further figures of the objective, finite and deterministic; of a trial that LEFT also `estimate`, the AP it would have
+            reached.
     """
 
     number: int
@@ -49,6 +57,7 @@ class Trial:
     answered_by: int | None = None
     borrowed: bool = False
     partial: bool = False
+    rungs: Mapping[str, float] = field(default_factory=dict)
     details: Mapping[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -56,7 +65,7 @@ class Trial:
         return {
             "number": self.number, "state": str(self.state), "score": self.score, "reason": self.reason,
             "student_steps": self.student_steps, "answered_by": self.answered_by, "borrowed": self.borrowed,
-            "partial": self.partial, "details": dict(self.details),
+            "partial": self.partial, **({"rungs": dict(self.rungs)} if self.rungs else {}), "details": dict(self.details),
         }  # fmt: skip
 
     @classmethod

@@ -110,7 +110,10 @@ class LossContract:
     def test_dead_maps_are_finite(self, cases: Sequence[Case]) -> None:
         views = random_views()
         assert views.student_response is not None
-        for tensor in (*views.student_levels, *views.student_response.scores, *generated_levels(views)):
+        assert views.crossed_response is not None
+        for tensor in (
+            *views.student_levels, *views.student_response.scores, *views.crossed_response.scores, *generated_levels(views)
+        ):  # fmt: skip
             tensor.zero_()
         for tensor in student_tensors(views):
             tensor.requires_grad_()
@@ -220,6 +223,7 @@ def faked(mode: FakeTensorMode, real: Views) -> Views:
         real.batch_shape,
         student and student.apply(mode.from_tensor),
         teacher and teacher.apply(mode.from_tensor),
+        real.crossed_response and real.crossed_response.apply(mode.from_tensor),
         generated=real.changed(mode.from_tensor),
     )
 

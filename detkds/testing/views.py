@@ -48,6 +48,9 @@ def random_views(
     heads = [replace(response, bins=of_side) for response, of_side in zip(responses, bins, strict=True)]
     generated = {word: Generated(tuple(level.clone() for level in made), levels[1]) for word in MODULES}
     views = Views(levels[0], levels[1], tuple(strides), tuple(boxes), (height, width), heads[0], heads[1], generated=generated)
+    crossed = _response(samples, classes, sizes, strides, dtype, generator)
+    its_bins = tuple(torch.randn(samples, 4 * BINS, h, w, generator=generator).to(dtype) for h, w in sizes)
+    views = replace(views, crossed_response=replace(crossed, bins=its_bins))
     if requires_grad:
         for tensor in student_tensors(views):
             tensor.requires_grad_()
@@ -70,11 +73,13 @@ def _response(
 
 
 def student_tensors(views: Views) -> list[Tensor]:
-    """What takes a gradient: neck levels, scores, boxes, bins, generated levels."""
-    response = views.student_response
-    assert response is not None
-    assert response.bins is not None
-    return [*views.student_levels, *response.scores, *response.boxes, *response.bins, *generated_levels(views)]
+    """What takes a gradient: neck levels; scores, boxes and bins, those of the teacher's head among them; generated levels."""
+    answers: list[Tensor] = []
+    for response in (views.student_response, views.crossed_response):
+        assert response is not None
+        assert response.bins is not None
+        answers += [*response.scores, *response.boxes, *response.bins]
+    return [*views.student_levels, *answers, *generated_levels(views)]
 
 
 def generated_levels(views: Views) -> list[Tensor]:
@@ -85,7 +90,8 @@ def generated_levels(views: Views) -> list[Tensor]:
 def imitated(views: Views) -> Views:
     """Views of a student that has the teacher's values."""
     generated = {word: Generated(made.teacher, made.teacher) for word, made in views.generated.items()}
-    return replace(views, student_levels=views.teacher_levels, generated=generated, student_response=views.teacher_response)
+    said = views.teacher_response
+    return replace(views, student_levels=views.teacher_levels, generated=generated, student_response=said, crossed_response=said)
 
 
 def gradients_of(loss: Tensor, views: Views) -> list[Tensor]:

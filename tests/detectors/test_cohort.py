@@ -53,10 +53,10 @@ def weights(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     seen: list[str] = []
     validate = ProxyObjective._validate
 
-    def watch(self: ProxyObjective, student: nn.Module, *rest: Any) -> Outcome:
-        content = b"".join(tensor.numpy().tobytes() for tensor in student.state_dict().values())
+    def watch(self: ProxyObjective, training: Training, *rest: Any) -> Outcome:
+        content = b"".join(tensor.numpy().tobytes() for tensor in training.student.state_dict().values())
         seen.append(hashlib.sha256(content).hexdigest())
-        return validate(self, student, *rest)
+        return validate(self, training, *rest)
 
     monkeypatch.setattr(ProxyObjective, "_validate", watch)
     return seen

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import torch
@@ -18,11 +18,7 @@ from detkds.detectors.training.train import Start
 from detkds.errors import DatasetError, Rejected
 from detkds.genome import Knowledge, Recipe
 from detkds.losses.distill import RecipeLoss
-
-
-class Goal(NamedTuple):
-    floor: float | None = None
-
+from detkds.objective import Goal
 
 PKD = "global: none > none > norm_batch | l2"
 ALL = """

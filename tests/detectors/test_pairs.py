@@ -23,6 +23,7 @@ from detkds.detectors.training.runtime import announced, runtime
 from detkds.detectors.training.train import Start, train
 from detkds.errors import ConfigError
 from detkds.genome import Knowledge, Recipe
+from detkds.objective import Goal
 from detkds.pairs import BEYOND, PAIRS, Pair, Side, pair, published
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")  # pycocotools
@@ -46,10 +47,6 @@ CLASS_BIASES = (
     "reppoints_cls_out",
     "cls_branches",
 )
-
-
-class Goal:
-    floor = None
 
 
 def small(side: Side) -> Config:

@@ -16,7 +16,7 @@ FORMS = [
 @pytest.mark.parametrize("semantics", ["paper", "released"])
 def test_a_canonical_form_is_its_own_and_keeps_knowledge(semantics: str) -> None:
     # attentions 4 and 8 ours, of fgbg and instance one more; scales 7; norms 6 and softmax; distances 7
-    assert len(FORMS) == (12 + 13 + 13) * 7 * 7 * 7 + 10 * 8 + 5 * 6
+    assert len(FORMS) == (12 + 13 + 13) * 7 * 7 * 7 + 11 * 9 + 6 * 6
     for form in FORMS:
         folded = canonical(form, semantics)
         assert canonical(folded, semantics) == folded
@@ -65,6 +65,9 @@ def test_folding_scales_the_weight_by_a_factor_of_the_form() -> None:
         ("logits: score | cor", "logits: none | cor"),
         ("logits: reshape_N | bce", "logits: none | bce"),
         ("localization: sigmoid | kl", "localization: none | kl"),
+        ("localization: cross | kl", "localization: cross | kl"),
+        ("logits: reshape_C | qfl", "logits: none | qfl"),
+        ("logits: cross | qfl", "logits: cross | qfl"),
     ],
 )
 def test_a_rule(text: str, folded: str) -> None:

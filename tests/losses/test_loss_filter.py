@@ -81,11 +81,14 @@ def test_unsupported_where_the_pair_lacks_what_a_word_reads(make_views: MakeView
     student = views.student_response
     assert student is not None
     proposals = student.apply(lambda tensor: tensor.flatten(2).transpose(0, 2).flatten(1)[:, :, None, None][:7])
-    two_stage = replace(views, student_response=proposals, teacher_response=proposals)
+    two_stage = replace(views, student_response=proposals, teacher_response=proposals, crossed_response=None)
     assert reason("global: score > none > none | l2", two_stage) == "unsupported"
     assert reason("instance: general > none > none | l2", two_stage) == "unsupported"
     assert reason("global: generate > none > none | l2", replace(views, generated={})) == "unsupported"
     assert reason("localization: none | kl", replace(views, student_response=replace(student, bins=None))) == "unsupported"
+    assert reason("logits: cross | qfl", replace(views, crossed_response=None)) == "unsupported"
+    uncrossed = replace(views.crossed_response, bins=None)  # type: ignore[type-var]
+    assert reason("localization: cross | kl", replace(views, crossed_response=uncrossed)) == "unsupported"
     other = tuple(bins[:, :16] for bins in student.bins or ())
     assert reason("localization: none | kl", replace(views, student_response=replace(student, bins=other))) == "unsupported"
 

@@ -306,6 +306,19 @@ def test_modules_of_words_take_levels_of_one_cell(word: str):
 
 
 @pytest.mark.parametrize("word", MODULES)
+def test_modules_of_words_are_finite_for_large_features_in_half_precision(word: str):
+    # 4 channels of 3e4 have a dot product of 3.6e9, and half precision ends at 65,504
+    level = torch.full((1, CHANNELS, 4, 4), 3e4, dtype=torch.float16, requires_grad=True)
+    make = TrainedModules([word], [CHANNELS])
+    with torch.autocast("cpu", dtype=torch.float16):
+        made = make([level], [level.detach()], 0)[word]
+    made.student[0].mean().backward()
+    assert made.student[0].dtype == made.teacher[0].dtype == torch.float32
+    assert level.grad is not None
+    assert all(tensor.isfinite().all() for tensor in (*made.student, *made.teacher, level.grad))
+
+
+@pytest.mark.parametrize("word", MODULES)
 def test_modules_of_words_start_alike_and_leave_the_random_stream_alone(word: str):
     before = torch.get_rng_state()
     first, second = TrainedModules([word], [4, 4]), TrainedModules(list(MODULES), [4, 4])
@@ -316,3 +329,19 @@ def test_modules_of_words_start_alike_and_leave_the_random_stream_alone(word: st
     one, other, later = (make([level, level], [level, level], step)[word] for make, step in ((first, 1), (second, 1), (first, 2)))
     assert torch.equal(one.student[0], other.student[0])
     assert torch.equal(one.student[0], later.student[0]) == (word != "generate")
+
+
+def test_crosskd(views: Views):
+    # Wang et al.: Σ |σ(c) - y|^β BCE(c, y) over cells and classes, β = 1, y the teacher's score and c the cross-head prediction; and
+    # Σ y (1 - GIoU) over cells, y the best score. mmdet's GIoU loss is the reference.
+    losses = pytest.importorskip("mmdet.models.losses")
+    crossed, (_, teacher) = views.crossed_response, heads(views)
+    assert crossed is not None
+    c, y = crossed.scores[0].double(), teacher.scores[0].double()
+    published = ((c - y).abs() * -(y * c.log() + (1 - y) * (1 - c).log())).sum()
+    classes, boxes = (float(DistillLoss(genome)(views, 0)) for genome in preset("crosskd").genomes)
+    assert classes * y.numel() == pytest.approx(float(published), rel=1e-3)
+    weight = y.amax(1).flatten() * (y.amax(1).flatten() > 0.05)
+    sides = [side.boxes[0][0].flatten(1).T for side in (crossed, teacher)]
+    overlap = losses.GIoULoss(reduction="none")(*sides)
+    assert boxes == pytest.approx(float((weight * overlap).sum() / weight.sum()), rel=1e-3)

@@ -87,7 +87,7 @@ def test_a_service_that_fails_is_left_out_with_one_line(
         told.scalars(1, {"loss": 1.0})
         told.scalars(2, {"loss": 0.5})
     (line,) = capsys.readouterr().out.splitlines()
-    assert line.startswith("[train baseline] wandb is told nothing more: ImportError: ")
+    assert line.startswith("[train baseline] wandb receives nothing more: ImportError: ")
     assert len(curve(home / FOLDER / "demo" / "train-baseline", "loss")) == 2
 
 

@@ -12,7 +12,7 @@ from detkds.evaluation.example import Box, Example
 from detkds.evaluation.result import Comparison
 from detkds.evaluation.scores import Confusion, Cost, Detector, Interval, Scores
 from detkds.genome import SLOTS, Genome, Knowledge, Recipe
-from detkds.report import Analysis, Fidelity, ReportData, StageCost, Study, TrialPoint
+from detkds.report import Analysis, Fidelity, ReportData, ReportedStudy, ReportedTrial, StageCost
 
 RECIPE = Recipe.parse(
     """
@@ -108,7 +108,7 @@ def _latency(median: float) -> dict[str, float]:
     return {"median": median, "low": median * 0.96, "high": median * 1.22}
 
 
-def study(name: str, seed: int, size: int = 24, algorithm: str = "evolution") -> Study:
+def study(name: str, seed: int, size: int = 24, algorithm: str = "evolution") -> ReportedStudy:
     """A search in which some words are better than others."""
     draw = random.Random(f"{name} {seed}")
     worth = {
@@ -116,17 +116,17 @@ def study(name: str, seed: int, size: int = 24, algorithm: str = "evolution") ->
         for words in SLOTS.get(Knowledge(name) if name != "weights" else Knowledge.GLOBAL, {}).values()
         for word in words
     }
-    trials = [TrialPoint(0, "no distillation", 0.2981, "complete", seconds=41.2)]
+    trials = [ReportedTrial(0, "no distillation", 0.2981, "complete", seconds=41.2)]
     for number in range(1, size):
         text, value = _candidate(name, draw, worth)
         if draw.random() < 0.17:
             reason = draw.choice(("nan: loss of global at level 0", "too-large: 412.7 > 100", "zero-gradient: no weight moves"))
-            trials.append(TrialPoint(number, text, None, "rejected", reason, 1.3))
+            trials.append(ReportedTrial(number, text, None, "rejected", reason, 1.3))
         else:
             learnt = 0.0005 * number if algorithm == "evolution" else 0.0
             score = 0.296 + value + draw.gauss(0, 0.004) + learnt
-            trials.append(TrialPoint(number, text, score, "complete", seconds=40 + 4 * draw.random(), partial=draw.random() < 0.15))
-    return Study(name, tuple(trials), algorithm)
+            trials.append(ReportedTrial(number, text, score, "complete", seconds=40 + 4 * draw.random(), partial=draw.random() < 0.15))
+    return ReportedStudy(name, tuple(trials), algorithm)
 
 
 def _candidate(name: str, draw: random.Random, worth: dict[str, float]) -> tuple[str, float]:

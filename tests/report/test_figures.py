@@ -10,7 +10,7 @@ import pytest
 from sample_run import evaluation, sheet, study
 
 from detkds.evaluation.scores import Detector, Scores
-from detkds.report import Analysis, Fidelity, ReportData, Study, TrialPoint, figures
+from detkds.report import Analysis, Fidelity, ReportData, ReportedStudy, ReportedTrial, figures
 from detkds.report.comparison import Run
 from detkds.report.figures import runs
 from detkds.report.figures.plot import Axis, Plot, categories, linear
@@ -72,14 +72,14 @@ def test_marks_are_where_the_axes_say() -> None:
 
 def test_every_candidate_is_a_marker() -> None:
     trials = (
-        TrialPoint(0, "no distillation", 0.30, "complete"),
-        TrialPoint(1, "a", 0.31, "complete"),
-        TrialPoint(2, "b", 0.32, "complete", partial=True),
-        TrialPoint(3, "c", None, "REJECTED", "nan: x"),
-        TrialPoint(4, "d", 0.01, "complete"),
-        TrialPoint(5, "e", 0.315, "complete"),
+        ReportedTrial(0, "no distillation", 0.30, "complete"),
+        ReportedTrial(1, "a", 0.31, "complete"),
+        ReportedTrial(2, "b", 0.32, "complete", partial=True),
+        ReportedTrial(3, "c", None, "REJECTED", "nan: x"),
+        ReportedTrial(4, "d", 0.01, "complete"),
+        ReportedTrial(5, "e", 0.315, "complete"),
     )
-    chart = figures.search_curve(Study("global", trials))
+    chart = figures.search_curve(ReportedStudy("global", trials))
     assert subpaths(chart, "dots dot muted") == 2
     assert subpaths(chart, "dots dot muted hollow") == 1
     assert subpaths(chart, "dots cross rejected") == 1
@@ -101,10 +101,10 @@ def test_a_random_search_is_drawn_beside_the_evolution() -> None:
 
 
 def test_without_a_score_there_is_no_drawing() -> None:
-    assert figures.search_curve(Study("global", ())) is None
-    assert figures.search_curve(Study("global", (TrialPoint(0, "x", math.nan, "complete"),))) is None
-    assert figures.parallel(Study("global", ())) is None
-    assert figures.importance([Study("global", ())]) is None
+    assert figures.search_curve(ReportedStudy("global", ())) is None
+    assert figures.search_curve(ReportedStudy("global", (ReportedTrial(0, "x", math.nan, "complete"),))) is None
+    assert figures.parallel(ReportedStudy("global", ())) is None
+    assert figures.importance([ReportedStudy("global", ())]) is None
     assert figures.fidelity([Fidelity("a", 0.1, 0.2)]) is None
     nothing = Analysis(1, {"teacher": Detector({"bbox": Scores({})})})
     assert figures.average_precisions(nothing, "bbox") is None
@@ -130,8 +130,8 @@ def test_extreme_scores_are_drawn(ap: float) -> None:
 
 
 def test_a_long_search_is_thinned() -> None:
-    trials = tuple(TrialPoint(number, "x", 0.3 + 1e-6 * number, "complete") for number in range(10 * MAX_POINTS))
-    assert MAX_POINTS * 0.9 < subpaths(figures.search_curve(Study("global", trials)), "dots dot muted") <= MAX_POINTS
+    trials = tuple(ReportedTrial(number, "x", 0.3 + 1e-6 * number, "complete") for number in range(10 * MAX_POINTS))
+    assert MAX_POINTS * 0.9 < subpaths(figures.search_curve(ReportedStudy("global", trials)), "dots dot muted") <= MAX_POINTS
 
 
 def test_every_candidate_with_a_score_is_a_thread() -> None:
@@ -148,9 +148,9 @@ def test_every_candidate_with_a_score_is_a_thread() -> None:
 def test_threads_of_weights_are_ordered_by_size() -> None:
     text = "global: none > none > none | l2 x {}"
     trials = tuple(
-        TrialPoint(place, text.format(weight), 0.1 + place / 100, "complete") for place, weight in enumerate((10, 2, 0.5, 5, 8, 1), 1)
+        ReportedTrial(place, text.format(weight), 0.1 + place / 100, "complete") for place, weight in enumerate((10, 2, 0.5, 5, 8, 1), 1)
     )
-    chart = figures.parallel(Study("weights", trials))
+    chart = figures.parallel(ReportedStudy("weights", trials))
     assert chart is not None
     heights = {note.text: note.y for note in chart.plot.notes if note.look == "word"}
     assert sorted(heights, key=lambda word: -heights[word]) == ["0.5", "1", "2", "5", "8", "10"]
@@ -186,12 +186,12 @@ def test_a_kind_of_error_that_grows_is_called_worse_in_words() -> None:
 
 def test_a_pointer_over_a_candidate_shows_its_genome_and_score() -> None:
     trials = (
-        TrialPoint(0, "none", 0.30, "complete"),
-        TrialPoint(1, "global: none > none > none | l2 x 1", 0.342, "complete"),
-        TrialPoint(2, "global: none > none > none | l1 x 1", 0.29, "complete", partial=True),
-        TrialPoint(3, "global: none > none > none | l2 x 9", None, "rejected", "nan: the loss"),
+        ReportedTrial(0, "none", 0.30, "complete"),
+        ReportedTrial(1, "global: none > none > none | l2 x 1", 0.342, "complete"),
+        ReportedTrial(2, "global: none > none > none | l1 x 1", 0.29, "complete", partial=True),
+        ReportedTrial(3, "global: none > none > none | l2 x 9", None, "rejected", "nan: the loss"),
     )
-    chart = figures.search_curve(Study("global", trials))
+    chart = figures.search_curve(ReportedStudy("global", trials))
     assert chart is not None
     labels = [mark.label for mark in chart.plot.marks if mark.label]
     assert labels == [
@@ -204,8 +204,8 @@ def test_a_pointer_over_a_candidate_shows_its_genome_and_score() -> None:
 def test_the_line_of_the_best_so_far_stays_in_the_plot() -> None:
     # The first candidates are far below the later ones: their dots move to the edge, the line that begins at them does not leave the plot.
     scores = [0.30, 0.02, 0.31, *[0.32] * 12]
-    trials = tuple(TrialPoint(number, "none", score, "complete") for number, score in enumerate(scores))
-    chart = figures.search_curve(Study("global", trials))
+    trials = tuple(ReportedTrial(number, "none", score, "complete") for number, score in enumerate(scores))
+    chart = figures.search_curve(ReportedStudy("global", trials))
     assert chart is not None
     for mark in chart.plot.marks:
         for y in re.findall(r"[ML][\d.]+ ([\d.]+)", mark.path):
@@ -215,8 +215,8 @@ def test_the_line_of_the_best_so_far_stays_in_the_plot() -> None:
 def test_a_candidate_at_the_edge_is_in_the_legend() -> None:
     # Best 0.32, median 0.32: candidates below candidate 0 are far below, except where the line of the best so far begins there.
     scores = [0.30, 0.31, 0.02, *[0.32] * 12]
-    trials = tuple(TrialPoint(number, "none", score, "complete") for number, score in enumerate(scores))
-    chart = figures.search_curve(Study("global", trials))
+    trials = tuple(ReportedTrial(number, "none", score, "complete") for number, score in enumerate(scores))
+    chart = figures.search_curve(ReportedStudy("global", trials))
     assert chart is not None
     assert ("triangle", "far below, at the lower edge") in [(key.shape, key.name) for key in chart.legend]
     assert any(mark.look == "dots triangle muted" for mark in chart.plot.marks)

@@ -9,7 +9,7 @@ from sample_run import sheet
 
 from detkds.evaluation.scores import Detector
 from detkds.genome import Recipe
-from detkds.report import Analysis, ReportData, Study, TrialPoint, markdown
+from detkds.report import Analysis, ReportData, ReportedStudy, ReportedTrial, markdown
 from detkds.report.markdown import MAX_CHARACTERS, escape
 
 
@@ -42,13 +42,13 @@ def test_names_have_no_power_over_markdown(word: str, text: str) -> None:
 def test_hostile_names_stay_in_their_cell(data: ReportData) -> None:
     word = "| <script>\n\n# x `"
     scores = dataclasses.replace(sheet(0.3), per_class={word: {"AP": 0.3}})
-    trials = (TrialPoint(0, word, 0.3, "complete"), TrialPoint(1, word, None, "rejected", word))
+    trials = (ReportedTrial(0, word, 0.3, "complete"), ReportedTrial(1, word, None, "rejected", word))
     text = markdown(
         dataclasses.replace(
             data,
             run=word,
             evaluation=Analysis(1, {word: Detector({"bbox": scores}, word)}),
-            studies=(Study(word, trials),),
+            studies=(ReportedStudy(word, trials),),
             provenance={word: {word: word}},
         )
     )

@@ -19,7 +19,7 @@ from detkds.evaluation.example import Box
 from detkds.evaluation.result import Comparison
 from detkds.evaluation.scores import Confusion, Cost, Detector, Scores
 from detkds.genome import Recipe
-from detkds.report import Analysis, Fidelity, ReportData, Role, StageCost, Study, TrialPoint, page, render
+from detkds.report import Analysis, Fidelity, ReportData, ReportedStudy, ReportedTrial, Role, StageCost, page, render
 from detkds.report.compare import compare
 from detkds.report.comparison import Run
 
@@ -83,9 +83,9 @@ def hostile(data: ReportData, word: str) -> ReportData:
         example(0), file=word, truth=(box,), detections=dict.fromkeys(Role, (box,)), picture=word.encode("utf-8", "replace")
     )
     trials = (
-        TrialPoint(0, word, 0.3, "complete"),
-        TrialPoint(1, word, 0.4, word),
-        TrialPoint(2, word, None, "rejected", f"{word}: {word}"),
+        ReportedTrial(0, word, 0.3, "complete"),
+        ReportedTrial(1, word, 0.4, word),
+        ReportedTrial(2, word, None, "rejected", f"{word}: {word}"),
     )
     detector = Detector({"bbox": scores}, word, Cost(1, None, {}, word, (1, 2)))
     test = Comparison(word, word, "bbox", word, 0.1, 0.05, 0.2, 0.95, 0.01, 10)
@@ -93,7 +93,7 @@ def hostile(data: ReportData, word: str) -> ReportData:
         data,
         run=word,
         evaluation=Analysis(2, {**dict.fromkeys(Role, detector), word: detector}, (test,), (shown,)),
-        studies=(Study(word, trials, word), Study("global", trials, "random")),
+        studies=(ReportedStudy(word, trials, word), ReportedStudy("global", trials, "random")),
         fidelity=(Fidelity(word, 0.1, 0.2), Fidelity(word, 0.2, 0.1)),
         costs=(StageCost(word, 1.0), StageCost(word, None)),
         provenance={word: {word: word}},
@@ -216,12 +216,12 @@ def test_all_nan(data: ReportData) -> None:
         {"C75": (math.nan,) * 101},
         {"Cls": math.nan},
     )
-    trials = (TrialPoint(0, "no distillation", math.nan, "complete"), TrialPoint(1, "x", math.nan, "complete", seconds=math.nan))
+    trials = (ReportedTrial(0, "no distillation", math.nan, "complete"), ReportedTrial(1, "x", math.nan, "complete", seconds=math.nan))
     html = render(
         dataclasses.replace(
             data,
             evaluation=Analysis(0, {role: Detector({"bbox": nothing}) for role in Role}),
-            studies=(Study("global", trials),),
+            studies=(ReportedStudy("global", trials),),
             costs=(StageCost("train", math.nan),),
         )
     )
@@ -233,10 +233,10 @@ def test_all_nan(data: ReportData) -> None:
 
 
 @pytest.mark.parametrize(
-    "trials", [(), (TrialPoint(0, "no distillation", 0.3, "complete"),), (TrialPoint(1, "x", None, "rejected", "nan: x"),)]
+    "trials", [(), (ReportedTrial(0, "no distillation", 0.3, "complete"),), (ReportedTrial(1, "x", None, "rejected", "nan: x"),)]
 )
-def test_studies_of_one_trial_or_none(data: ReportData, trials: tuple[TrialPoint, ...]) -> None:
-    assert "No candidate has a score." in render(dataclasses.replace(data, studies=(Study("global", trials),)))
+def test_studies_of_one_trial_or_none(data: ReportData, trials: tuple[ReportedTrial, ...]) -> None:
+    assert "No candidate has a score." in render(dataclasses.replace(data, studies=(ReportedStudy("global", trials),)))
 
 
 def test_a_run_that_has_only_begun() -> None:
@@ -271,12 +271,12 @@ def test_the_same_data_give_the_same_page(data: ReportData) -> None:
 
 def test_a_long_search_of_many_classes_stays_below_the_limit(data: ReportData) -> None:
     text = "weights:\n" + "\n".join(["global: catt > scale_2 > norm_minmax | smooth_l1 x 0.5"] * 5)
-    trials = tuple(TrialPoint(number, text, 0.3 + number * 1e-5, "complete", seconds=2.0) for number in range(3000))
+    trials = tuple(ReportedTrial(number, text, 0.3 + number * 1e-5, "complete", seconds=2.0) for number in range(3000))
     scores = dataclasses.replace(sheet(0.3), per_class={f"class {number} {'<' * 300}": {"AP": 0.3} for number in range(1203)})
     html = render(
         dataclasses.replace(
             data,
-            studies=tuple(Study(name, trials) for name in ("global", "weights")),
+            studies=tuple(ReportedStudy(name, trials) for name in ("global", "weights")),
             evaluation=Analysis(5, {role: Detector({"bbox": scores}) for role in Role}),
         )
     )

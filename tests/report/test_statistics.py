@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from detkds.report import Study, TrialPoint
+from detkds.report import ReportedStudy, ReportedTrial
 from detkds.report.correlation import agreement
 from detkds.report.importance import eta_squared, importances
 
@@ -20,12 +20,12 @@ def test_eta_squared_by_hand() -> None:
     assert eta_squared([[0], [1], [2], [3]], centred) == pytest.approx(1)
 
 
-def search(scores: list[float | None]) -> Study:
+def search(scores: list[float | None]) -> ReportedStudy:
     words = [("none", "iou"), ("none", "giou"), ("pow2", "iou"), ("pow2", "giou"), ("sigmoid", "iou"), ("sigmoid", "giou")]
-    return Study(
+    return ReportedStudy(
         "localization",
         tuple(
-            TrialPoint(number, f"localization: {transform} | {distance}", score, "complete")
+            ReportedTrial(number, f"localization: {transform} | {distance}", score, "complete")
             for number, ((transform, distance), score) in enumerate(zip(words, scores, strict=False), 1)
         ),
     )

@@ -10,7 +10,7 @@ from sample_run import evaluation
 
 from detkds.evaluation.result import Comparison
 from detkds.evaluation.scores import Confusion, Cost, Detector, Scores
-from detkds.report import Analysis, ReportData, Role, StageCost, Study, TrialPoint, tables
+from detkds.report import Analysis, ReportData, ReportedStudy, ReportedTrial, Role, StageCost, tables
 from detkds.report.study import top
 from detkds.report.text import chance, change, clean, count, duration, large, percent, points, share, short, span
 from detkds.report.verdict import verdict
@@ -125,17 +125,17 @@ def test_a_test_the_other_way_round_is_the_same_test() -> None:
 
 
 TRIALS = (
-    TrialPoint(0, "no distillation", 0.30, "complete", seconds=10),
-    TrialPoint(1, "one", 0.29, "complete", partial=True),
-    TrialPoint(2, "two", 0.34, "complete", seconds=70),
-    TrialPoint(3, "three", None, "rejected", "nan: loss of global"),
-    TrialPoint(4, "four", 0.34, "complete"),
-    TrialPoint(5, "five", None, "failed"),
+    ReportedTrial(0, "no distillation", 0.30, "complete", seconds=10),
+    ReportedTrial(1, "one", 0.29, "complete", partial=True),
+    ReportedTrial(2, "two", 0.34, "complete", seconds=70),
+    ReportedTrial(3, "three", None, "rejected", "nan: loss of global"),
+    ReportedTrial(4, "four", 0.34, "complete"),
+    ReportedTrial(5, "five", None, "failed"),
 )
 
 
 def test_the_best_of_a_study_is_the_first_of_equals() -> None:
-    study = Study("global", TRIALS)
+    study = ReportedStudy("global", TRIALS)
     assert study.best_distilled is TRIALS[2]
     assert study.gain == pytest.approx(0.04)
     assert study.best_so_far() == [(1, 0.29), (2, 0.34)]
@@ -143,7 +143,7 @@ def test_the_best_of_a_study_is_the_first_of_equals() -> None:
 
 
 def test_trials_row_by_row() -> None:
-    assert tables.trials(Study("global", TRIALS)).rows == (
+    assert tables.trials(ReportedStudy("global", TRIALS)).rows == (
         ("0", "no distillation", "30.0", "–", "complete", "10.0 s"),
         ("1", "one", "29.0", "−1.0", "validation stopped early, the AP is a bound", "–"),
         ("2", "two", "34.0", "+4.0", "best", "1 min 10 s"),
@@ -154,9 +154,9 @@ def test_trials_row_by_row() -> None:
 
 
 def test_rejections_by_reason() -> None:
-    more = (*TRIALS, TrialPoint(6, "six", None, "rejected", "nan: again"))
+    more = (*TRIALS, ReportedTrial(6, "six", None, "rejected", "nan: again"))
     # 3 and 2 of 7 + 6 = 13 candidates: 23 % and 15 %.
-    assert tables.rejections([Study("global", more), Study("logits", TRIALS)]).rows == (
+    assert tables.rejections([ReportedStudy("global", more), ReportedStudy("logits", TRIALS)]).rows == (
         ("nan", "the loss is not a number", "3", "23%", "global 2, logits 1", "three"),
         ("failed", "the training stopped with an error", "2", "15%", "global 1, logits 1", "five"),
     )
@@ -164,7 +164,7 @@ def test_rejections_by_reason() -> None:
 
 def test_ops_of_the_best_against_all() -> None:
     trials = [
-        TrialPoint(number, f"localization: {transform} | {distance}", score, "complete")
+        ReportedTrial(number, f"localization: {transform} | {distance}", score, "complete")
         for number, (transform, distance, score) in enumerate(
             [
                 ("none", "iou", 0.1),
@@ -178,10 +178,10 @@ def test_ops_of_the_best_against_all() -> None:
         )
     ]
     rejected = (
-        TrialPoint(7, "localization: pow2 | ciou", None, "rejected", "nan: x"),
-        TrialPoint(8, "localization: none | iou", 0.1, "complete"),
+        ReportedTrial(7, "localization: pow2 | ciou", None, "rejected", "nan: x"),
+        ReportedTrial(8, "localization: none | iou", 0.1, "complete"),
     )
-    study = Study("localization", (*trials, *rejected))
+    study = ReportedStudy("localization", (*trials, *rejected))
     # Different candidates: 7, the last repeats the first. Best three: sigmoid iou, sigmoid giou, pow2 iou.
     assert [words for _, words in top(study.choices)] == [("sigmoid", "iou"), ("sigmoid", "giou"), ("pow2", "iou")]
     (table,) = tables.ops([study])
@@ -196,14 +196,14 @@ def test_ops_of_the_best_against_all() -> None:
         ("giou", "33%", "29%"),
         ("diou", "0%", "14%"),
     )
-    assert tables.ops([Study("localization", tuple(trials[:5]))]) == []
+    assert tables.ops([ReportedStudy("localization", tuple(trials[:5]))]) == []
 
 
 def test_ops_of_the_weights_are_weights_by_knowledge() -> None:
     text = "global: none > none > none | l2 x {}\nlogits: none | kl x {}"
     pairs = [(0, 1), (1, 0), (1, 1), (2, 1), (2, 2), (8, 2)]
-    trials = tuple(TrialPoint(place, text.format(*pair), 0.1 * place, "complete") for place, pair in enumerate(pairs, 1))
-    (table,) = tables.ops([Study("weights", trials)])
+    trials = tuple(ReportedTrial(place, text.format(*pair), 0.1 * place, "complete") for place, pair in enumerate(pairs, 1))
+    (table,) = tables.ops([ReportedStudy("weights", trials)])
     # The best three are (8, 2), (2, 2) and (2, 1).
     assert [column.title for column in table.columns] == ["weight", "global: top 3", "all 6", "logits: top 3", "all 6"]
     assert table.rows == (
@@ -215,7 +215,9 @@ def test_ops_of_the_weights_are_weights_by_knowledge() -> None:
 
 
 def test_a_candidate_of_another_knowledge_counts_nowhere() -> None:
-    study = Study("logits", (TrialPoint(1, "localization: none | iou", 0.1, "complete"), TrialPoint(2, "nonsense", 0.2, "complete")))
+    study = ReportedStudy(
+        "logits", (ReportedTrial(1, "localization: none | iou", 0.1, "complete"), ReportedTrial(2, "nonsense", 0.2, "complete"))
+    )
     assert study.choices == []
 
 
@@ -266,14 +268,14 @@ def test_of_many_classes_those_with_most_errors_are_shown() -> None:
 
 
 def test_a_table_cut_short_counts_what_it_leaves_out() -> None:
-    table = tables.trials(Study("global", TRIALS)).head(4)
+    table = tables.trials(ReportedStudy("global", TRIALS)).head(4)
     assert (len(table.rows), table.left_out) == (4, 2)
     assert table.head(3).left_out == 3
 
 
 def test_a_random_search_beside_an_evolution_is_its_rival() -> None:
-    evolution, rival = Study("global", TRIALS), Study("global", TRIALS, "random")
-    alone = Study("logits", TRIALS, "random")
+    evolution, rival = ReportedStudy("global", TRIALS), ReportedStudy("global", TRIALS, "random")
+    alone = ReportedStudy("logits", TRIALS, "random")
     data = ReportData("run", studies=(evolution, rival, alone))
     assert data.searches == (evolution, alone)
     assert data.rival(evolution) is rival

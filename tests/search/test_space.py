@@ -61,14 +61,14 @@ def test_counts_of_combined_weights() -> None:
 def test_counts_of_the_extended_space() -> None:
     counts = {knowledge: EXTENDED.count(knowledge) for knowledge in Knowledge}
     # global: attentions 4 + 8, scales 5, norms 6 + 1, distances 7; one attention more in fgbg, times 5 backgrounds, and in instance
-    forms = [12 * 5 * 7 * 7, 13 * 5 * 7 * 7 * 5, 13 * 5 * 7 * 7, 10 * 8, 5 * 6]
-    assert [count.forms for count in counts.values()] == forms == [2940, 15_925, 3185, 80, 30]
+    forms = [12 * 5 * 7 * 7, 13 * 5 * 7 * 7 * 5, 13 * 5 * 7 * 7, 11 * 9, 6 * 6]
+    assert [count.forms for count in counts.values()] == forms == [2940, 15_925, 3185, 99, 36]
     assert [count.genomes for count in counts.values()] == [10 * form for form in forms]
-    # logits: reshapes under l1, l2, smooth_l1, bce are none, and score under cor: 80 - 8 - 1; localization: 4 transforms under kl
-    assert counts[Knowledge.LOGITS].distinct_forms == 71
-    assert counts[Knowledge.LOCALIZATION].distinct_forms == 26
+    # logits: reshapes under l1, l2, smooth_l1, bce, qfl are none, and score under cor: 99 - 10 - 1; localization: 4 transforms under kl
+    assert counts[Knowledge.LOGITS].distinct_forms == 88
+    assert counts[Knowledge.LOCALIZATION].distinct_forms == 32
     totals = [sum(getattr(count, name) for count in counts.values()) for name in ("genomes", "distinct")]
-    assert totals == [221_600, 194_125]
+    assert totals == [221_850, 194_355]
 
 
 def test_the_extended_space_holds_the_paper_space() -> None:
@@ -84,7 +84,7 @@ def test_known_methods_lie_in_a_space(name: str) -> None:
     recipe = preset(name)
     space = SearchSpace.preset("extended", recipe.semantics)
     assert all(space.contains(genome.with_weight(1)) for genome in recipe.genomes)
-    beyond = {"defeat", "fgd", "fkd", "gid", "frs", "ld", "mgd"}
+    beyond = {"defeat", "fgd", "fkd", "gid", "frs", "ld", "mgd", "crosskd"}
     assert all(PAPER.contains(genome.with_weight(1)) for genome in recipe.genomes) == (name not in beyond)
 
 

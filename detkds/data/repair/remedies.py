@@ -215,7 +215,7 @@ def _without_mask(draft: Draft, entry: Entry) -> str | None:
 
 
 def _mend_polygons(draft: Draft, entry: Entry) -> str | None:
-    """Good polygons stay; the mask goes only where none is good."""
+    """Good polygons stay; the mask is dropped only where none is good."""
     before = entry["segmentation"]
     polygons, dropped = coco_polygons(before) if isinstance(before, list) else ([], 0)
     if not polygons:

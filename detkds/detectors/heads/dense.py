@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from detkds.detectors.connectors import match_levels, stride_mismatch
+from detkds.detectors.heads import crossing
 from detkds.detectors.heads.cells import Cells, Level
 from detkds.detectors.heads.fcos import FCOS
 from detkds.detectors.heads.gfl import GFL
@@ -101,6 +102,16 @@ class Grids:
             _join([student for student, _ in pairs], _bins(self.ours, said, sizes)),
             _join([teacher for _, teacher in pairs], _bins(self.theirs, taught, sizes)),
         )
+
+    def crossed(self, tapped: Tapped, levels: Sequence[Tensor]) -> Response:
+        """What the teacher's head says of the student's head features, of the anchors that the teacher itself chose; with gradient."""
+        assert tapped.towers is not None
+        with torch.no_grad():
+            own = self._levels(answered(levels, lambda: self.teacher(levels)), 1)
+            choices = [self.theirs.read(level, t)[1] for t, level in own]
+        said = self._levels(crossing.crossed(self.teacher, levels, tapped.towers), 1)
+        read = [self.theirs.read(level, t, choice)[0] for (t, level), choice in zip(said, choices, strict=True)]
+        return _join(read, _bins(self.theirs, said, [level[0].shape[-2:] for level in read]))
 
     def _levels(self, outputs: Any, side: int) -> list[tuple[int, tuple[Tensor, ...]]]:
         """(level index, the head's outputs at that level) for each matched level of one side."""

@@ -19,7 +19,7 @@ Course = Generator[Batches | None, Any, None]
 def supply(courses: Mapping[Key, Course]) -> dict[Key, Exception]:
     """Advance trainings to their ends, step by step, with the same batches.
 
-    A training that fails leaves, and the others go on undisturbed.
+    A training that fails leaves; the others continue unchanged.
 
     Args:
         courses: of equal length, over the same images in the same order.

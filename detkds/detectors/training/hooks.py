@@ -125,7 +125,7 @@ class Hooks:
         return content
 
     def restored(self, content: dict[str, Any]) -> dict[str, Any]:
-        """The weights to go on training with, from what `saved` gave."""
+        """The weights to continue training with, from what `saved` gave."""
         self.call("after_load_checkpoint", checkpoint=content)
         weights: dict[str, Any] = content["state_dict"]
         return weights

@@ -1,4 +1,4 @@
-"""Weights & Biases and MLflow, by the backends of mmengine's visualizer. What they are told of keys and servers is in their own environment
+"""Weights & Biases and MLflow, by the backends of mmengine's visualizer. Their keys and servers are in their own environment
 variables; nothing of it is read or written here."""
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ STEP = "step"
 
 
 class Logger:
-    """One service that is told figures and pictures.
+    """One service that receives figures and pictures.
 
     Args:
         folder: what the service keeps on this machine lies below it.
         run: name of the run.
         task: what it is at, such as "train distilled".
-        key: the same for the same work, so that what resumes is told on the same page where the service can do that.
+        key: the same for the same work, so that a resumed training continues the same page where the service can do that.
         settings: what is worth knowing of it.
 
     Raises:

@@ -167,6 +167,11 @@ class Training:
         """The detector that is trained."""
         return self.distiller.student
 
+    def kept_weights(self) -> dict[str, Any]:
+        """The student's weights as hooks would save them now, such as a moving average; they share memory with the training."""
+        weights: dict[str, Any] = self._hooks.saved(self.student)["state_dict"]
+        return weights
+
     def run(self, *, checkpoint: Path | None = None, progress: Progress | None = None) -> int:
         """Train to the end; returns the number of steps done by this call.
 
@@ -219,7 +224,7 @@ class Training:
         yield from self._steps(model, checkpoint, progress, stop)
         self._hooks.call("after_train")
         self._hooks.call("after_run")
-        self.student.load_state_dict(self._hooks.saved(self.student)["state_dict"])
+        self.student.load_state_dict(self.kept_weights())
 
     def _steps(self, model: Any, checkpoint: Path | None, progress: Progress | None, stop: threading.Event) -> Course:
         unread, agreed, stale = deque[Reading](), False, True

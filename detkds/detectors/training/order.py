@@ -25,7 +25,7 @@ class Order:
 
     @classmethod
     def of(cls, config: Config) -> Order:
-        """What a config's train_dataloader says; where it says nothing, shuffled."""
+        """The order that a config's train_dataloader asks for; shuffled by default."""
         loader = config.train_dataloader
         sampler, batches = loader.get("sampler") or {}, loader.get("batch_sampler") or {}
         return cls(

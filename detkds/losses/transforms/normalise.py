@@ -24,8 +24,9 @@ SMALLEST_BATCH = 4
 @operation(NONE, "norm")
 @operation(NONE, "transform", (Knowledge.LOGITS, Knowledge.LOCALIZATION))
 @operation("score", "transform", _SCORES)
+@operation("cross", "transform", (Knowledge.LOGITS, Knowledge.LOCALIZATION))
 def no_norm(f_NCHW: Tensor) -> Tensor:
-    """The empty slot; and score, which weighs the cells and leaves the scores."""
+    """The empty slot; score, which weighs the cells and leaves the scores; and cross, which the views have made already."""
     return f_NCHW
 
 

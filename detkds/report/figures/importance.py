@@ -8,12 +8,12 @@ from detkds.report import tables
 from detkds.report.figures.figure import Figure, Key
 from detkds.report.figures.plot import Plot, categories, linear
 from detkds.report.importance import importances
-from detkds.report.study import WEIGHTS, Study
+from detkds.report.study import WEIGHTS, ReportedStudy
 
 ROW = 17
 
 
-def importance(searches: Sequence[Study]) -> Figure | None:
+def importance(searches: Sequence[ReportedStudy]) -> Figure | None:
     """One bar per slot of each study: eta², beside the value that chance alone would give; None where no study has enough scores."""
     found = [one for study in searches for one in importances(study)]
     if not found:

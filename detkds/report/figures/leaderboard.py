@@ -5,7 +5,7 @@ from __future__ import annotations
 from detkds.report import tables
 from detkds.report.figures.figure import Figure, Key
 from detkds.report.figures.plot import Plot, categories, linear
-from detkds.report.leaderboard import Leaderboard, Ranked
+from detkds.report.leaderboard import Leaderboard, LeaderboardRow
 from detkds.report.text import percent, points, short
 
 ROW = 30
@@ -37,7 +37,7 @@ def leaderboard(board: Leaderboard) -> Figure | None:
     return Figure(_finding(board), plot, caption, tables.leaderboard(board), legend)
 
 
-def _label(row: Ranked) -> str:
+def _label(row: LeaderboardRow) -> str:
     return f"{row.name}: AP {percent(row.ap)}, {row.seeds} seeds\n{row.recipe}"
 
 

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from detkds.genome import SLOTS, Knowledge
 from detkds.report.figures.figure import Figure, Key
 from detkds.report.figures.plot import Axis, Plot, linear
-from detkds.report.study import WEIGHTS, Study, TrialPoint, top
+from detkds.report.study import WEIGHTS, ReportedStudy, ReportedTrial, top
 
 MAX_LINES = 200
 SPREAD = 0.3
 """Lines through the same word are drawn side by side, over this share of the word's space on either side."""
 
 
-def parallel(study: Study) -> Figure | None:
+def parallel(study: ReportedStudy) -> Figure | None:
     """The candidates with a score as lines, the good ones in colour, at most 200; None where there are too few."""
     best = top(study.choices)
     if not best:
@@ -42,7 +42,7 @@ def parallel(study: Study) -> Figure | None:
     return Figure(f"{study.name}: what leads to which score", plot, "", legend=legend)
 
 
-def _words(study: Study, candidates: Sequence[tuple[TrialPoint, tuple[str, ...]]], place: int) -> list[str]:
+def _words(study: ReportedStudy, candidates: Sequence[tuple[ReportedTrial, tuple[str, ...]]], place: int) -> list[str]:
     """The words that occur in a slot, in the vocabulary's order, weights by size."""
     used = {words[place] for _, words in candidates}
     if study.name == WEIGHTS:

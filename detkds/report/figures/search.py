@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from detkds.report import tables
 from detkds.report.figures.figure import Figure, Key
 from detkds.report.figures.plot import Plot, Shape, linear
-from detkds.report.study import RANDOM, Study, TrialPoint
+from detkds.report.study import RANDOM, ReportedStudy, ReportedTrial
 from detkds.report.text import change, percent
 
 MAX_POINTS = 600
 """More candidates than this are thinned evenly in the picture; the best-so-far line keeps all its steps."""
 
 
-def search_curve(study: Study, rival: Study | None = None) -> Figure | None:
+def search_curve(study: ReportedStudy, rival: ReportedStudy | None = None) -> Figure | None:
     """Every candidate of a study, the best so far, the best so far of a random search, and candidate 0; in percent AP.
 
     Candidates far below the others are drawn as triangles on the lower edge, so that they do not flatten the rest.
@@ -42,7 +42,7 @@ def search_curve(study: Study, rival: Study | None = None) -> Figure | None:
     return Figure(_finding(study), plot, _caption(study, rival), tables.trials(study), _legend(study, rival, lowest))
 
 
-def _candidates(plot: Plot, study: Study, lowest: float) -> None:
+def _candidates(plot: Plot, study: ReportedStudy, lowest: float) -> None:
     trials = study.trials[:: math.ceil(len(study.trials) / MAX_POINTS)]
     floor = plot.y.low + (plot.y.high - plot.y.low) / 30
     found = [trial for trial in trials if trial.number and trial.score is not None]
@@ -52,16 +52,17 @@ def _candidates(plot: Plot, study: Study, lowest: float) -> None:
     _dots(plot, [trial for trial in within if not trial.partial], "muted")
     _dots(plot, [trial for trial in within if trial.partial], "muted hollow")
     _dots(plot, below, "muted", "triangle", floor)
+    _dots(plot, [trial for trial in trials if trial.state.lower() == tables.search.LEFT], "muted hollow", "triangle", floor)
     _dots(plot, undone, "rejected", "cross", floor)
 
 
-def _dots(plot: Plot, trials: Sequence[TrialPoint], look: str, shape: Shape = "dot", at: float | None = None) -> None:
+def _dots(plot: Plot, trials: Sequence[ReportedTrial], look: str, shape: Shape = "dot", at: float | None = None) -> None:
     """A marker per candidate, at its score in percent or at the height `at`; a pointer over it shows the candidate."""
     points = [(trial.number, 100 * (trial.score or 0) if at is None else at) for trial in trials]
     plot.dots(points, look, shape, [_label(trial) for trial in trials])
 
 
-def _label(trial: TrialPoint) -> str:
+def _label(trial: ReportedTrial) -> str:
     if trial.score is None:
         return f"candidate {trial.number}, {trial.reason or trial.state.lower()}\n{trial.candidate}"
     bound = "at most " if trial.partial else ""
@@ -80,7 +81,7 @@ def _lowest_shown(scores: Sequence[float], without_distillation: float | None) -
     return max(bound, min(scores))
 
 
-def _finding(study: Study) -> str:
+def _finding(study: ReportedStudy) -> str:
     if study.best_distilled is None:
         return f"{study.name}: no candidate has a score"
     if study.gain is None:
@@ -89,16 +90,17 @@ def _finding(study: Study) -> str:
     return f"{study.name}: {step} points" if study.gain > 0 else f"{study.name}: no gain ({step})"
 
 
-def _caption(study: Study, rival: Study | None) -> str:
+def _caption(study: ReportedStudy, rival: ReportedStudy | None) -> str:
     if study.best_distilled is None:
         return "No candidate has a score."
     text = f"Best {percent(study.best_distilled.score)}, candidate {study.best_distilled.number} of {study.last}."
     return text if rival is None or rival.best_distilled is None else f"{text} Random search: {percent(rival.best_distilled.score)}."
 
 
-def _legend(study: Study, rival: Study | None, lowest: float) -> tuple[Key, ...]:
+def _legend(study: ReportedStudy, rival: ReportedStudy | None, lowest: float) -> tuple[Key, ...]:
     """Only what is drawn."""
     undone = any(trial.state.lower() in tables.search.UNDONE for trial in study.trials)
+    left = any(trial.state.lower() == tables.search.LEFT for trial in study.trials)
     entries = (
         (True, Key("random" if study.algorithm == RANDOM else "distilled", "line", "best so far")),
         (rival is not None, Key("random", "line", "best so far, random search")),
@@ -106,6 +108,7 @@ def _legend(study: Study, rival: Study | None, lowest: float) -> tuple[Key, ...]
         (any(not trial.partial for trial in study.scored), Key("muted", "dot", "candidate")),
         (any(trial.partial for trial in study.scored), Key("muted hollow", "dot", "validation stopped early: the AP is at most this")),
         (any(100 * (trial.score or 0) < lowest for trial in study.scored), Key("muted", "triangle", "far below, at the lower edge")),
+        (left, Key("muted hollow", "triangle", "left its training at a rung")),
         (undone, Key("rejected", "cross", "rejected or failed")),
     )
     return tuple(key for there, key in entries if there)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from detkds.report.leaderboard import Leaderboard, Ranked
+from detkds.report.leaderboard import Leaderboard, LeaderboardRow
 from detkds.report.tables.table import Column, Table
 from detkds.report.text import MISSING, percent, points
 
@@ -14,7 +14,7 @@ def leaderboard(board: Leaderboard) -> Table:
     return Table((*columns, Column("losses", "code"), Column("")), tuple(map(_row, board.rows)))
 
 
-def _row(row: Ranked) -> tuple[str, ...]:
+def _row(row: LeaderboardRow) -> tuple[str, ...]:
     known = row.gain_low is not None and row.gain_high is not None
     span = f"{points(row.gain_low or 0.0)} to {points(row.gain_high or 0.0)}" if known else MISSING
     gain = MISSING if row.gain is None else points(row.gain)

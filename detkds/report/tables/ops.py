@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from detkds.genome import SLOTS, Knowledge
-from detkds.report.study import WEIGHTS, Study, top
+from detkds.report.study import WEIGHTS, ReportedStudy, top
 from detkds.report.tables.table import Column, Table
 from detkds.report.text import share
 
 
-def ops(searches: Sequence[Study]) -> list[Table]:
+def ops(searches: Sequence[ReportedStudy]) -> list[Table]:
     """A table for each set of slots: feature knowledge, logits, localization, and the weights; studies with too few scores left out."""
-    families: dict[str, list[Study]] = {}
+    families: dict[str, list[ReportedStudy]] = {}
     for study in searches:
         if top(study.choices):
             family = "features" if study.name in set(Knowledge) and Knowledge(study.name).is_feature else study.name
@@ -20,7 +20,7 @@ def ops(searches: Sequence[Study]) -> list[Table]:
     return [_weights(members[0]) if family == WEIGHTS else _words(members) for family, members in families.items()]
 
 
-def _words(members: Sequence[Study]) -> Table:
+def _words(members: Sequence[ReportedStudy]) -> Table:
     """Words by slot, two columns per study."""
     rows: list[tuple[str, ...]] = []
     groups: dict[int, str] = {}
@@ -32,7 +32,7 @@ def _words(members: Sequence[Study]) -> Table:
     return Table((Column("op"), *heads), tuple(rows), groups)
 
 
-def _weights(study: Study) -> Table:
+def _weights(study: ReportedStudy) -> Table:
     """Weights by knowledge."""
     used = sorted({word for _, words in study.choices for word in words}, key=float)
     slots = range(len(study.slots))
@@ -41,11 +41,11 @@ def _weights(study: Study) -> Table:
     return Table((Column("weight"), *heads), tuple(rows))
 
 
-def _heads(name: str, study: Study) -> tuple[Column, Column]:
+def _heads(name: str, study: ReportedStudy) -> tuple[Column, Column]:
     return Column(f"{name}: top {len(top(study.choices))}", "heat"), Column(f"all {len(study.choices)}", "number")
 
 
-def _cells(study: Study, place: int, word: str) -> tuple[str, str]:
+def _cells(study: ReportedStudy, place: int, word: str) -> tuple[str, str]:
     best = top(study.choices)
     used = [sum(words[place] == word for _, words in group) for group in (best, study.choices)]
     return share(used[0], len(best)), share(used[1], len(study.choices))

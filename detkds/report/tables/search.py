@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 from detkds.report.data import Fidelity
 from detkds.report.importance import Importance
-from detkds.report.study import Study, TrialPoint
+from detkds.report.study import ReportedStudy, ReportedTrial
 from detkds.report.tables.table import Column, Table
 from detkds.report.text import MISSING, change, count, duration, percent, share
 
 REASONS = {
     "nan": "the loss is not a number",
-    "infinite": "the loss is infinite",
+    "infinite": "the loss, the score or a box of the student is infinite",
     "too-large": "the loss is over 100",
     "zero-gradient": "the loss moves no weight of the student",
     "ascending": "a step along the gradient makes the loss larger",
@@ -25,23 +25,29 @@ REASONS = {
 }
 """The kinds of detkds.errors.Rejected in words."""
 UNDONE = ("rejected", "failed")
+LEFT = "left"
+"""The state of a candidate whose training ended at a rung."""
 
 
-def studies(searches: Sequence[Study]) -> Table:
+def studies(searches: Sequence[ReportedStudy]) -> Table:
     """One row per search: what the best candidate gains over no distillation, and how many candidates ended how."""
-    counted = ("candidates", "scored", "rejected", "failed")
+    left = any(study.states[LEFT] for study in searches)
+    counted = ("candidates", "scored", *(["left at a rung"] if left else []), "rejected", "failed")
     columns = (Column("no distillation", "number"), Column("best", "number"), Column("gain", "change"))
-    return Table((Column("search"), *columns, *(Column(title, "number") for title in counted)), tuple(map(_study_row, searches)))
+    return Table(
+        (Column("search"), *columns, *(Column(title, "number") for title in counted)),
+        tuple(_study_row(study, left=left) for study in searches),
+    )
 
 
-def _study_row(study: Study) -> tuple[str, ...]:
+def _study_row(study: ReportedStudy, *, left: bool) -> tuple[str, ...]:
     best = study.best_distilled.score if study.best_distilled else None
-    ended = (count(study.states[state]) for state in ("complete", *UNDONE))
+    ended = (count(study.states[state]) for state in ("complete", *([LEFT] if left else []), *UNDONE))
     scores = (percent(study.baseline), percent(best), change(best, study.baseline))
     return (study.name, *scores, count(len(study.trials)), *ended)
 
 
-def trials(study: Study) -> Table:
+def trials(study: ReportedStudy) -> Table:
     """Every candidate of a search in its order."""
     columns = (
         Column("no.", "number"),
@@ -54,7 +60,7 @@ def trials(study: Study) -> Table:
     return Table(columns, tuple(_trial_row(trial, study) for trial in study.trials))
 
 
-def _trial_row(trial: TrialPoint, study: Study) -> tuple[str, ...]:
+def _trial_row(trial: ReportedTrial, study: ReportedStudy) -> tuple[str, ...]:
     outcome = trial.reason or trial.state.lower()
     if trial.partial:
         outcome = "validation stopped early, the AP is a bound"
@@ -64,7 +70,7 @@ def _trial_row(trial: TrialPoint, study: Study) -> tuple[str, ...]:
     return (str(trial.number), trial.candidate, percent(trial.score), gain, outcome, duration(trial.seconds))
 
 
-def rejections(searches: Sequence[Study]) -> Table:
+def rejections(searches: Sequence[ReportedStudy]) -> Table:
     """Candidates that were rejected or failed, by reason, the most frequent first; one of them as an example."""
     where: dict[str, Counter[str]] = defaultdict(Counter)
     example: dict[str, str] = {}
