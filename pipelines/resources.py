@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from kfp import dsl, kubernetes
 
 from detkds.lint.pods import CACHE_ANNOTATION, CPUS_ANNOTATION, HOME, NODE_ANNOTATION
-from detkds.pipeline.kubeflow.package import NODE, OPTIONAL_STORE_KEYS, QUEUE_LABEL, VOLUMES, disk_size
+from detkds.pipeline.kubeflow.package import LOGGER_KEYS, LOGGER_SECRET, NODE, OPTIONAL_STORE_KEYS, QUEUE_LABEL, VOLUMES, disk_size
 from detkds.pipeline.kubeflow.package import STORE_KEYS as STORE_KEYS
 from detkds.pipeline.task import RUN
 from detkds.processes import CPUS
@@ -112,6 +112,12 @@ def gpu(task: dsl.PipelineTask, image: str, name: str, gpus: str) -> dsl.Pipelin
     kubernetes.add_pod_annotation(task, NODE_ANNOTATION, asked.node())
     kubernetes.use_field_path_as_env(task, NODE, f"metadata.annotations['{NODE_ANNOTATION}']")
     return _common(task, asked, image, name, asked.cpu)
+
+
+def training(task: dsl.PipelineTask, image: str, name: str, gpus: str) -> dsl.PipelineTask:
+    """A full training: a task with GPUs that is also given the keys of the services in `train.loggers`, where the namespace has them."""
+    kubernetes.use_secret_as_env(gpu(task, image, name, gpus), LOGGER_SECRET, LOGGER_KEYS, optional=True)
+    return task
 
 
 def _common(task: dsl.PipelineTask, asked: Resources, image: str, name: str, cpus: str) -> dsl.PipelineTask:

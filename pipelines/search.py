@@ -7,7 +7,7 @@ from components.train.component import train
 from components.train_found.component import train_found
 from pipelines import algorithm
 from pipelines.parts import checked, drawn, evaluated
-from pipelines.resources import chosen, gpu, light
+from pipelines.resources import chosen, light, training
 
 DEFAULTS = chosen()
 
@@ -55,8 +55,8 @@ def search(
     ).set_display_name("search")
 
     told = {"plan": plans["train"], "subset": subset, "image": image}
-    baseline = gpu(train(**told), image, "train-baseline", plans["gpus"]).outputs["model"]
-    distilled = gpu(train_found(recipe=found.outputs["recipe"], **told), image, "train-distilled", plans["gpus"]).outputs["model"]
+    baseline = training(train(**told), image, "train-baseline", plans["gpus"]).outputs["model"]
+    distilled = training(train_found(recipe=found.outputs["recipe"], **told), image, "train-distilled", plans["gpus"]).outputs["model"]
 
     evaluation = evaluated(plans, image, subset=subset, baseline=baseline, distilled=distilled)
     artifacts = {"subset": subset, "studies": found.outputs["studies"], "model": distilled, "evaluation": evaluation, "baseline": baseline}

@@ -5,7 +5,7 @@ from kfp import dsl
 from components.report.component import report
 from components.train.component import train
 from pipelines.parts import checked, drawn, evaluated
-from pipelines.resources import chosen, gpu, light
+from pipelines.resources import chosen, light, training
 
 DEFAULTS = chosen()
 
@@ -47,8 +47,8 @@ def transfer(
     subset = drawn(plans, light_image)
 
     told = {"plan": plans["train"], "subset": subset, "image": image}
-    baseline = gpu(train(**told), image, "train-baseline", plans["gpus"]).outputs["model"]
-    distilled = gpu(train(recipe=recipe, **told), image, "train-distilled", plans["gpus"]).outputs["model"]
+    baseline = training(train(**told), image, "train-baseline", plans["gpus"]).outputs["model"]
+    distilled = training(train(recipe=recipe, **told), image, "train-distilled", plans["gpus"]).outputs["model"]
 
     evaluation = evaluated(plans, image, subset=subset, baseline=baseline, distilled=distilled)
     artifacts = {"subset": subset, "model": distilled, "evaluation": evaluation, "baseline": baseline}

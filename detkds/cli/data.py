@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from detkds.cli.app import app
-from detkds.cli.options import DEFAULT_HOME, EmbeddedS3, Home, console
+from detkds.cli.options import DEFAULT_HOME, EmbeddedS3, Home, Trust, console
 
 data = typer.Typer(help="Data sets before a run.", no_args_is_help=True)
 app.add_typer(data, name="data")
@@ -46,6 +46,7 @@ def check(
     frame: Annotated[
         Frame | None, typer.Option(help="The frame that annotations of pictures with an EXIF orientation were made in: stored or upright.")
     ] = None,
+    trust_config: Trust = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
 ) -> None:
     """Find all that is wrong with a data set, or show what is in it. Exits 0 when a run may use it (or its repaired copy), 65 when not."""
@@ -58,7 +59,7 @@ def check(
     options = Options("pixels" if open_images else "headers", hash, named)
     screen = Console(quiet=True) if as_json else console
     answer = typer.echo if as_json else None
-    if not data_check(path, images=images, options=options, report=report, fix=fix, console=screen, answer=answer):
+    if not data_check(path, images=images, options=options, report=report, fix=fix, console=screen, answer=answer, trust=trust_config):
         raise typer.Exit(65)
 
 

@@ -71,11 +71,13 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Check a run.yaml, its files, its data and its pair of detectors as `run` does before its first step, and print what the run will
-    cost on this machine. Asks no store."""
+    cost on this machine. Exits 75 where a part of it lies in a store that is not at hand and was not looked at."""
     from detkds.pipeline.check import check as inspect
 
     found = inspect(run_yaml, trust=trust_config, console=people(as_json), home=home, pair=pair, recipe=recipe, timed=timed)
     answer(as_json, found)
+    if found["not_looked_at"]:
+        raise typer.Exit(ExitCode.TRY_AGAIN)
 
 
 @app.command()

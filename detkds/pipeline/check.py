@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import nullcontext
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,14 +20,17 @@ from detkds.pipeline.preflight import Facts, preflight
 from detkds.pipeline.run_config import RunConfig, is_remote
 from detkds.pipeline.settings import RacePlan, SearchPlan, WeightsPlan
 from detkds.search.budgets import is_time
-from detkds.storage.uri import ENDPOINT, is_s3, split
+from detkds.storage.uri import ENDPOINT, S3, split
 
 if TYPE_CHECKING:
     from detkds.detectors.teaching import Teaching
 
+REMEDY = f"set {ENDPOINT} and the keys of the store, or check again where it can be reached"
+
 
 def check(path: Path, *, trust: bool, console: Console, home: Path, pair: str = "", recipe: str = "", timed: bool = True) -> dict[str, Any]:
-    """Check a run.yaml and all it names as `run` does before its first step; train nothing, and ask a store only where the data is there.
+    """Check a run.yaml and all it names as `run` does before its first step; train nothing. What lies in a store that is not at hand is
+    not looked at, and the verdict says so.
 
     Args:
         path, pair, recipe, home, trust: as of `detkds run`.
@@ -35,16 +38,16 @@ def check(path: Path, *, trust: bool, console: Console, home: Path, pair: str = 
         timed: also measure the teacher as it teaches, and time a few training steps.
 
     Returns:
-        What was printed, as plain values.
+        What was printed, as plain values; `not_looked_at` has the addresses in a store that is not at hand.
 
     Raises:
         DetKDSError: everything that is wrong, one line per fault.
     """
     config = run_config.load(path, pair)
     run_config.load_plugins(config, path, trust=trust)
-    store = _store_at_hand(config.data.root, home)
-    with local_store(home, console) if store else nullcontext():
-        facts = preflight(config, path, home=home, trust=trust, recipe=recipe, store=store)
+    unseen = [address for address in _stored(config) if not _store_at_hand(address, home)]
+    with local_store(home, console):
+        facts = preflight(config, path, home=home, trust=trust, recipe=recipe, unseen=frozenset(unseen))
     found = _found(facts)
     for name, text in found["lines"]:
         console.print(f"{name:<8} {text}", markup=False, soft_wrap=True)
@@ -61,14 +64,24 @@ def check(path: Path, *, trust: bool, console: Console, home: Path, pair: str = 
         console.print(f"{'pace':<8} {measured}", markup=False, soft_wrap=True)
     if not recipe:
         console.print(_cost(config))
-    console.print(f"{path}: good", style="green", markup=False)
+    if unseen:
+        console.print(f"{path}: good, except for what was not looked at: {', '.join(unseen)}; {REMEDY}", style="yellow", markup=False)
+    else:
+        console.print(f"{path}: good", style="green", markup=False)
     del found["lines"]
-    return found
+    return {**found, "not_looked_at": unseen}
 
 
-def _store_at_hand(root: str, home: Path) -> bool:
-    """Whether data in a store can be asked for: the environment names the store, or the local one has the bucket."""
-    return is_s3(root) and (bool(os.environ.get(ENDPOINT)) or (home / "store" / split(root)[0]).is_dir())
+def _stored(config: RunConfig) -> Iterator[str]:
+    """Everything of the run that lies in a store, each once."""
+    unlabelled = config.data.unlabelled and config.data.unlabelled.images
+    addresses = (config.data.root, unlabelled, *config.stored_files().values())
+    yield from dict.fromkeys(address for address in addresses if address and address.startswith(S3))
+
+
+def _store_at_hand(address: str, home: Path) -> bool:
+    """Whether something in a store can be asked for: the environment names the store, or the local one has the bucket."""
+    return bool(os.environ.get(ENDPOINT)) or (home / "store" / split(address)[0]).is_dir()
 
 
 def _teacher(facts: Facts) -> Teaching:
@@ -98,9 +111,7 @@ def _found(facts: Facts) -> dict[str, Any]:
     root, lines = facts.config.data.root, []
     if is_remote(root):
         seen = "annotations and the list of images were looked at; what is in the images, the run sees"
-        lines.append(
-            ("data", f"{root}: {seen if facts.store else f'{ENDPOINT} is not set and this is not in the local store: not looked at'}")
-        )
+        lines.append(("data", f"{root}: {'not looked at' if root in facts.unseen else seen}"))
     counts = {}
     for name, data in facts.data.items():
         counts[name] = {key: len(data[key]) for key in ("images", "annotations", "categories")}

@@ -25,7 +25,7 @@ from detkds.pipeline import run_config
 from detkds.pipeline.addresses import source_of
 from detkds.pipeline.data_answer import as_json
 from detkds.pipeline.data_set import data_set
-from detkds.pipeline.run_config import is_remote
+from detkds.pipeline.run_config import RunConfig, is_remote
 from detkds.pipeline.unlabelled import found
 from detkds.storage.artifacts import writing
 
@@ -71,6 +71,7 @@ def data_check(
     fix: Path | None,
     console: Console,
     answer: Callable[[str], object] | None = None,
+    trust: bool = False,
 ) -> bool:
     """Check a data set and print what was found; returns whether it, or its repaired copy, is sound.
 
@@ -81,18 +82,22 @@ def data_check(
         fix: where repaired copies go: a .json file for one annotation file, else a folder.
         console: what people read goes here.
         answer: called once with all that was found as JSON text, for programs.
+        trust: whether the plugins that a run.yaml names may run.
 
     Raises:
-        ConfigError: options that do not go together, or a file that would be overwritten.
+        ConfigError: options that do not go together, a file that would be overwritten, or plugins that are not trusted.
         DatasetError: `path` leads to no annotation file.
     """
-    sources = _with_targets(_sources(path, images), path, fix)
+    run = run_config.load(path) if path.suffix in YAML else None
+    if run is not None:
+        run_config.load_plugins(run, path, trust=trust)
+    sources = _with_targets(_sources(path, run, images), path, fix)
     listing = report or Path(f"{path.resolve().stem or 'data'}.faults.jsonl")
     _require_apart(sources, listing)
     books = Books()
     sound = [_one(source, path, options, books, console) for source in sources]
-    if all(sound) and path.suffix in YAML:
-        sound.append(_unlabelled(path, console))
+    if all(sound) and run is not None:
+        sound.append(_unlabelled(run, console))
     listed = books.counts.total() > screen.SHOWN_FAULTS or bool(books.changes or report)
     if listed:
         _write_listing(listing, books)
@@ -102,9 +107,8 @@ def data_check(
     return all(sound)
 
 
-def _sources(path: Path, images: Path | None) -> list[Source]:
-    if path.suffix in YAML:
-        config = run_config.load(path)
+def _sources(path: Path, config: RunConfig | None, images: Path | None) -> list[Source]:
+    if config is not None:
         if is_remote(config.data.root):
             raise DatasetError(f"{path}: the data are in {config.data.root}, not on this machine; give the path of a copy.")
         root = Path(config.data.root)
@@ -114,9 +118,8 @@ def _sources(path: Path, images: Path | None) -> list[Source]:
     return [Source(path, images)]
 
 
-def _unlabelled(path: Path, console: Console) -> bool:
+def _unlabelled(config: RunConfig, console: Console) -> bool:
     """Check the images without labels of a run whose labelled data are sound, and say what was found; tells whether they can be used."""
-    config = run_config.load(path)
     source = source_of(config)
     if not source.unlabelled:
         return True

@@ -45,7 +45,7 @@ class Facts:
         trust: whether config files that are Python may run.
         recipe: text of the recipe to train with instead of searching.
         whole: a whole run is asked for, not one of its parts, such as a training, or a comparison.
-        store: data in a store is looked at there.
+        unseen: addresses in a store that is not at hand; they are not looked at.
         data: train and test as parsed.
         search_train: the images that candidates will be trained on.
         classes: in label order; names by number where nothing is known of the data.
@@ -62,7 +62,7 @@ class Facts:
     trust: bool
     recipe: str = ""
     whole: bool = True
-    store: bool = True
+    unseen: frozenset[str] = frozenset()
     data: dict[str, Coco] = field(default_factory=dict)
     search_train: Coco | None = None
     classes: tuple[str, ...] = ()
@@ -116,7 +116,16 @@ class Facts:
             yield Images(file, Path(found.root, found.folder)), use
 
 
-def preflight(config: RunConfig, path: Path, *, home: Path, trust: bool, recipe: str = "", whole: bool = True, store: bool = True) -> Facts:
+def preflight(
+    config: RunConfig,
+    path: Path,
+    *,
+    home: Path,
+    trust: bool,
+    recipe: str = "",
+    whole: bool = True,
+    unseen: frozenset[str] = frozenset(),
+) -> Facts:
     """All that can be known of a run before it starts. Of data in a store the annotations are fetched, and the list of its images.
 
     Args:
@@ -125,12 +134,12 @@ def preflight(config: RunConfig, path: Path, *, home: Path, trust: bool, recipe:
         home, trust: as of `detkds run`.
         recipe: train with it instead of searching.
         whole: False for a part of a run, which needs no kfp, and where a knowledge that cannot be searched is the part's own matter.
-        store: False where the store of the data is not at hand: then the data is not looked at.
+        unseen: addresses of the run in a store that is not at hand: they are not looked at.
 
     Raises:
         ConfigError, DatasetError, DetKDSError: everything that is wrong, one line per fault; the class is that of the first.
     """
-    facts = Facts(config, path, home.resolve(), trust, recipe, whole, store)
+    facts = Facts(config, path, home.resolve(), trust, recipe, whole, unseen)
     faults: list[DetKDSError] = []
     for rule in RULES:
         try:
@@ -201,6 +210,19 @@ def _recipe(facts: Facts) -> None:
         facts.losses = preset(text) if is_preset(text) else Recipe.parse(text, facts.config.search.semantics)
 
 
+def _stored_files(facts: Facts) -> None:
+    """Checkpoints in a store are fetched by the tasks that need them; here they must only be there."""
+    from detkds.storage.uri import open_store
+
+    faults = []
+    for key, address in facts.config.stored_files().items():
+        folder, _, name = address.rpartition("/")
+        if address not in facts.unseen and not open_store(folder).exists(name):
+            faults.append(f"{facts.path}: {key}: {address} is not in the store; put it there, or correct the address.")
+    if faults:
+        raise ConfigError("\n".join(faults))
+
+
 def _data(facts: Facts) -> None:
     from detkds.data.coco import load
     from detkds.pipeline.data_set import data_set
@@ -209,7 +231,7 @@ def _data(facts: Facts) -> None:
     from detkds.pipeline.unlabelled import found
 
     config = facts.config
-    if is_remote(config.data.root) and not facts.store:
+    if config.data.root in facts.unseen:
         return
     place, faults = data_set(config.data.root), []
     teachers = config.teacher.train.data if config.teacher.train else None
@@ -415,6 +437,7 @@ RULES: tuple[Callable[[Facts], None], ...] = (
     _packages,
     _home,
     _recipe,
+    _stored_files,
     _data,
     _detectors,
     _training,

@@ -29,6 +29,7 @@ from detkds.pairs import pair as tested_pair
 from detkds.pipeline.settings import COHORT, PRECISIONS, RacePlan
 from detkds.pipeline.yaml_faults import yaml_fault
 from detkds.search.budgets import is_time, plan
+from detkds.storage.uri import S3
 from detkds.unlabelled import Unlabelled as UnlabelledUse
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
@@ -340,6 +341,16 @@ class RunConfig(Section):
                 yield str(Path(self.data.root, self.data.unlabelled.images))
         optional = (self.teacher.checkpoint, self.student.checkpoint, self.teacher.train and self.teacher.train.backbone)
         yield from (path for path in optional if path and not is_remote(path))
+
+    def stored_files(self) -> dict[str, str]:
+        """Checkpoints in a store, by their key in run.yaml."""
+        training = self.teacher.train
+        given = {
+            "teacher.checkpoint": self.teacher.checkpoint,
+            "teacher.train.backbone": training and training.backbone,
+            "student.checkpoint": self.student.checkpoint,
+        }
+        return {key: address for key, address in given.items() if address and address.startswith(S3)}
 
     def claims(self) -> Iterator[str]:
         """The volume claims that the run reads, each once."""

@@ -118,6 +118,14 @@ def test_a_constant_channel_and_a_single_cell_are_finite() -> None:
         assert student.grad.isfinite().all()
 
 
+def test_alignment_keeps_large_features_of_half_precision_finite() -> None:
+    draws = torch.Generator().manual_seed(0)
+    student, teacher = (1000 * torch.randn(1, 3, 8, 8, generator=draws) for _ in range(2))  # variances of 1e6, above 65,504
+    made = crossing.aligned(student.half(), teacher.half())
+    assert made.dtype == torch.float16
+    torch.testing.assert_close(made.float(), crossing.aligned(student, teacher), rtol=1e-2, atol=5)
+
+
 def test_pairs_without_matching_towers_are_refused_with_the_reason(tiny: Callable[..., nn.Module], tiny_config: Callable[..., Any]) -> None:
     fine = tiny_config("gfl")
     fine.model.bbox_head.anchor_generator.strides = [4, 8, 16, 32, 64]

@@ -77,15 +77,6 @@ def test_run_pull_and_run_again(world: Path) -> None:
     assert "report" in again.stdout
 
 
-def test_a_known_recipe_is_trained_without_a_search(world: Path) -> None:
-    content = {**RUN, "name": "transferred"}
-    (world / "transfer.yaml").write_text(yaml.safe_dump(content))
-    result = detkds(world, "run", "transfer.yaml", "--recipe", "pkd")
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert "global: none > none > norm_batch | l2 x 20" in result.stdout
-    assert "evolve" not in result.stdout
-
-
 def test_a_fault_in_a_task_is_the_commands_own_one_line(world: Path) -> None:
     content = {**RUN, "name": "faulty", "data": {**RUN["data"], "test": RUN["data"]["train"]}}  # type: ignore[dict-item,index]
     (world / "faulty.yaml").write_text(yaml.safe_dump(content))
@@ -96,7 +87,7 @@ def test_a_fault_in_a_task_is_the_commands_own_one_line(world: Path) -> None:
 
 
 def test_a_plugins_words_go_through_the_compiled_pipeline(world: Path) -> None:
-    """From a run.yaml that names a module to a report that draws its formula; every task is a process of its own."""
+    """From a run.yaml that names a module to a report that draws its formula, without a search; every task is a process of its own."""
     content = {**RUN, "name": "own-words", "plugins": ["detkds_robust"], "train": {"epochs": 1}}
     (world / "own.yaml").write_text(yaml.safe_dump(content))
     with pytest.MonkeyPatch.context() as patched:
@@ -108,28 +99,6 @@ def test_a_plugins_words_go_through_the_compiled_pipeline(world: Path) -> None:
         result = detkds(world, "run", "own.yaml", "--recipe", recipe, "--trust-config")
     assert result.returncode == 0, result.stdout + result.stderr
     assert recipe in result.stdout
+    assert "evolve" not in result.stdout
     page = (world / ".detkds" / "runs" / "own-words" / "report.html").read_text()
     assert "sign(f) · (√(|f| + 1) − 1)" in page
-
-
-def test_a_search_draws_a_plugins_words(world: Path, own_words: None) -> None:
-    """The first global candidate of this seed has a word of the plugin; the journal names the plugin with its digest."""
-    from detkds import plugins as own
-    from detkds.genome import Knowledge
-    from detkds.search import Evolution, SearchSettings, SearchSpace
-
-    with pytest.MonkeyPatch.context() as patched:
-        patched.syspath_prepend(ROOT / "examples" / "plugin")
-        patched.setenv("PYTHONPATH", str(ROOT / "examples" / "plugin"), prepend=os.pathsep)
-        own.load("detkds_robust")
-        told, space = own.loaded(), SearchSpace.preset()
-        draws = ((seed, Evolution(space, Knowledge.GLOBAL, SearchSettings(1, 0, 0.9, 1), seed).ask()) for seed in range(100))
-        seed, asked = next((seed, str(asked[0])) for seed, asked in draws if "signed_root" in str(asked[0]))
-        search = {**RUN["search"], "knowledge": ["global"], "final_race": {"candidates": 0}}  # type: ignore[dict-item]
-        content = {**RUN, "name": "own-search", "plugins": ["detkds_robust"], "search": search, "seed": seed}
-        (world / "own-search.yaml").write_text(yaml.safe_dump(content))
-        result = detkds(world, "run", "own-search.yaml", "--trust-config")
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert asked in result.stdout
-    journals = [path.read_text() for path in (world / ".detkds" / "pipeline" / "artifacts").rglob("journal.jsonl")]
-    assert any(told in journal and "signed_root" in journal for journal in journals)

@@ -306,6 +306,19 @@ def test_modules_of_words_take_levels_of_one_cell(word: str):
 
 
 @pytest.mark.parametrize("word", MODULES)
+def test_modules_of_words_are_finite_for_large_features_in_half_precision(word: str):
+    # 4 channels of 3e4 have a dot product of 3.6e9, and half precision ends at 65,504
+    level = torch.full((1, CHANNELS, 4, 4), 3e4, dtype=torch.float16, requires_grad=True)
+    make = TrainedModules([word], [CHANNELS])
+    with torch.autocast("cpu", dtype=torch.float16):
+        made = make([level], [level.detach()], 0)[word]
+    made.student[0].mean().backward()
+    assert made.student[0].dtype == made.teacher[0].dtype == torch.float32
+    assert level.grad is not None
+    assert all(tensor.isfinite().all() for tensor in (*made.student, *made.teacher, level.grad))
+
+
+@pytest.mark.parametrize("word", MODULES)
 def test_modules_of_words_start_alike_and_leave_the_random_stream_alone(word: str):
     before = torch.get_rng_state()
     first, second = TrainedModules([word], [4, 4]), TrainedModules(list(MODULES), [4, 4])

@@ -6,6 +6,7 @@ import io
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -13,8 +14,9 @@ from rich.console import Console
 
 from detkds import plugins
 from detkds.errors import ConfigError
-from detkds.genome import Recipe
+from detkds.genome import Knowledge, Recipe
 from detkds.lint import ImagePolicy, Package, examine
+from detkds.pipeline.data_check import Options, data_check
 from detkds.pipeline.form import Form
 from detkds.pipeline.kubeflow import plans
 from detkds.pipeline.kubeflow.package import compiled
@@ -23,6 +25,7 @@ from detkds.pipeline.run import Run
 from detkds.pipeline.run_config import load
 from detkds.pipeline.settings import Pair
 from detkds.pipeline.submit import Images
+from detkds.search import Evolution, SearchSettings, SearchSpace
 
 pytestmark = pytest.mark.usefixtures("own_words")
 PLUGIN = Path(__file__).parents[2] / "examples" / "plugin"
@@ -81,6 +84,14 @@ def test_a_module_that_is_not_there_is_refused_before_anything_runs(run_yaml: Pa
     assert not (tmp_path / "home").exists()
 
 
+def test_data_check_of_a_run_loads_its_plugins(run_yaml: Path, tmp_path: Path) -> None:
+    given: dict[str, Any] = {"images": None, "options": Options(), "report": tmp_path / "faults.jsonl", "fix": None}
+    with pytest.raises(ConfigError, match="detkds_robust is Python code that would run here"):
+        data_check(run_yaml, **given, console=Console(quiet=True))
+    assert data_check(run_yaml, **given, console=Console(quiet=True), trust=True)
+    assert "detkds_robust" in sys.modules
+
+
 def test_a_student_is_trained_with_a_plugins_words(run_yaml: Path, tmp_path: Path) -> None:
     with opened(run_yaml, tmp_path, trust=True) as run:
         version = run.values["data_version"]
@@ -91,6 +102,22 @@ def test_a_student_is_trained_with_a_plugins_words(run_yaml: Path, tmp_path: Pat
     run_yaml.write_text(yaml.safe_dump(plain))
     with plugins.forgotten(), opened(run_yaml, tmp_path, trust=False) as run:
         assert run.values["data_version"] != version
+
+
+def test_a_search_draws_a_plugins_words(run_yaml: Path, tmp_path: Path) -> None:
+    """The first candidate of this seed has a word of the plugin; the journal names the plugin with its digest."""
+    plugins.load("detkds_robust")
+    loaded, space = plugins.loaded(), SearchSpace.preset()
+    draws = ((seed, Evolution(space, Knowledge.GLOBAL, SearchSettings(1, 0, 0.9, 1), seed).ask()) for seed in range(100))
+    seed, asked = next((seed, str(asked[0])) for seed, asked in draws if "signed_root" in str(asked[0]))
+    content = yaml.safe_load(run_yaml.read_text())
+    content |= {"seed": seed, "search": {**content["search"], "population": 1}}
+    run_yaml.write_text(yaml.safe_dump(content))
+    with opened(run_yaml, tmp_path, trust=True) as run:
+        study = run.search("global")
+    assert str(study.trials[1].recipe) == asked
+    journals = [path.read_text() for path in (tmp_path / "home").rglob("journal.jsonl")]
+    assert any(loaded in journal and "signed_root" in journal for journal in journals)
 
 
 def test_a_cluster_task_is_told_what_to_load() -> None:

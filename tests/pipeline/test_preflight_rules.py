@@ -6,6 +6,7 @@ import copy
 import importlib.util
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import torch
 import yaml
 from rich.console import Console
 
+from detkds.cli import main
 from detkds.data.synthetic import generate
 from detkds.errors import ConfigError, DetKDSError
 from detkds.pipeline import run as run_module
@@ -207,3 +209,33 @@ def test_a_learning_rate_that_explodes_is_named(world: Path, pair: Pair, tmp_pat
     path.write_text(yaml.safe_dump(content))
     with pytest.raises(ConfigError, match=r"lower train\.learning_rate, which is 1e\+12 \(0\.002 in the student's config\)"):
         check(path, trust=False, console=QUIET, home=tmp_path / "home")
+
+
+def test_what_lies_in_a_store_that_is_not_at_hand_is_named_in_verdict_json_and_exit_code(
+    world: Path, pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("DETKDS_S3_ENDPOINT", raising=False)
+    content = good(world, pair)
+    content["data"]["root"], content["teacher"]["checkpoint"] = "s3://far/data", "s3://far/teacher.pth"
+    path = tmp_path / "run.yaml"
+    path.write_text(yaml.safe_dump(content))
+    monkeypatch.setattr(sys, "argv", ["detkds", "check", str(path), "--json", "--home", str(tmp_path / "home")])
+    with pytest.raises(SystemExit) as left:
+        main()
+    said = capsys.readouterr()
+    assert left.value.code == 75
+    assert json.loads(said.out)["not_looked_at"] == ["s3://far/data", "s3://far/teacher.pth"]
+    assert "run.yaml: good, except for what was not looked at: s3://far/data, s3://far/teacher.pth; set DETKDS_S3_ENDPOINT" in said.err
+
+
+def test_a_checkpoint_that_the_store_does_not_have_is_refused(world: Path, pair: Pair, tmp_path: Path) -> None:
+    content = good(world, pair)
+    content["teacher"]["checkpoint"] = "s3://near/models/teacher.pth"
+    path, bucket = tmp_path / "run.yaml", tmp_path / "home" / "store" / "near"
+    path.write_text(yaml.safe_dump(content))
+    bucket.mkdir(parents=True)
+    with pytest.raises(ConfigError, match=r"teacher\.checkpoint: s3://near/models/teacher\.pth is not in the store"):
+        check(path, trust=False, console=QUIET, home=tmp_path / "home", timed=False)
+    (bucket / "models").mkdir()
+    shutil.copy(pair.teacher_checkpoint, bucket / "models" / "teacher.pth")
+    assert check(path, trust=False, console=QUIET, home=tmp_path / "home", timed=False)["not_looked_at"] == []

@@ -55,8 +55,8 @@ def crossed(head: Any, levels: Sequence[Tensor], features: Sequence[Sequence[Ten
 def aligned(student: Tensor, teacher: Tensor) -> Tensor:
     """The student's features (N, C, H, W) with the mean and the deviation over N, H, W of the teacher's; a channel that is constant becomes
     the teacher's mean."""
-    (mean, spread), (target, width) = (_statistics(side) for side in (student, teacher))
-    return (student - mean) / (spread + 1e-6) * width + target
+    (mean, spread), (target, width) = (_statistics(side.float()) for side in (student, teacher))
+    return ((student.float() - mean) / (spread + 1e-6) * width + target).to(teacher.dtype)  # in half precision variances overflow
 
 
 def _statistics(f_NCHW: Tensor) -> tuple[Tensor, Tensor]:

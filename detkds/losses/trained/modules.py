@@ -36,11 +36,14 @@ class TrainedModules(nn.ModuleDict):
                 self[word] = nn.ModuleList(MODULES[word](width, place) for place, width in enumerate(channels))
 
     def forward(self, student_levels: Sequence[Tensor], teacher_levels: Sequence[Tensor], step: int) -> dict[str, Generated]:
-        """Views.generated: word to both sides' levels (N, C, H, W); `step` seeds what is drawn."""
+        """Views.generated: word to both sides' levels (N, C, H, W) in float32, outside any autocast like the losses, since dot products of
+        features overflow half precision; `step` seeds what is drawn."""
+        sides = [[level.float() for level in side] for side in (student_levels, teacher_levels)]
         made: dict[str, Generated] = {}
-        for word, levels in self.items():
-            draws = torch.Generator().manual_seed(step)
-            assert isinstance(levels, nn.ModuleList)
-            pairs = [make(*pair, draws) for make, *pair in zip(levels, student_levels, teacher_levels, strict=True)]
-            made[word] = Generated(tuple(ours for ours, _ in pairs), tuple(theirs for _, theirs in pairs))
+        with torch.autocast(student_levels[0].device.type, enabled=False):
+            for word, levels in self.items():
+                draws = torch.Generator().manual_seed(step)
+                assert isinstance(levels, nn.ModuleList)
+                pairs = [make(*pair, draws) for make, *pair in zip(levels, *sides, strict=True)]
+                made[word] = Generated(tuple(ours for ours, _ in pairs), tuple(theirs for _, theirs in pairs))
         return made

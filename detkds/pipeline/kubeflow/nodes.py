@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from detkds import plugins
 from detkds.errors import ConfigError
 from detkds.genome import Recipe
 from detkds.pipeline import search_rank
-from detkds.pipeline.kubeflow.package import NODE, OPTIONAL_STORE_KEYS, STORE_KEYS, VOLUMES, disk_size
+from detkds.pipeline.kubeflow.package import LOGGER_KEYS, LOGGER_SECRET, NODE, OPTIONAL_STORE_KEYS, STORE_KEYS, VOLUMES, disk_size
 from detkds.pipeline.kubeflow.trainer import Trainer
 from detkds.pipeline.kubeflow.trainjob import TrainJob
 from detkds.pipeline.progress import report_errors, say
@@ -70,7 +70,7 @@ def run(
     if store.manifest(MODEL) is None:
         store.put_folder(subset, SUBSET)
         store.put_bytes(Job(pair, schedule, recipe, work, plugins.loaded(), tuple(loggers)).dumps().encode(), JOB)
-        asked = job(name, address, nodes=nodes, gpus=gpus, image=image)
+        asked = replace(job(name, address, nodes=nodes, gpus=gpus, image=image), optional_secrets={LOGGER_SECRET: LOGGER_KEYS})
         trainer().run(asked, show=lambda line: say(TITLE, line), turn=None if asked.queue else _turn(work))
     meta = store.get_folder(MODEL, out, KIND).meta
     steps = float(meta["student_steps"])

@@ -22,6 +22,16 @@ STORE_KEYS = {"endpoint": "DETKDS_S3_ENDPOINT", "accesskey": "DETKDS_S3_ACCESS_K
 """The keys of the store's Secret and the variables that they become in a task."""
 OPTIONAL_STORE_KEYS = {"sessiontoken": "DETKDS_S3_SESSION_TOKEN", "region": "DETKDS_S3_REGION"}
 """Keys that the Secret may have as well: the token of keys that were lent, and the store's region."""
+LOGGER_SECRET = "detkds-loggers"
+"""The Secret that a namespace may have with the variables of the services in `train.loggers`; its keys are the variables' names."""
+LOGGER_KEYS = {
+    name: name
+    for name in (
+        *("WANDB_API_KEY", "WANDB_BASE_URL", "WANDB_ENTITY", "WANDB_PROJECT"),
+        *("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"),
+    )
+}
+"""As `STORE_KEYS`, of the full trainings."""
 VOLUMES = "/data"
 """Where a claim is mounted in a task: /data/CLAIM."""
 SPARE_GB = 10

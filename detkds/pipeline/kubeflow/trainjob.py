@@ -42,6 +42,7 @@ class TrainJob:
         store_secret: name of the Secret whose keys become the variables `secret_keys` (key to variable).
         secret_keys: see `store_secret`.
         optional_keys: as `secret_keys`, of keys that the Secret need not have.
+        optional_secrets: keys of further Secrets, by name; neither a Secret nor a key need exist.
         environment: further variables.
         gpu_type: resource by which the cluster counts GPUs; also the taint that the pods tolerate.
         node_selector: labels of the nodes.
@@ -67,6 +68,7 @@ class TrainJob:
     store_secret: str = "detkds-s3"
     secret_keys: Mapping[str, str] = field(default_factory=dict)
     optional_keys: Mapping[str, str] = field(default_factory=dict)
+    optional_secrets: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     gpu_type: str = "nvidia.com/gpu"
     node_selector: Mapping[str, str] = field(default_factory=dict)
@@ -110,7 +112,8 @@ class TrainJob:
     def _environment(self) -> list[dict[str, Any]]:
         plain = [{"name": name, "value": value} for name, value in self.environment.items()]
         keys: list[tuple[str, dict[str, Any]]] = [(name, {"name": self.store_secret, "key": key}) for key, name in self.secret_keys.items()]
-        keys += [(name, {"name": self.store_secret, "key": key, "optional": True}) for key, name in self.optional_keys.items()]
+        for secret, optional in {self.store_secret: self.optional_keys, **self.optional_secrets}.items():
+            keys += [(name, {"name": secret, "key": key, "optional": True}) for key, name in optional.items()]
         return plain + [{"name": name, "valueFrom": {"secretKeyRef": reference}} for name, reference in keys]
 
     def _pod(self) -> dict[str, Any]:

@@ -95,6 +95,9 @@ def test_a_model_comes_back_from_the_nodes(
     assert job.command[3].startswith(f"{work}/detkds-train-")
     assert (job.cpu, job.environment[CPUS]) == ("6", "6")
     assert job.environment["TORCH_CPP_LOG_LEVEL"] == "ERROR"
+    variables = {entry["name"]: entry.get("valueFrom") for entry in job.manifest()["spec"]["trainer"]["env"]}
+    assert variables["WANDB_API_KEY"] == {"secretKeyRef": {"name": "detkds-loggers", "key": "WANDB_API_KEY", "optional": True}}
+    assert variables["DETKDS_S3_REGION"] == {"secretKeyRef": {"name": "detkds-s3", "key": "region", "optional": True}}
     assert len(job.name) <= 50
     assert cluster.turns == [None]  # the queue admits jobs as a whole
     call("again")
