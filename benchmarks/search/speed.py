@@ -4,9 +4,9 @@ with its own batches and its own pass of the teacher, scored on all of search-va
 usage: python -m benchmarks.search.speed run.yaml OUT.jsonl [--home DIR] [--knowledge global] [--population 6] [--iterations 7]
        [--rounds 1] [--variants plain,folds,...]
 
-Each variant of VARIANTS adds one part to the one before it, and runs the whole search in a process of its own. Every line of OUT is one
-search, written when it has ended; those that are there are not run again. Prints for each variant its candidates an hour, ratios to the
-plain loop of the same round in wall and in CPU seconds, all processes together, and whether the winner is the same.
+Each variant of VARIANTS adds one part to the one before it, the last two each to `cohort`. Every line of OUT is one search, written when
+it has ended; those that are there are not run again. Prints for each variant its candidates an hour, ratios to the plain loop of the same
+round in wall and in CPU seconds of all processes together, and whether the winner is the same.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ VARIANTS = {
     "folds": {"folds": True, "early_stop": False, "cohort": 1, "workers": 1, "rungs": False},
     "early stop": {"folds": True, "early_stop": True, "cohort": 1, "workers": 1, "rungs": False},
     "cohort": {"folds": True, "early_stop": True, "cohort": 8, "workers": 1, "rungs": False},
+    "rungs": {"folds": True, "early_stop": True, "cohort": 8, "workers": 1, "rungs": True},
     "two processes": {"folds": True, "early_stop": True, "cohort": 8, "workers": 2, "rungs": False},
-    "rungs": {"folds": True, "early_stop": True, "cohort": 8, "workers": 2, "rungs": True},
 }  # fmt: skip
 
 
