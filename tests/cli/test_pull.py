@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import secrets
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -157,3 +159,39 @@ def test_a_name_that_leaves_its_place_is_refused(shelf: Shelf, run: str) -> None
 def test_an_export_needs_the_whole_student(shelf: Shelf) -> None:
     with pytest.raises(ConfigError, match="--onnx needs the whole student"):
         pull("latest", shelf.address, None, ["student.pth"], shelf.folder / "home", Console(), onnx=True)
+
+
+@pytest.fixture
+def full_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 2 MB of which 64 KB are free."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)], capture_output=True, check=False).returncode:
+        pytest.skip("only root may mount a file system here")
+    try:
+        (disk / "other").write_bytes(bytes(2 * 2**20 - 64 * 2**10))
+        yield disk
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+def test_a_full_disk_ends_in_one_line_and_leaves_no_half_of_a_file(shelf: Shelf, full_disk: Path) -> None:
+    shelf.publish("one", bytes(2**20))
+    words = [
+        sys.executable,
+        "-c",
+        "from detkds.cli import main; main()",
+        "pull",
+        "one",
+        "--store",
+        shelf.address,
+        "--home",
+        str(full_disk / "home"),
+        "--to",
+        str(full_disk / "out"),
+    ]
+    ended = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert ended.returncode == 75
+    (line,) = ended.stderr.splitlines()
+    assert re.search("no space is left on the disk", line)
+    assert not list(full_disk.rglob("student.pth"))
