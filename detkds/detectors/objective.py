@@ -37,6 +37,7 @@ from detkds.errors import ConfigError, DatasetError, DetKDSError, Rejected
 from detkds.evaluation.coco import bounds, evaluate
 from detkds.genome import SLOTS, Genome, Knowledge, Recipe, canonical
 from detkds.losses.filter import Signature, reject_on_probe, signature
+from detkds.losses.needs import missing
 from detkds.losses.views import Views
 from detkds.objective import Answer, Goal, Job, Outcome, outcome
 from detkds.unlabelled import Unlabelled
@@ -194,10 +195,13 @@ class ProxyObjective:
 
     def _training(self, recipe: Recipe, shared: TeacherPass) -> Training:
         beside = self._unlabelled
-        distiller = DistilledDetector(copy.deepcopy(self._student), self._teacher, recipe, beside.use if beside else None, shared)
         if recipe.active and self.loss_filter:
             reject_idle(recipe)
             reject_on_probe(recipe, self._views)
+        for genome in recipe.active:  # without the filter too: what a pair lacks ends a training, and must not end a search
+            if reason := missing(genome, self._views):
+                raise Rejected("unsupported", reason)
+        distiller = DistilledDetector(copy.deepcopy(self._student), self._teacher, recipe, beside.use if beside else None, shared)
         return Training(distiller, self.config, self._samples, self.settings, unlabelled=beside)
 
     def _followed(self, training: Training, goal: Goal) -> _Progress:

@@ -363,9 +363,11 @@ def with_own_teacher(raw: dict[str, Any]) -> dict[str, Any]:
     """The content of a run.yaml in which `teacher: self` is written out: the student's config, trained first as the student is.
 
     Raises:
-        ValueError: it says of the teacher what the student before it decides.
+        ValueError: it says of the teacher what the student before it decides, or it has several teachers.
     """
     teacher, student = raw.get("teacher"), raw.get("student")
+    if isinstance(teacher, list):
+        raise ValueError("`teacher` is one detector, several are not combined; give `config` and `checkpoint` of the best of them")
     if isinstance(teacher, dict) and teacher.get("config") != SELF and teacher.get("generations"):
         raise ValueError("`teacher.generations` belongs to `teacher: self`, whose teacher is the student before; leave out one of the two")
     if teacher != SELF and not (isinstance(teacher, dict) and teacher.get("config") == SELF):

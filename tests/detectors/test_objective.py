@@ -11,6 +11,7 @@ from pictures import make_config, make_source
 
 from detkds.detectors import build_detector
 from detkds.detectors import objective as module
+from detkds.detectors.heads import crossing
 from detkds.detectors.objective import ProxyObjective
 from detkds.detectors.training.batches import Source
 from detkds.detectors.training.loop import TrainSettings
@@ -168,6 +169,15 @@ def test_the_id_depends_on_the_setting(objective: ProxyObjective, sources: tuple
 
 def test_unsupported_knowledge_has_a_reason(sources: tuple[Source, Source], objective: ProxyObjective) -> None:
     assert {knowledge: objective.unsupported(knowledge) for knowledge in Knowledge} == dict.fromkeys(Knowledge)
+
+
+@pytest.mark.parametrize("loss_filter", [True, False])
+def test_a_word_that_the_pair_does_not_serve_rejects_the_candidate_only(
+    sources: tuple[Source, Source], loss_filter: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crossing, "HEADS", frozenset({"GFLHead"}))  # this pair is one of RetinaNet
+    with pytest.raises(Rejected, match="unsupported: cross reads what the teacher's head makes"):
+        build(sources, loss_filter=loss_filter)(Recipe.parse("logits: cross | qfl"), Goal())
 
 
 def test_search_val_without_boxes_is_refused(sources: tuple[Source, Source], tmp_path: Path) -> None:
