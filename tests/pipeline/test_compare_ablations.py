@@ -61,8 +61,8 @@ def test_each_loss_of_a_recipe_is_a_row_with_every_seed(tmp_path: Path) -> None:
 
 def test_several_losses_of_one_knowledge_are_told_apart(tmp_path: Path) -> None:
     found = ablations(tmp_path).losses_of(preset("fgd"))
-    assert set(rows(found)) == {"global smap", "global cmap", "fgbg", "all"}
-    assert len({entry.recipe for entry in found.entries}) == 4
+    assert set(rows(found)) == {"global smap", "global cmap", "global gcblock", "fgbg", "all"}
+    assert len({entry.recipe for entry in found.entries}) == 5
 
 
 def test_a_recipe_of_one_loss_has_no_row_for_all(tmp_path: Path) -> None:
