@@ -17,17 +17,18 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"
 CPUS = "DETKDS_CPUS"
 """The environment variable with the CPUs that a task asked for, as Kubernetes writes them, such as 4 or 500m."""
 
-WAITING = "OMP_WAIT_POLICY"
-"""The environment variable, read when torch is imported, that says what a thread does while it waits for the others of its process."""
+SPINS = "GOMP_SPINCOUNT"
+"""The environment variable, read when torch is imported, that says how often a thread looks for work before it sleeps."""
 
 
 def share_cpus() -> None:
-    """Let threads without work sleep in this process, if torch was not imported yet, and in those that it starts; a user's choice stays.
+    """Let threads without work soon sleep in this process, if torch was not imported yet, and in those that it starts; a user's choice
+    stays.
 
-    By default such a thread keeps its CPU busy. Where another program runs on that CPU, a training with two threads becomes up to ten
-    times slower than with one (benchmarks/threads).
+    By default such a thread keeps its CPU busy. Where other programs run on that CPU, a training with two threads becomes up to ten times
+    slower. A thread that slept at once would cost a quarter of the speed of an idle machine (benchmarks/RESULTS.md, Threads).
     """
-    os.environ.setdefault(WAITING, "PASSIVE")
+    os.environ.setdefault(SPINS, "1000")
 
 
 def gpus() -> list[str]:

@@ -9,7 +9,7 @@ import multiprocessing
 import os
 import time
 
-from detkds.processes import CPUS, WAITING, use_cpus
+from detkds.processes import CPUS, SPINS, use_cpus
 
 TASKS, STEPS = 5, 20
 
@@ -35,15 +35,15 @@ def steps_per_s(asked: str) -> float:
     return STEPS / (time.monotonic() - began)
 
 
-def beside_others(busy: int, policy: str) -> float:
+def beside_others(busy: int, spins: int) -> float:
     """Training steps per second with a thread for every CPU, while other programs keep `busy` CPUs busy.
 
     Args:
-        policy: of threads that wait, ACTIVE as by default or PASSIVE; read by a process when it imports torch.
+        spins: how often a thread looks for work before it sleeps; read by a process when it imports torch.
     """
     context = multiprocessing.get_context("spawn")
     others = [context.Process(target=_busy, daemon=True) for _ in range(busy)]
-    os.environ[WAITING] = policy
+    os.environ[SPINS] = str(spins)
     for other in others:
         other.start()
     with context.Pool(1) as pool:
@@ -62,10 +62,8 @@ def _busy() -> None:
 def main() -> None:
     """Print the rates and their ratios."""
     for busy in (0, 1, 2):
-        rates = {policy: beside_others(busy, policy) for policy in ("ACTIVE", "PASSIVE")}
-        both = ", ".join(f"{policy} {rate:.1f}" for policy, rate in rates.items())
-        print(f"{busy} busy CPUs, steps per second by what a waiting thread does: {both}; ratio {rates['PASSIVE'] / rates['ACTIVE']:.2f}")
-    share = f"{(os.cpu_count() or 1) / TASKS:g}"
+        found = ", ".join(f"{spins:,} {beside_others(busy, spins):.1f}" for spins in (0, 1_000, 10_000, 1_000_000_000))
+        print(f"{busy} busy CPUs, steps per second by how often a waiting thread looks: {found}")
     rates = {}
     for label, asked in (("every CPU", ""), ("its share", share)):
         with multiprocessing.get_context("spawn").Pool(TASKS) as pool:
