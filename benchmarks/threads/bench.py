@@ -64,6 +64,7 @@ def main() -> None:
     for busy in (0, 1, 2):
         found = ", ".join(f"{spins:,} {beside_others(busy, spins):.1f}" for spins in (0, 1_000, 10_000, 1_000_000_000))
         print(f"{busy} busy CPUs, steps per second by how often a waiting thread looks: {found}")
+    share = f"{(os.cpu_count() or 1) / TASKS:g}"
     rates = {}
     for label, asked in (("every CPU", ""), ("its share", share)):
         with multiprocessing.get_context("spawn").Pool(TASKS) as pool:
