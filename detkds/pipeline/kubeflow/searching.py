@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from detkds.pipeline import study_stage
-from detkds.pipeline.kubeflow import nodes
 from detkds.pipeline.settings import Result
 from detkds.pipeline.task import WEIGHTS
 from detkds.pipeline.values import Values
@@ -29,5 +28,7 @@ def run(
         DetKDSError: as the stages and `pipeline.kubeflow.nodes.search`.
     """
     if told.search_nodes > 1 and (study == WEIGHTS or study in told.searched.split(",")):
+        from detkds.pipeline.kubeflow import nodes  # it imports mmdet, which a task without a search does not need
+
         return nodes.search(study, told, studies, subset=subset, out=out, recipe_out=recipe_out, image=image)
     return study_stage.run(study, told, studies, subset=subset, out=out, recipe_out=recipe_out)
