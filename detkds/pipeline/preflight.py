@@ -78,6 +78,13 @@ class Facts:
         """Whether images are on this machine: those of a store are not fetched for a look."""
         return bool(self.data) and not is_remote(self.config.data.root)
 
+    @property
+    def teacher_detects(self) -> bool:
+        """Whether the teacher, once it is built, is a detector, and no backbone alone."""
+        from detkds.detectors.backbone_teacher import detects
+
+        return "teacher" not in self.detectors or detects(self.detectors["teacher"])
+
     def source(self) -> Source:
         """The data set, as the subset stage takes it."""
         from detkds.pipeline.addresses import source_of
@@ -279,7 +286,7 @@ def _draw(config: RunConfig, train: Coco, leave_out: tuple[int, ...]) -> Coco:
 
 def _detectors(facts: Facts) -> None:
     """Build both detectors with their weights."""
-    from detkds.detectors.checkpoints import apply_backbone, apply_weights, load_weights
+    from detkds.detectors.checkpoints import apply_backbone, apply_teacher, apply_weights, load_weights
     from detkds.detectors.configs.config import build_detector
     from detkds.detectors.configs.data_config import read_config
     from detkds.pipeline import pair as pairs
@@ -306,7 +313,9 @@ def _detectors(facts: Facts) -> None:
             if not checkpoint:
                 continue
             weights = load_weights(checkpoint)
-            if role == "teacher" or any(name.startswith("backbone.") for name in weights):
+            if role == "teacher":
+                apply_teacher(facts.detectors[role], weights, f"{role} checkpoint {checkpoint}")
+            elif any(name.startswith("backbone.") for name in weights):
                 apply_weights(facts.detectors[role], weights, f"{role} checkpoint {checkpoint}")
             else:
                 apply_backbone(facts.detectors[role], weights, f"backbone weights {checkpoint}")
@@ -323,7 +332,8 @@ def _classes(facts: Facts, pair: Pair) -> tuple[str, ...]:
     from detkds.pipeline import pair as pairs
 
     if "train" not in facts.data:
-        return tuple(map(str, range(own_class_count(read_config(pair.teacher_config)))))
+        known = pair.teacher_config if pairs.detects(pair.teacher_config) else pair.student_config
+        return tuple(map(str, range(own_class_count(read_config(known)))))
     return pairs.classes_of_pair(pair, (str(category["name"]) for category in facts.data["train"]["categories"]))
 
 
@@ -364,8 +374,9 @@ def _samples(facts: Facts) -> None:
     data, root = facts.config.data, Path(facts.config.data.root)
     train, test = (Images(root / split.annotations, root / split.images) for split in (data.train, data.test))
     facts.kept = _first(Samples(student, train, training=True)).kept
-    for config in facts.configs.values():
-        _first(Samples(config, test, training=False))
+    for role, config in facts.configs.items():
+        if role == "student" or facts.teacher_detects:
+            _first(Samples(config, test, training=False))
     with facts.unlabelled_source() as unlabelled:
         if unlabelled:
             _first(Samples(student, unlabelled[0], training=True, labelled=False))
@@ -408,7 +419,7 @@ def _knowledge(facts: Facts) -> None:
     if facts.recipe:
         if facts.losses is not None:
             _require_use(facts.losses, facts.schedule().unlabelled)
-            DistilledDetector(student, teacher, facts.losses)
+            DistilledDetector(student, teacher, facts.losses, facts.schedule().unlabelled)
         return
     reasons = supported(student, teacher)
     searched = facts.config.search.knowledge

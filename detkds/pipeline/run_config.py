@@ -25,6 +25,7 @@ from detkds import plugins
 from detkds.errors import ConfigError, GenomeError
 from detkds.genome import Knowledge
 from detkds.genome.presets import KNOWN_DISTILLERS, preset
+from detkds.pairs import TIMM
 from detkds.pairs import pair as tested_pair
 from detkds.pipeline.settings import COHORT, PRECISIONS, RacePlan
 from detkds.pipeline.yaml_faults import yaml_fault
@@ -134,6 +135,8 @@ class Teacher(Detector):
     It is shown the student's images, `scale` times as large, and must reach `min_ap` points of AP (0 to 100) on them before anything is
     distilled; without `min_ap` a quarter of what it reaches by its own pipeline, and at least 1.
 
+    `config: timm/NAME` is a backbone of the package timm, whose features alone teach; it has no AP, and nothing is inherited from it.
+
     `teacher: self` is the student of the generation before: of the first one a student trained without distillation, of each further one
     that which the search and the training before it made. `generations` is how many are distilled; 0 for any other teacher.
     """
@@ -149,11 +152,31 @@ class Teacher(Detector):
             raise ValueError("give exactly one of `checkpoint` (a file or s3:// address) and `train` (how to make one)")
         return self
 
+    @property
+    def is_backbone(self) -> bool:
+        """Whether it is a backbone alone, by its name."""
+        return self.config.startswith(TIMM)
+
+    @model_validator(mode="after")
+    def _backbone_detects_nothing(self) -> Teacher:
+        if self.is_backbone and self.train is not None:
+            raise ValueError(f"{self.config} is a backbone, which is not trained here; give `checkpoint`, the file of its weights")
+        if self.is_backbone and self.min_ap is not None:
+            raise ValueError(f"`min_ap` is for detectors, and {self.config} is a backbone, which detects nothing; leave it out")
+        return self
+
 
 class Student(Detector):
     """The student. `inherit` starts its neck and head from the teacher's where names and shapes agree."""
 
     inherit: bool = True
+
+    @field_validator("config")
+    @classmethod
+    def _detects(cls, value: str) -> str:
+        if value.startswith(TIMM):
+            raise ValueError(f"{value} is a backbone, which detects nothing; give the config of a detector")
+        return value
 
 
 class Weights(Section):
@@ -314,7 +337,7 @@ class RunConfig(Section):
     @model_validator(mode="before")
     @classmethod
     def _own_teacher(cls, raw: Any) -> Any:
-        return with_own_teacher(raw) if isinstance(raw, dict) else raw
+        return without_inheriting(with_own_teacher(raw)) if isinstance(raw, dict) else raw
 
     @model_validator(mode="after")
     def _files_exist(self, info: ValidationInfo) -> RunConfig:
@@ -329,6 +352,17 @@ class RunConfig(Section):
         if given and not set(given.knowledge) & set(self.search.knowledge):
             searched = ", ".join(self.search.knowledge)
             raise ValueError(f"data.unlabelled.knowledge must name at least one of search.knowledge, which has {searched}")
+        return self
+
+    @model_validator(mode="after")
+    def _objects_without_labels(self) -> RunConfig:
+        given = self.data.unlabelled
+        wrong = {Knowledge.FGBG, Knowledge.INSTANCE} & set(given.knowledge) & set(self.search.knowledge) if given else set()
+        if wrong and self.teacher.is_backbone:
+            raise ValueError(
+                f"{', '.join(sorted(wrong))} would need the teacher's detections on images without labels, and {self.teacher.config} is a "
+                "backbone, which detects nothing; write data.unlabelled.knowledge: [global]"
+            )
         return self
 
     def local_files(self) -> Iterator[str]:
@@ -384,6 +418,21 @@ def with_own_teacher(raw: dict[str, Any]) -> dict[str, Any]:
     trained = {"epochs": epochs} | ({"backbone": student["checkpoint"]} if student.get("checkpoint") else {})
     asked = {name: value for name, value in given.items() if name != "config"}
     return {**raw, "teacher": {"generations": 1, **asked, **itself, "train": trained}, "student": {**student, "inherit": False}}
+
+
+def without_inheriting(raw: dict[str, Any]) -> dict[str, Any]:
+    """The content of a run.yaml whose student inherits nothing where the teacher is a backbone, which has neither neck nor head.
+
+    Raises:
+        ValueError: it says that the student inherits.
+    """
+    teacher, student = raw.get("teacher"), raw.get("student")
+    config = teacher.get("config") if isinstance(teacher, dict) else None
+    if not isinstance(config, str) or not config.startswith(TIMM) or not isinstance(student, dict):
+        return raw
+    if student.get("inherit"):
+        raise ValueError(f"`student.inherit` needs a teacher with neck and head, and {config} is a backbone; leave it out")
+    return {**raw, "student": {**student, "inherit": False}}
 
 
 def known_presets(names: tuple[str, ...]) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from detkds.report.importance import importances
 from detkds.report.tables import Table
 from detkds.report.tables.detectors import KINDS
 from detkds.report.text import clean
-from detkds.report.verdict import verdict
+from detkds.report.verdict import teacher_note, verdict
 
 MAX_CHARACTERS = 400_000
 """KFP cuts longer Markdown."""
@@ -26,7 +26,7 @@ _NUMERIC = ("number", "change", "share", "heat")
 
 def markdown(data: ReportData) -> str:
     """The report in Markdown, below KFP's limit of 400,000 characters; words from outside come without power over it."""
-    parts = [f"# {escape(data.run)}", escape(verdict(data))]
+    parts = [f"# {escape(data.run)}", escape(" ".join(filter(None, (verdict(data), teacher_note(data)))))]
     if data.evaluation and data.evaluation.kinds:
         parts += ["## Detectors", *_detectors(data.evaluation)]
     parts += ["## Recipe", *_recipe(data)]
