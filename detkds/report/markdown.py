@@ -26,7 +26,9 @@ _NUMERIC = ("number", "change", "share", "heat")
 
 def markdown(data: ReportData) -> str:
     """The report in Markdown, below KFP's limit of 400,000 characters; words from outside come without power over it."""
-    parts = [f"# {escape(data.run)}", escape(" ".join(filter(None, (verdict(data), teacher_note(data)))))]
+    parts = [f"# {escape(data.run)}", escape(verdict(data))]
+    if note := teacher_note(data):
+        parts.append(escape(note))
     if data.evaluation and data.evaluation.kinds:
         parts += ["## Detectors", *_detectors(data.evaluation)]
     parts += ["## Recipe", *_recipe(data)]

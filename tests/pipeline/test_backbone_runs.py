@@ -1,4 +1,4 @@
-"""A run whose teacher is a backbone of timm: what run.yaml may say, what `check` says, and training, evaluation and report without its AP."""
+"""A run whose teacher is a backbone of timm: what run.yaml may say, what `check` says, and results without its AP."""
 
 from __future__ import annotations
 
