@@ -27,5 +27,5 @@ def train_found(
 
     told = plans.read(plan)
     losses = recipe_of(Path(recipe.path))
-    result = stage.run(told, losses, subset=Path(subset.path), out=Path(model.path), image=image)
+    result = stage.run(told, losses, subset=Path(subset.path), out=Path(model.path), image=image, found=True)
     hand_on(result, model, metrics=metrics)

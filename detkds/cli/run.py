@@ -88,17 +88,17 @@ def space(
     seed: Annotated[int, typer.Option(help="Seed of the samples.", min=0)] = 0,
     plugin: Annotated[list[str] | None, typer.Option(help="Module with words of your own; may be repeated.", metavar="MODULE")] = None,
     run_yaml: Annotated[
-        Path | None, typer.Option("--run", help="Of this run: what the losses (genomes or presets) do to its student.", metavar="RUN.YAML")
+        Path | None, typer.Option("--run", help="Of this run: what the losses do to its student.", metavar="RUN.YAML")
     ] = None,
     after: Annotated[int, typer.Option(help="With --run: epochs that the student trains without distillation first.", min=0)] = 0,
     home: Home = DEFAULT_HOME,
     trust_config: Trust = False,
-    genome: Annotated[list[str] | None, typer.Argument(help="Genome texts to check.")] = None,
+    genome: Annotated[list[str] | None, typer.Argument(help="Genomes, or presets such as pkd or 'cwd x 2'.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Print the size of the search space, samples of it, or what is known about a genome; with --run what it does to a student."""
+    """Print the size of the search space, samples of it, or facts about genomes and presets; with --run what they do to a student."""
     from detkds import plugins
-    from detkds.cli.print_space import describe_genome, describe_space, plain_genome, plain_space
+    from detkds.cli.print_space import describe_losses, describe_space, plain_losses, plain_space
 
     plugins.load([*plugins.installed(), *(plugin or [])])
     if run_yaml is not None:
@@ -109,11 +109,11 @@ def space(
             raise ConfigError("--run looks at losses, got none; give genome texts or presets, such as 'pkd x 20'.")
         show(genome, run_yaml, semantics, after, home=home, trust=trust_config, console=console)
     elif as_json:
-        genomes = [plain_genome(text, preset, semantics) for text in genome or ()]
+        genomes = [loss for text in genome or () for loss in plain_losses(text, preset, semantics)]
         answer(as_json, {"genomes": genomes} if genome else plain_space(preset, semantics))
     elif genome:
         for text in genome:
-            describe_genome(text, preset, semantics, console)
+            describe_losses(text, preset, semantics, console)
     else:
         describe_space(preset, semantics, sample, seed, console)
 

@@ -41,16 +41,17 @@ def train(values: dict[str, Any], recipe: str, subset: Path, out: Path) -> None:
     """Stage 4; `recipe` is the path of an artifact, a preset's name, genome text, or empty for no distillation."""
     from detkds.pipeline import train as stage
 
-    losses = stage.recipe_of(Path(recipe)) if recipe and Path(recipe).is_dir() else stage.parse_recipe(recipe, values["semantics"])
-    train_with(values, losses, subset, out)
+    found = bool(recipe) and Path(recipe).is_dir()
+    losses = stage.recipe_of(Path(recipe)) if found else stage.parse_recipe(recipe, values["semantics"])
+    train_with(values, losses, subset, out, found=found)
 
 
-def train_with(values: dict[str, Any], recipe: Recipe, subset: Path, out: Path) -> None:
-    """Stage 4 with a recipe at hand."""
+def train_with(values: dict[str, Any], recipe: Recipe, subset: Path, out: Path, *, found: bool = False) -> None:
+    """Stage 4 with a recipe at hand; `found` by a search."""
     from detkds.pipeline import train as stage
 
     told = Values.read(values)
-    stage.run(told.pair, told.training, recipe, subset=subset, out=out, loggers=told.services)
+    stage.run(told.pair, told.training, recipe, subset=subset, out=out, loggers=told.services, found=found)
 
 
 def evaluate(values: dict[str, Any], baseline: Path, distilled: Path, subset: Path, out: Path) -> None:

@@ -23,6 +23,9 @@ def verdict(data: ReportData) -> str:
         return "No distilled student has been evaluated yet."
     if before is None:
         return f"The distilled student reaches {percent(after)} AP{_beside(teacher)}."
+    if data.plain():
+        alike = "The recipe is no distillation, so both students are trained alike"
+        return f"{alike}: {percent(before)} and {percent(after)} AP{_beside(teacher)}."
     test = evaluation.comparison(Role.DISTILLED, Role.STUDENT, kind)
     step = change(after, before)
     if test is not None and not test.classes_distinguished:
@@ -60,6 +63,8 @@ def detectors_heading(data: ReportData) -> str:
     test = evaluation.comparison(Role.DISTILLED, Role.STUDENT, kind)
     if before is None or after is None:
         return "AP of the detectors"
+    if data.plain():
+        return "Both students are trained without distillation"
     if test is not None and not test.classes_distinguished:
         return "No difference between student and distilled student is shown"
     gains = [_class_gain(evaluation, kind, name) for name in _classes(evaluation, kind)]

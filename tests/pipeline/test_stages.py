@@ -15,9 +15,12 @@ from detkds.genome import Knowledge, Recipe
 from detkds.pipeline import evaluate, evolve, report, studies, train, weights
 from detkds.pipeline import publish as published
 from detkds.pipeline.settings import Pair, RacePlan, Schedule, SearchPlan, WeightsPlan
+from detkds.pipeline.task import RUN
+from detkds.pipeline.task_progress import RunProgress
 from detkds.search.history import History
 from detkds.search.trial import TrialState
 from detkds.storage import verify
+from detkds.storage.folder import FolderStore
 
 FINAL = RacePlan(candidates=2, seeds=2, known="pkd,released-gfl")
 PRESET = "global: none > none > norm_batch | l2 x 1"
@@ -148,6 +151,23 @@ def test_a_training_that_ends_again_gives_the_same_student(pair: Pair, schedule:
         train.run(pair, schedule, recipe, subset=subset, out=tmp_path / name)
         states.append(torch.load(tmp_path / name / "student.pth", weights_only=True)["state_dict"])
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+
+
+def test_a_search_that_found_no_distillation_has_two_trainings_with_titles_of_their_own(
+    pair: Pair, schedule: Schedule, subset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(RUN, "plain")
+    monkeypatch.setenv("DETKDS_HOME", str(tmp_path))
+    train.run(pair, schedule, Recipe(), subset=subset, out=tmp_path / "student")
+    assert "train distilled" not in capsys.readouterr().out
+    train.run(pair, schedule, Recipe(), subset=subset, out=tmp_path / "distilled", found=True)
+    said = capsys.readouterr().out
+    assert "[train distilled] the recipe found is no distillation" in said
+    assert "train baseline" not in said
+    seen = RunProgress.read(FolderStore(tmp_path / "work"), "plain").tasks
+    assert [seen[title].finished for title in ("train baseline", "train distilled")] == [True, True]
+    one, two = (torch.load(tmp_path / name / "student.pth", weights_only=True)["state_dict"] for name in ("student", "distilled"))
+    assert all(torch.equal(one[key], two[key]) for key in one)
 
 
 def test_an_altered_artifact_is_refused_by_name(found: dict[str, Path], tmp_path: Path) -> None:
