@@ -28,7 +28,6 @@ from detkds.storage import open_store
 
 QUIET = Console(quiet=True)
 RECIPE = Recipe.parse("global: none > none > norm_N | l2 x 2\nlogits: none | l2 x 1")
-CLASSES = ("disc", "square", "triangle")
 Change = Callable[[dict[str, Any]], Any]
 
 
@@ -106,7 +105,10 @@ def test_check_refuses_a_teacher_of_other_classes_or_another_order(pictures: Pat
     fewer, turned = tmp_path / "fewer.pth", tmp_path / "turned.pth"
     save_student(build_detector(pairs.detector_config(pair.teacher_config, order[:2], pretrained=False), seed=5), fewer, classes=order[:2])
     save_student(build_detector(pairs.detector_config(pair.teacher_config, order, pretrained=False), seed=5), turned, classes=order[::-1])
-    for path, said in ((fewer, r"teacher\.others\.0: .* 2 classes, the data set has 3"), (turned, r"teacher\.others\.0: .*another order")):
+    for path, said in (
+        (fewer, rf"teacher\.others\.0: .* 2 classes, the data set has {len(order)}"),
+        (turned, r"teacher\.others\.0: .*another order"),
+    ):
         raw = content(pictures, pair, path)
         with pytest.raises(ConfigError, match=said):
             check.check(written(tmp_path / "run.yaml", raw), trust=False, console=QUIET, home=tmp_path / "home", timed=False)
@@ -161,7 +163,7 @@ def test_another_content_of_a_further_checkpoint_is_another_run(
 
 
 @pytest.mark.parametrize("combine", ["mean", "agreement"])
-def test_a_training_of_two_equal_teachers_is_that_of_one(
+def test_a_training_with_two_equal_teachers_is_that_with_one(
     pictures: Path, pair: Pair, home: Path, subset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], combine: str
 ) -> None:
     told = taught(written(tmp_path / "run.yaml", content(pictures, pair, Path(pair.teacher_checkpoint), combine=combine)), home)
@@ -171,7 +173,8 @@ def test_a_training_of_two_equal_teachers_is_that_of_one(
         train.run(one, schedule, RECIPE, subset=subset, out=tmp_path / name)
     weights = [load_weights(tmp_path / name / train.CHECKPOINT) for name in ("alone", "both")]
     assert weights[0].keys() == weights[1].keys()
-    assert [name for name in weights[0] if not torch.equal(weights[0][name], weights[1][name])] == []
+    for name, tensor in weights[0].items():  # two halves of a gradient are added in another order than the whole
+        torch.testing.assert_close(weights[1][name], tensor, rtol=1e-3, atol=1e-5, msg=name)
     said = capsys.readouterr().out
     assert "teacher 1: AP" in said
     assert "teacher 2: AP" in said
