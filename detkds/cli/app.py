@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import traceback
 from typing import Annotated, Any
@@ -13,7 +14,7 @@ from detkds import __version__
 from detkds.cli.options import console
 from detkds.errors import DetKDSError, ExitCode
 from detkds.pipeline.progress import logs_json, of_system
-from detkds.processes import share_cpus
+from detkds.processes import spins
 
 app = typer.Typer(
     help="Find the knowledge distillation that works best for a pair of object detectors, and train with it.",
@@ -43,7 +44,7 @@ def general(
 
 def main() -> None:
     """Run the command line; whatever ends it becomes one line and an exit code of docs/exit-codes.md."""
-    share_cpus()
+    os.environ.update(spins())
     try:
         code = app(standalone_mode=False)
         if code == ExitCode.INTERRUPTED:  # typer catches Ctrl-C itself, and says nothing
