@@ -40,6 +40,14 @@ def verdict(data: ReportData) -> str:
     return f"Distillation {verb} the student's AP from {percent(before)} to {percent(after)} ({sure}){_gap(teacher, before, after)}."
 
 
+def teacher_note(data: ReportData) -> str:
+    """Why no figure of the teacher is shown; empty where there is one, or nothing has been evaluated."""
+    evaluation = data.evaluation
+    if evaluation is None or not evaluation.detectors or Role.TEACHER in evaluation.detectors:
+        return ""
+    return "The teacher is not evaluated, since it is a backbone, which detects nothing."
+
+
 def interval(test: Comparison) -> str:
     """95 % interval −0.4 to +2.1, p = 0.19."""
     return f"{100 * test.level:.0f} % interval {points(test.low)} to {points(test.high)}, {chance(test.p)}"

@@ -27,7 +27,7 @@ def stored_files(facts: Facts) -> None:
 
 def detectors(facts: Facts) -> None:
     """Build both detectors with their weights."""
-    from detkds.detectors.checkpoints import apply_backbone, apply_weights, load_weights
+    from detkds.detectors.checkpoints import apply_backbone, apply_teacher, apply_weights, load_weights
     from detkds.detectors.configs.config import build_detector
     from detkds.detectors.configs.data_config import read_config
     from detkds.pipeline import pair as pairs
@@ -54,7 +54,9 @@ def detectors(facts: Facts) -> None:
             if not checkpoint:
                 continue
             weights = load_weights(checkpoint)
-            if role == "teacher" or any(name.startswith("backbone.") for name in weights):
+            if role == "teacher":
+                apply_teacher(facts.detectors[role], weights, f"{role} checkpoint {checkpoint}")
+            elif any(name.startswith("backbone.") for name in weights):
                 apply_weights(facts.detectors[role], weights, f"{role} checkpoint {checkpoint}")
             else:
                 apply_backbone(facts.detectors[role], weights, f"backbone weights {checkpoint}")
@@ -71,7 +73,8 @@ def _classes(facts: Facts, pair: Pair) -> tuple[str, ...]:
     from detkds.pipeline import pair as pairs
 
     if "train" not in facts.data:
-        return tuple(map(str, range(own_class_count(read_config(pair.teacher_config)))))
+        known = pair.teacher_config if pairs.detects(pair.teacher_config) else pair.student_config
+        return tuple(map(str, range(own_class_count(read_config(known)))))
     return pairs.classes_of_pair(pair, (str(category["name"]) for category in facts.data["train"]["categories"]))
 
 

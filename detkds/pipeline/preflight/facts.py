@@ -70,6 +70,13 @@ class Facts:
         """Whether images are on this machine: those of a store are not fetched for a look."""
         return bool(self.data) and not is_remote(self.config.data.root)
 
+    @property
+    def teacher_detects(self) -> bool:
+        """Whether the teacher, once it is built, is a detector, and no backbone alone."""
+        from detkds.detectors.backbone_teacher import detects
+
+        return "teacher" not in self.detectors or detects(self.detectors["teacher"])
+
     def source(self) -> Source:
         """The data set, as the subset stage takes it."""
         from detkds.pipeline.addresses import source_of

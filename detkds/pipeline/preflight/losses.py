@@ -30,7 +30,7 @@ def knowledge(facts: Facts) -> None:
     if facts.recipe:
         if facts.losses is not None:
             _require_use(facts.losses, facts.schedule().unlabelled)
-            DistilledDetector(student, teacher, facts.losses)
+            DistilledDetector(student, teacher, facts.losses, facts.schedule().unlabelled)
         return
     reasons = supported(student, teacher)
     searched = facts.config.search.knowledge

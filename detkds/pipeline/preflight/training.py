@@ -39,16 +39,18 @@ def samples(facts: Facts) -> None:
     data, root = facts.config.data, Path(facts.config.data.root)
     train, test = (Images(root / split.annotations, root / split.images) for split in (data.train, data.test))
     facts.kept = _first(Samples(student, train, training=True)).kept
-    for config in facts.configs.values():
-        _first(Samples(config, test, training=False))
+    for role, config in facts.configs.items():
+        if role == "student" or facts.teacher_detects:
+            _first(Samples(config, test, training=False))
     with facts.unlabelled_source() as unlabelled:
         if unlabelled:
             _first(Samples(student, unlabelled[0], training=True, labelled=False))
             if facts.unlabelled:
                 use, batch = unlabelled[1], settings.batch_size
                 count, losses = min(facts.unlabelled.images, use.images(batch)), use.knowledge.replace(",", ", ")
-                facts.step = f"{count} unlabelled images beside {batch} labelled ones per step, for the losses of {losses}; "
-                facts.step += f"the teacher's detections of score {use.min_score:g} or more stand for objects there"
+                facts.step = f"{count} unlabelled images beside {batch} labelled ones per step, for the losses of {losses}"
+                if facts.teacher_detects:
+                    facts.step += f"; the teacher's detections of score {use.min_score:g} or more stand for objects there"
     if training := facts.config.teacher.train:
         own = training.data or data.train
         _first(Samples(facts.configs["teacher"], Images(root / own.annotations, root / own.images), training=True))

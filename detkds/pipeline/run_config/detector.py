@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from detkds.pairs import TIMM
 from detkds.pipeline.run_config.address import located
 from detkds.pipeline.run_config.data import Split
 from detkds.pipeline.run_config.section import Count, Section
@@ -44,6 +45,8 @@ class Teacher(Detector):
     It is shown the student's images, `scale` times as large, and must reach `min_ap` points of AP (0 to 100) on them before anything is
     distilled; without `min_ap` a quarter of what it reaches by its own pipeline, and at least 1.
 
+    `config: timm/NAME` is a backbone of the package timm, whose features alone teach; it has no AP, and nothing is inherited from it.
+
     `teacher: self` is the student of the generation before: of the first one a student trained without distillation, of each further one
     that which the search and the training before it made. `generations` is how many are distilled; 0 for any other teacher.
     """
@@ -59,8 +62,28 @@ class Teacher(Detector):
             raise ValueError("give exactly one of `checkpoint` (a file or s3:// address) and `train` (how to make one)")
         return self
 
+    @property
+    def is_backbone(self) -> bool:
+        """Whether it is a backbone alone, by its name."""
+        return self.config.startswith(TIMM)
+
+    @model_validator(mode="after")
+    def _backbone_detects_nothing(self) -> Teacher:
+        if self.is_backbone and self.train is not None:
+            raise ValueError(f"{self.config} is a backbone, which is not trained here; give `checkpoint`, the file of its weights")
+        if self.is_backbone and self.min_ap is not None:
+            raise ValueError(f"`min_ap` is for detectors, and {self.config} is a backbone, which detects nothing; leave it out")
+        return self
+
 
 class Student(Detector):
     """The student. `inherit` starts its neck and head from the teacher's where names and shapes agree."""
 
     inherit: bool = True
+
+    @field_validator("config")
+    @classmethod
+    def _detects(cls, value: str) -> str:
+        if value.startswith(TIMM):
+            raise ValueError(f"{value} is a backbone, which detects nothing; give the config of a detector")
+        return value

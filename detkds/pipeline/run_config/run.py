@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, ValidationInfo, model_validator
 
 from detkds.pipeline.run_config.address import is_remote
+from detkds.pipeline.run_config.backbone_teacher import require_no_objects, without_inheriting
 from detkds.pipeline.run_config.data import Data
 from detkds.pipeline.run_config.detector import Student, Teacher
 from detkds.pipeline.run_config.patterns import MODULE, NAME
@@ -38,7 +39,7 @@ class RunConfig(Section):
     @model_validator(mode="before")
     @classmethod
     def _own_teacher(cls, raw: Any) -> Any:
-        return with_own_teacher(raw) if isinstance(raw, dict) else raw
+        return without_inheriting(with_own_teacher(raw)) if isinstance(raw, dict) else raw
 
     @model_validator(mode="after")
     def _files_exist(self, info: ValidationInfo) -> RunConfig:
@@ -53,6 +54,11 @@ class RunConfig(Section):
         if given and not set(given.knowledge) & set(self.search.knowledge):
             searched = ", ".join(self.search.knowledge)
             raise ValueError(f"data.unlabelled.knowledge must name at least one of search.knowledge, which has {searched}")
+        return self
+
+    @model_validator(mode="after")
+    def _a_backbone_finds_no_objects(self) -> RunConfig:
+        require_no_objects(self)
         return self
 
     def local_files(self) -> Iterator[str]:
