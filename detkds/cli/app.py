@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import sys
@@ -25,6 +26,13 @@ app = typer.Typer(
 
 _USAGE: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 """What typer raises for options that it cannot read; it carries a click of its own, without a public name for this."""
+
+
+def shorten(commands: typer.Typer) -> None:
+    """Let the list of commands show the first sentence of each command's help."""
+    for command in commands.registered_commands:
+        words = " ".join((inspect.getdoc(command.callback) or "").split())
+        command.short_help = words.partition(". ")[0].removesuffix(".") + "."
 
 
 def _version(asked: bool) -> None:
