@@ -21,14 +21,14 @@ SPINS = "GOMP_SPINCOUNT"
 """The environment variable, read when torch is imported, that says how often a thread looks for work before it sleeps."""
 
 
-def share_cpus() -> None:
-    """Let threads without work soon sleep in this process, if torch was not imported yet, and in those that it starts; a user's choice
-    stays.
+def spins() -> dict[str, str]:
+    """The environment that lets threads without work soon sleep, in a process that imports torch after it was set; empty where the user
+    has chosen.
 
     By default such a thread keeps its CPU busy. Where other programs run on that CPU, a training with two threads becomes up to ten times
     slower. A thread that slept at once would cost a quarter of the speed of an idle machine (benchmarks/RESULTS.md, Threads).
     """
-    os.environ.setdefault(SPINS, "1000")
+    return {} if SPINS in os.environ else {SPINS: "1000"}
 
 
 def gpus() -> list[str]:

@@ -23,7 +23,7 @@ def train_found(
     from detkds.pipeline.kubeflow import plans
     from detkds.pipeline.kubeflow import training as stage
     from detkds.pipeline.kubeflow.outputs import hand_on
-    from detkds.pipeline.train import recipe_of
+    from detkds.pipeline.recipes import recipe_of
 
     told = plans.read(plan)
     losses = recipe_of(Path(recipe.path))

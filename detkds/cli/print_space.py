@@ -30,8 +30,9 @@ def describe_space(preset: str, semantics: str, sample: int, seed: int, console:
     table.add_row("all", *(f"{total:,}" for total in sums))
     console.print(table)
     console.print(f"weights of five losses together: {space.count_weights():,}; with 0 allowed: {space.count_weights(zero=True):,}")
+    console.print("sizes under other readings of the paper's Table 2:", style="dim", markup=False)
     for reading, total in table_2_readings().items():
-        console.print(f"{reading}: {total:,}", style="dim", markup=False)
+        console.print(f"  {reading}: {total:,}", style="dim", markup=False)
     _describe_plugins(console)
     rng = random.Random(seed)
     for knowledge in Knowledge:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from detkds.genome import Recipe
+from detkds.pipeline.recipes import parse_recipe, recipe_of
 from detkds.pipeline.settings import Pair, Schedule
 from detkds.pipeline.values import Values
 
@@ -39,10 +40,8 @@ def weights(values: dict[str, Any], studies: Sequence[Path], subset: Path, out: 
 
 def train(values: dict[str, Any], recipe: str, subset: Path, out: Path) -> None:
     """Stage 4; `recipe` is the path of an artifact, a preset's name, genome text, or empty for no distillation."""
-    from detkds.pipeline import train as stage
-
     found = bool(recipe) and Path(recipe).is_dir()
-    losses = stage.recipe_of(Path(recipe)) if found else stage.parse_recipe(recipe, values["semantics"])
+    losses = recipe_of(Path(recipe)) if found else parse_recipe(recipe, values["semantics"])
     train_with(values, losses, subset, out, found=found)
 
 

@@ -27,8 +27,8 @@ from detkds.detectors.training.kept import Kept
 from detkds.detectors.training.local_processes import run_in_processes
 from detkds.detectors.training.loop import TrainSettings
 from detkds.detectors.training.parallel import Group
-from detkds.errors import ArtifactError, GenomeError, Rejected
-from detkds.genome import Recipe, presets
+from detkds.errors import Rejected
+from detkds.genome import Recipe
 from detkds.pipeline import pair as pairs
 from detkds.pipeline.event_file import from_log
 from detkds.pipeline.loggers import FOLDER, Loggers
@@ -272,27 +272,3 @@ def classes_of(source: Source) -> tuple[str, ...]:
     """Class names of an annotation file, in its order."""
     categories = json.loads(source.annotations.read_text())["categories"]
     return tuple(str(category["name"]) for category in categories)
-
-
-def recipe_of(artifact: Path) -> Recipe:
-    """The recipe of a weights, study or model artifact.
-
-    Raises:
-        ArtifactError: the artifact is not whole, or holds no recipe.
-    """
-    plugins.inherit()
-    verify(artifact)
-    try:
-        return Recipe.from_json(json.loads((artifact / "recipe.json").read_text()))
-    except (OSError, ValueError, GenomeError) as error:
-        raise ArtifactError(f"artifact {artifact} holds no recipe that can be read: {error}") from None
-
-
-def parse_recipe(text: str, semantics: str) -> Recipe:
-    """A recipe from a preset, `NAME` or `NAME x FACTOR`, or from genome text with the words of plugins too; empty text is no distillation.
-
-    Raises:
-        GenomeError: the text is neither.
-    """
-    plugins.inherit()
-    return presets.parse_recipe(text, semantics)

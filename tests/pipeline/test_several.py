@@ -10,6 +10,7 @@ import torch
 import yaml
 
 from detkds.pipeline import evolve, studies, teacher, train
+from detkds.pipeline.recipes import parse_recipe
 from detkds.pipeline.settings import Pair, Schedule, SearchPlan
 from detkds.storage import verify
 
@@ -26,7 +27,7 @@ def test_a_search_by_two_workers_and_a_student_of_two_processes(
     journals = [(tmp_path / f"study-{workers}" / studies.JOURNAL).read_bytes() for workers in (1, 2)]
     assert journals[0] == journals[1]
 
-    result = train.run(pair, schedule, train.parse_recipe(PRESET, "paper"), subset=subset, out=tmp_path / "model", processes=2)
+    result = train.run(pair, schedule, parse_recipe(PRESET, "paper"), subset=subset, out=tmp_path / "model", processes=2)
     assert result.metrics["student_steps"] == verify(tmp_path / "model").meta["student_steps"] > 0
     state = torch.load(tmp_path / "model" / train.CHECKPOINT, weights_only=True)["state_dict"]
     assert all(bool(tensor.isfinite().all()) for tensor in state.values())
