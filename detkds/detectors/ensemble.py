@@ -87,7 +87,7 @@ def agreement(labels: Any, found: Any, scale: float = 1.0) -> Tensor:
     """
     boxes = get_box_tensor(labels.bboxes).float()
     scores = found.scores.float()
-    total = boxes.new_tensor(1.0) + len(boxes) + scores.sum()
+    total: Tensor = boxes.new_tensor(1.0) + len(boxes) + scores.sum()
     if not len(boxes) or not len(scores):
         return 1.0 / total
     overlap = bbox_overlaps(boxes, get_box_tensor(found.bboxes).float() / scale)

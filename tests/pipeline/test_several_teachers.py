@@ -15,8 +15,10 @@ from rich.console import Console
 
 from detkds.detectors import build_detector, load_weights, save_student
 from detkds.detectors.ensemble import Ensemble
-from detkds.errors import ConfigError
+from detkds.errors import ConfigError, Rejected
 from detkds.genome import Recipe
+from detkds.genome.presets import preset
+from detkds.objective import Goal
 from detkds.pipeline import check, evaluate, run_config, stored_inputs, submit, train
 from detkds.pipeline import pair as pairs
 from detkds.pipeline.addresses import data_version
@@ -189,6 +191,23 @@ def test_the_second_teacher_is_measured_and_changes_the_student(
         students.append(load_weights(tmp_path / name / train.CHECKPOINT))
     assert any(not torch.equal(students[0][name], students[1][name]) for name in students[0])
     assert "teacher 2: AP" in capsys.readouterr().out
+
+
+def test_a_candidate_that_needs_what_another_teacher_lacks_is_rejected(
+    pictures: Path, pair: Pair, home: Path, subset: Path, tmp_path: Path
+) -> None:
+    names = classes_of(train.Source(pictures / "annotations/train.json", pictures))
+    config = pairs.detector_config(pair.teacher_config, names, pretrained=False)
+    wider = {"model.bbox_head.feat_channels": 2 * config.model.bbox_head.feat_channels, "model.bbox_head.stacked_convs": 2}
+    config.merge_from_dict(wider)
+    save_student(build_detector(config, seed=5), tmp_path / "wider.pth", classes=names)
+    raw = content(pictures, pair, tmp_path / "wider.pth")
+    raw["teacher"]["others"][0]["options"] = wider
+    told = taught(written(tmp_path / "run.yaml", raw), home)
+    assert Proxy(pair, Schedule(1, 2), subset, early_stop=False)(preset("crosskd"), Goal()).score is not None
+    with pytest.raises(Rejected, match="cannot share cross-head predictions: the towers have other channels") as found:
+        Proxy(told, Schedule(1, 2), subset, early_stop=False)(preset("crosskd"), Goal())
+    assert found.value.kind == "unsupported"
 
 
 def test_a_cluster_gets_further_checkpoints_from_the_store(
