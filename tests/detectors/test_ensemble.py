@@ -111,7 +111,7 @@ def test_agreement_looks_at_what_each_teacher_really_detects(tiny: Build, batch:
     assert [len(seen) for seen in passes] == [1, 1]  # detections included
     name = "loss_kd_global"
     options = [share * each[0][name] + (1 - share) * each[1][name] for share in (0, 0.5, 1)]
-    assert min(abs(float(both[name] - option)) for option in options) < 1e-5
+    assert min(abs(float((both[name] - option).detach())) for option in options) < 1e-5
 
 
 def instances(boxes: list[list[float]], labels: list[int], scores: list[float] | None = None) -> InstanceData:
