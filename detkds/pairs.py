@@ -21,6 +21,10 @@ BEYOND = "beyond"
 """Stands in `Pair.table` for a pair that the paper does not report."""
 
 
+TIMM = "timm/"
+"""How the name of a teacher begins that is a backbone of timm and no detector, such as `timm/convnext_tiny.fb_in1k`."""
+
+
 @dataclass(frozen=True)
 class Side:
     """One detector of a pair.

@@ -24,7 +24,7 @@ def train(
     from detkds.pipeline.kubeflow import plans
     from detkds.pipeline.kubeflow import training as stage
     from detkds.pipeline.kubeflow.outputs import hand_on
-    from detkds.pipeline.train import parse_recipe
+    from detkds.pipeline.recipes import parse_recipe
 
     told = plans.read(plan)
     losses = parse_recipe(recipe, told.semantics)

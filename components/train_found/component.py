@@ -23,9 +23,9 @@ def train_found(
     from detkds.pipeline.kubeflow import plans
     from detkds.pipeline.kubeflow import training as stage
     from detkds.pipeline.kubeflow.outputs import hand_on
-    from detkds.pipeline.train import recipe_of
+    from detkds.pipeline.recipes import recipe_of
 
     told = plans.read(plan)
     losses = recipe_of(Path(recipe.path))
-    result = stage.run(told, losses, subset=Path(subset.path), out=Path(model.path), image=image)
+    result = stage.run(told, losses, subset=Path(subset.path), out=Path(model.path), image=image, found=True)
     hand_on(result, model, metrics=metrics)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import os
 import sys
 import traceback
 from typing import Annotated, Any
@@ -13,7 +15,7 @@ from detkds import __version__
 from detkds.cli.options import console
 from detkds.errors import DetKDSError, ExitCode
 from detkds.pipeline.progress import logs_json, of_system
-from detkds.processes import share_cpus
+from detkds.processes import spins
 
 app = typer.Typer(
     help="Find the knowledge distillation that works best for a pair of object detectors, and train with it.",
@@ -24,6 +26,13 @@ app = typer.Typer(
 
 _USAGE: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 """What typer raises for options that it cannot read; it carries a click of its own, without a public name for this."""
+
+
+def shorten(commands: typer.Typer) -> None:
+    """Let the list of commands show the first sentence of each command's help."""
+    for command in commands.registered_commands:
+        words = " ".join((inspect.getdoc(command.callback) or "").split())
+        command.short_help = words.partition(". ")[0].removesuffix(".") + "."
 
 
 def _version(asked: bool) -> None:
@@ -43,7 +52,7 @@ def general(
 
 def main() -> None:
     """Run the command line; whatever ends it becomes one line and an exit code of docs/exit-codes.md."""
-    share_cpus()
+    os.environ.update(spins())
     try:
         code = app(standalone_mode=False)
         if code == ExitCode.INTERRUPTED:  # typer catches Ctrl-C itself, and says nothing

@@ -35,14 +35,14 @@ def submit(
     service_account: Annotated[str, typer.Option(help="Service account of the tasks; default: that of the installation.")] = "",
     timeout: Annotated[float, typer.Option(help="Hours to follow the run.", min=0.0)] = 72.0,
     every: Annotated[float, typer.Option(help="Seconds between two requests for the state of the run.", min=0.01)] = 10.0,
-    retries: Annotated[int, typer.Option(help="Create the run again so many times when it failed; what it finished is kept.", min=0)] = 0,
+    retries: Annotated[int, typer.Option(help="Create a failed run again up to this many times; finished stages are kept.", min=0)] = 0,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow the run to its end.")] = True,
     follow: Annotated[str, typer.Option(help="Follow this run instead of creating one.", metavar="RUN_ID")] = "",
     home: Home = DEFAULT_HOME,
     trust_config: Trust = False,
     as_json: Json = False,
 ) -> None:
-    """Run on a cluster. Exits 0 when the run succeeded, 1 failed, 3 when it still runs, 4 cancelled."""
+    """Run on a cluster and follow the run. Exits 0 if it succeeded, 1 if it failed, 3 if it is still running, 4 if it was cancelled."""
     from detkds.errors import ConfigError
     from detkds.pipeline import submit as verb
     from detkds.pipeline.kubeflow.remote import Cluster, Endpoint, Pace

@@ -11,11 +11,11 @@ from detkds.cli.app import app
 from detkds.cli.options import DEFAULT_HOME, EmbeddedS3, Home, Json, RunFile, Trust, answer, console, people
 
 Seeds = Annotated[int, typer.Option(help="Trainings of each recipe: the run's seed and those after it.", min=1, max=100)]
-Epochs = Annotated[int, typer.Option(help="Of every training; default: train.epochs of the run.", min=0, show_default=False)]
+Epochs = Annotated[int, typer.Option(help="Epochs of every training; default: train.epochs of the run.", min=0, show_default=False)]
 Jobs = Annotated[
     int,
     typer.Option(
-        help="Trainings at a time; default: one per GPU; without one, one per CPU as far as the memory goes.", min=0, show_default=False
+        help="Trainings at a time; default: one per GPU, or without a GPU one per CPU as far as memory allows.", min=0, show_default=False
     ),
 ]
 
@@ -35,13 +35,13 @@ def compare(
     seeds: Seeds = 3,
     epochs: Epochs = 0,
     jobs: Jobs = 0,
-    out: Annotated[Path | None, typer.Option(help="Where the table goes; default: compare/NAME below --home.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the table; default: compare/NAME below --home.")] = None,
     home: Home = DEFAULT_HOME,
     trust_config: Trust = False,
     embedded_s3: EmbeddedS3 = False,
     as_json: Json = False,
 ) -> None:
-    """Train the same student under several recipes and seeds, and print means, spreads and paired differences. Can be resumed."""
+    """Train the same student with several recipes and seeds, and print means, spreads and paired differences. Can be resumed."""
     from detkds.experiments.compare import compare as hold
     from detkds.experiments.named_recipes import read_list
     from detkds.experiments.prepared_run import Effort
@@ -67,7 +67,7 @@ def ablate(
     seeds: Seeds = 3,
     epochs: Epochs = 0,
     jobs: Jobs = 0,
-    out: Annotated[Path | None, typer.Option(help="Where tables go; default: ablate/NAME-WHAT below --home.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the tables; default: ablate/NAME-WHAT below --home.")] = None,
     home: Home = DEFAULT_HOME,
     trust_config: Trust = False,
     embedded_s3: EmbeddedS3 = False,
@@ -94,10 +94,10 @@ def ablate(
 @app.command()
 def fidelity(
     run_yaml: RunFile,
-    genomes: Annotated[int, typer.Option(help="How many random genomes, 3 or more.", min=3)] = 20,
+    genomes: Annotated[int, typer.Option(help="Number of random genomes.", min=3)] = 20,
     epochs: Epochs = 0,
     jobs: Jobs = 0,
-    out: Annotated[Path | None, typer.Option(help="Where the pairs go; default: fidelity/NAME below --home.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the scores; default: fidelity/NAME below --home.")] = None,
     home: Home = DEFAULT_HOME,
     trust_config: Trust = False,
     embedded_s3: EmbeddedS3 = False,

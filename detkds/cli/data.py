@@ -32,16 +32,16 @@ class Frame(StrEnum):
 
 @data.command()
 def check(
-    path: Annotated[Path, typer.Argument(help="An annotation file (COCO instances), a data set's folder, or a run.yaml.")],
+    path: Annotated[Path, typer.Argument(help="An annotation file (COCO instances), a data set's folder, or a run.yaml.", metavar="PATH")],
     images: Annotated[Path | None, typer.Option(help="Folder of the images; default: the one near the file that has them.")] = None,
     open_images: Annotated[bool, typer.Option("--open-images", help="Decode every image, not only its header.")] = False,
     hash: Annotated[bool, typer.Option("--hash", help="Find image files with the same bytes, also in several sets.")] = False,
     report: Annotated[
-        Path | None, typer.Option(help="File that lists all faults; default: ./NAME.faults.jsonl where they are over 20.")
+        Path | None, typer.Option(help="File that lists all faults; default: ./NAME.faults.jsonl if there are more than 20.")
     ] = None,
     fix: Annotated[Path | None, typer.Option(help="Write repaired annotations to this new .json file or folder.", metavar="OUT")] = None,
     boxes: Annotated[
-        Boxes | None, typer.Option(help="What the boxes are: sides [x, y, width, height], corners [x1, y1, x2, y2] or centres.")
+        Boxes | None, typer.Option(help="What the boxes are: sides (x, y, width, height), corners (x1, y1, x2, y2) or centres.")
     ] = None,
     frame: Annotated[
         Frame | None, typer.Option(help="The frame that annotations of pictures with an EXIF orientation were made in: stored or upright.")
@@ -49,7 +49,7 @@ def check(
     trust_config: Trust = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
 ) -> None:
-    """Find all that is wrong with a data set, or show what is in it. Exits 0 when a run may use it (or its repaired copy), 65 when not."""
+    """List every fault of a data set, or show what it contains. Exits 0 if a run can use it (or its repaired copy), 65 if not."""
     from rich.console import Console
 
     from detkds.data.repair import Named
@@ -72,11 +72,11 @@ class Format(StrEnum):
 
 @data.command()
 def convert(
-    folder: Annotated[Path, typer.Argument(help="Folder of a data set with labels of YOLO or XML of Pascal VOC.")],
+    folder: Annotated[Path, typer.Argument(help="Folder of a data set with labels of YOLO or XML of Pascal VOC.", metavar="FOLDER")],
     to: Annotated[Path | None, typer.Option(help="Folder for the annotation files; default: FOLDER/annotations.")] = None,
-    format: Annotated[Format | None, typer.Option("--from", help="The format; default: recognised.")] = None,
+    format: Annotated[Format | None, typer.Option("--from", help="The format; by default it is recognised.")] = None,
 ) -> None:
-    """Write COCO annotations of a data set in another format, one file a split, and check them. Images stay where they are."""
+    """Write COCO annotations of a data set in another format, one file per split, and check them. Images stay where they are."""
     from detkds.pipeline.data_convert import data_convert
 
     data_convert(folder, to, format.value if format else None, console)
@@ -84,10 +84,10 @@ def convert(
 
 @data.command()
 def load(
-    source: Annotated[str, typer.Argument(help="Address of the folder: s3://bucket/key.")],
-    folder: Annotated[Path, typer.Argument(help="Where its files go.")],
+    source: Annotated[str, typer.Argument(help="Address of the data set: s3://bucket/key.", metavar="SOURCE")],
+    folder: Annotated[Path, typer.Argument(help="Folder that receives its files.", metavar="FOLDER")],
 ) -> None:
-    """Copy a data set from the store to a disk, such as a volume of a cluster; started again it brings only what is missing."""
+    """Copy a data set from the store to a disk, such as a volume of a cluster. Started again, it copies only what is missing."""
     from detkds.pipeline.data_load import data_load
 
     data_load(source, folder, console)
@@ -95,14 +95,14 @@ def load(
 
 @data.command()
 def push(
-    folder: Annotated[Path, typer.Argument(help="Folder of a COCO-format data set.")],
-    address: Annotated[str, typer.Argument(help="s3://bucket/prefix; default: data/NAME of the store.", metavar="[ADDRESS]")] = "",
-    no_check: Annotated[bool, typer.Option("--no-check", help="Store the files without looking at annotations and images.")] = False,
+    folder: Annotated[Path, typer.Argument(help="Folder of a COCO-format data set.", metavar="FOLDER")],
+    address: Annotated[str, typer.Argument(help="s3://bucket/prefix; default: data/NAME of the store.", metavar="ADDRESS")] = "",
+    no_check: Annotated[bool, typer.Option("--no-check", help="Store the files without checking annotations and images.")] = False,
     store: Annotated[str, typer.Option(help="The bucket for the default address.", envvar="DETKDS_STORE")] = "s3://detkds",
     home: Home = DEFAULT_HOME,
     embedded_s3: EmbeddedS3 = False,
 ) -> None:
-    """Check a data set and put it into the store, with an index; started again it sends only what is missing or changed."""
+    """Check a data set and upload it to the store, with an index. Started again, it uploads only what is missing or has changed."""
     from detkds.pipeline.data_push import data_push
 
     target = address or f"{store}/data/{folder.resolve().name}"

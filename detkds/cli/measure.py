@@ -16,16 +16,16 @@ def evaluate(
     annotations: Annotated[Path, typer.Argument(help="COCO annotation file.", metavar="ANNOTATIONS.json")],
     results: Annotated[list[str] | None, typer.Option(help="COCO results file; may be given several times.", metavar="[NAME=]FILE")] = None,
     config: Annotated[list[str] | None, typer.Option(help="Detector: mmdet's name or a config file.", metavar="[NAME=]CONFIG")] = None,
-    checkpoint: Annotated[list[str] | None, typer.Option(help="Its weights.", metavar="[NAME=]FILE")] = None,
-    images: Annotated[Path | None, typer.Option(help="Folder of the images; detectors need it.")] = None,
-    batch_size: Annotated[int, typer.Option(help="Images a forward pass.", min=1)] = 1,
+    checkpoint: Annotated[list[str] | None, typer.Option(help="Weights of the config of the same name.", metavar="[NAME=]FILE")] = None,
+    images: Annotated[Path | None, typer.Option(help="Folder of the images; needed for --config.")] = None,
+    batch_size: Annotated[int, typer.Option(help="Images per forward pass.", min=1)] = 1,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     samples: Annotated[int, typer.Option(help="Bootstrap samples of intervals and tests.", min=100, max=100_000)] = 1000,
     per_class: Annotated[bool, typer.Option("--per-class", help="Also print the AP of each class.")] = False,
     out: Annotated[Path | None, typer.Option(help="Folder for evaluation.json, results files and example images.")] = None,
     trust_config: Trust = False,
 ) -> None:
-    """Measure detectors or COCO results files, and test their differences: each one less each one before it."""
+    """Measure detectors or COCO results files, and test the difference between each two of them."""
     from detkds.experiments.evaluate import Options
     from detkds.experiments.evaluate import evaluate as measure
     from detkds.experiments.evaluation_inputs import evaluation_inputs
@@ -40,7 +40,7 @@ def report(
     runs: Annotated[
         list[str],
         typer.Argument(
-            help="Pulled folders, results.json files, or names of runs; the first is what others are measured against.",
+            help="Pulled folders, results.json files, or names of runs; the others are compared with the first.",
             metavar="RUN RUN...",
         ),
     ],

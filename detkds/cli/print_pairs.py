@@ -24,7 +24,7 @@ def list_pairs(console: Console) -> None:
         reasons = "; ".join(sorted(set(entry.unsupported.values())))
         table.add_row(entry.name, entry.table, shared if entry.unsupported else "all five", reasons)
     console.print(table)
-    console.print("`detkds pairs NAME` says more of one, `detkds run --pair NAME` uses it.", markup=False)
+    console.print("`detkds pairs NAME` shows one of them in detail, `detkds run --pair NAME` uses it.", markup=False)
 
 
 def describe_pair(name: str, console: Console) -> None:

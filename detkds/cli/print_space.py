@@ -1,4 +1,4 @@
-"""The size of a search space, samples of it, and what is known about one genome."""
+"""The size of a search space, samples of it, and what is known about one genome or preset."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from detkds.genome import Genome, Knowledge, Recipe, canonical
+from detkds.errors import GenomeError
+from detkds.genome import Knowledge, Recipe, canonical, presets
 from detkds.genome.mathematics import plain_prose
 from detkds.genome.words import all_words
 from detkds.search.space import SearchSpace, table_2_readings
@@ -29,8 +30,9 @@ def describe_space(preset: str, semantics: str, sample: int, seed: int, console:
     table.add_row("all", *(f"{total:,}" for total in sums))
     console.print(table)
     console.print(f"weights of five losses together: {space.count_weights():,}; with 0 allowed: {space.count_weights(zero=True):,}")
+    console.print("sizes under other readings of the paper's Table 2:", style="dim", markup=False)
     for reading, total in table_2_readings().items():
-        console.print(f"{reading}: {total:,}", style="dim", markup=False)
+        console.print(f"  {reading}: {total:,}", style="dim", markup=False)
     _describe_plugins(console)
     rng = random.Random(seed)
     for knowledge in Knowledge:
@@ -59,28 +61,47 @@ def plain_space(preset: str, semantics: str) -> dict[str, Any]:
     return {"space": preset, "semantics": semantics, "knowledge": counts, "weights": weights, "readings": table_2_readings()}
 
 
-def plain_genome(text: str, preset: str, semantics: str) -> dict[str, Any]:
-    """What is known of a genome as plain values.
+def plain_losses(text: str, space: str, semantics: str) -> list[dict[str, Any]]:
+    """What is known of a genome, or of each loss of a preset, as plain values.
+
+    Args:
+        text: a genome, or a preset, `NAME` or `NAME x FACTOR`.
+        space: name of the space to look into.
+        semantics: of a genome; a preset has its own.
 
     Raises:
-        GenomeError: the text does not parse; the message names the nearest word.
+        GenomeError: the text is neither; the message names the nearest word.
     """
-    genome = Genome.parse(text)
-    inside = SearchSpace.preset(preset, semantics).contains(genome)
-    digest = Recipe((genome,), semantics).digest
-    return {"genome": str(genome), "canonical": str(canonical(genome, semantics)), "digest": digest, "in_space": inside}
+    named = {"preset": text.strip()} if presets.is_preset(text.strip()) else {}
+    recipe = presets.parse_recipe(text, semantics)
+    if not recipe.genomes:
+        raise GenomeError(f"{text!r} has no loss to look at; give a genome or a preset.")
+    inside = SearchSpace.preset(space, recipe.semantics).contains
+    return [
+        {
+            **named,
+            "genome": str(genome),
+            "semantics": recipe.semantics,
+            "canonical": str(canonical(genome, recipe.semantics)),
+            "digest": Recipe((genome,), recipe.semantics).digest,
+            "in_space": inside(genome),
+        }
+        for genome in recipe.genomes
+    ]
 
 
-def describe_genome(text: str, preset: str, semantics: str, console: Console) -> None:
-    """Print a genome's canonical form, digest and whether the space holds it.
-
-    Raises:
-        GenomeError: the text does not parse; the message names the nearest word.
-    """
-    genome = Genome.parse(text)
-    recipe = Recipe((genome,), semantics)
-    inside = SearchSpace.preset(preset, semantics).contains(genome)
-    console.print(str(genome), markup=False, style="bold")
-    console.print(f"  canonical  {canonical(genome, semantics)}", markup=False)
-    console.print(f"  digest     {recipe.digest}", markup=False)
-    console.print(f"  space      {'in' if inside else 'not in'} {preset}", markup=False)
+def describe_losses(text: str, space: str, semantics: str, console: Console) -> None:
+    """Print the canonical form and the digest of a genome, or of each loss of a preset, and whether the space holds it; of a preset also
+    where it is from and what it leaves out. Arguments and errors as of `plain_losses`."""
+    losses = plain_losses(text, space, semantics)
+    if "preset" in losses[0]:
+        name = text.split()[0]
+        console.print(f"{name}  {presets.source(name)}", markup=False, soft_wrap=True)
+        if missing := presets.left_out(name):
+            console.print(f"  left out   {missing}", markup=False, soft_wrap=True)
+    for loss in losses:
+        console.print(loss["genome"], markup=False, style="bold", soft_wrap=True)
+        for key in ("canonical", "digest"):
+            console.print(f"  {key:<9}  {loss[key]}", markup=False, soft_wrap=True)
+        other = f", with semantics {loss['semantics']}" if loss["semantics"] != semantics else ""
+        console.print(f"  space      {'in' if loss['in_space'] else 'not in'} {space}{other}", markup=False)

@@ -33,7 +33,7 @@ def run(
 
 @app.command()
 def init(
-    folder: Annotated[Path, typer.Argument(help="Folder of a data set: COCO files with their images.")],
+    folder: Annotated[Path, typer.Argument(help="Folder of a COCO, YOLO or Pascal VOC data set with its images.", metavar="FOLDER")],
     out: Annotated[Path, typer.Option(help="The file to write.")] = Path("run.yaml"),
     name: Annotated[str, typer.Option(help="Name of the run; default: the folder's.")] = "",
 ) -> None:
@@ -49,10 +49,10 @@ def init(
 
 @app.command()
 def demo(
-    run_yaml: Annotated[Path, typer.Argument(help="The demo's run.yaml.", metavar="[RUN.YAML]")] = Path("examples/demo.yaml"),
+    run_yaml: Annotated[Path, typer.Argument(help="The demo's run.yaml.", metavar="RUN.YAML")] = Path("examples/demo.yaml"),
     home: Home = DEFAULT_HOME,
 ) -> None:
-    """Make a small data set and a teacher, put both into the bucket, and run the pipeline on them."""
+    """Generate a small data set, train a teacher, put both into the store, and run the pipeline on them."""
     from detkds.pipeline.demo import demo as run_demo
 
     run_demo(run_yaml, home, console)
@@ -64,14 +64,14 @@ def check(
     recipe: RecipeText = "",
     pair: PairName = "",
     timed: Annotated[
-        bool, typer.Option("--timed/--not-timed", help="Measure the teacher as it teaches, and time a few training steps.")
+        bool, typer.Option("--timed/--not-timed", help="Measure the teacher on the student's batches, and time a few training steps.")
     ] = True,
     home: Home = DEFAULT_HOME,
     trust_config: Trust = False,
     as_json: Json = False,
 ) -> None:
-    """Check a run.yaml, its files, its data and its pair of detectors as `run` does before its first step, and print what the run will
-    cost on this machine. Exits 75 where a part of it lies in a store that is not at hand and was not looked at."""
+    """Check a run.yaml, its files, its data and its detectors, and estimate what the run will cost on this machine. These are the checks
+    that `run` makes before its first step. Exits 75 if a part of the run is in a store that cannot be reached, and was not checked."""
     from detkds.pipeline.check import check as inspect
 
     found = inspect(run_yaml, trust=trust_config, console=people(as_json), home=home, pair=pair, recipe=recipe, timed=timed)
@@ -84,21 +84,21 @@ def check(
 def space(
     preset: Annotated[str, typer.Option(help="paper or extended.")] = "paper",
     semantics: Annotated[str, typer.Option(help="paper, released or sound.")] = "paper",
-    sample: Annotated[int, typer.Option(help="Print this many random genomes of each knowledge.", min=0)] = 0,
+    sample: Annotated[int, typer.Option(help="Print this many random genomes per knowledge.", min=0)] = 0,
     seed: Annotated[int, typer.Option(help="Seed of the samples.", min=0)] = 0,
-    plugin: Annotated[list[str] | None, typer.Option(help="Module with words of your own; may be repeated.", metavar="MODULE")] = None,
+    plugin: Annotated[list[str] | None, typer.Option(help="Module with your own words; may be repeated.", metavar="MODULE")] = None,
     run_yaml: Annotated[
-        Path | None, typer.Option("--run", help="Of this run: what the losses (genomes or presets) do to its student.", metavar="RUN.YAML")
+        Path | None, typer.Option("--run", help="Show what the losses do to the student of this run.", metavar="RUN.YAML")
     ] = None,
     after: Annotated[int, typer.Option(help="With --run: epochs that the student trains without distillation first.", min=0)] = 0,
     home: Home = DEFAULT_HOME,
     trust_config: Trust = False,
-    genome: Annotated[list[str] | None, typer.Argument(help="Genome texts to check.")] = None,
+    genome: Annotated[list[str] | None, typer.Argument(help="Genomes, or presets such as pkd or 'cwd x 2'.", metavar="GENOME...")] = None,
     as_json: Json = False,
 ) -> None:
-    """Print the size of the search space, samples of it, or what is known about a genome; with --run what it does to a student."""
+    """Print the size of the search space, samples of it, or facts about genomes and presets; with --run what they do to a student."""
     from detkds import plugins
-    from detkds.cli.print_space import describe_genome, describe_space, plain_genome, plain_space
+    from detkds.cli.print_space import describe_losses, describe_space, plain_losses, plain_space
 
     plugins.load([*plugins.installed(), *(plugin or [])])
     if run_yaml is not None:
@@ -109,23 +109,21 @@ def space(
             raise ConfigError("--run looks at losses, got none; give genome texts or presets, such as 'pkd x 20'.")
         show(genome, run_yaml, semantics, after, home=home, trust=trust_config, console=console)
     elif as_json:
-        genomes = [plain_genome(text, preset, semantics) for text in genome or ()]
+        genomes = [loss for text in genome or () for loss in plain_losses(text, preset, semantics)]
         answer(as_json, {"genomes": genomes} if genome else plain_space(preset, semantics))
     elif genome:
         for text in genome:
-            describe_genome(text, preset, semantics, console)
+            describe_losses(text, preset, semantics, console)
     else:
         describe_space(preset, semantics, sample, seed, console)
 
 
 @app.command()
 def pull(
-    run_name: Annotated[
-        str, typer.Argument(help="Name of a run, NAME/ID for results before its newest, or latest.", metavar="[RUN]")
-    ] = "latest",
+    run_name: Annotated[str, typer.Argument(help="Name of a run, NAME/ID for its earlier results, or latest.", metavar="RUN")] = "latest",
     to: Annotated[Path | None, typer.Option(help="Folder to write; default: ./RUN.")] = None,
     only: Annotated[
-        list[str] | None, typer.Option(help="Fetch this file alone, such as student.pth; may be repeated.", metavar="FILE")
+        list[str] | None, typer.Option(help="Fetch only this file, such as student.pth; may be repeated.", metavar="FILE")
     ] = None,
     onnx: Annotated[bool, typer.Option("--onnx", help="Also write the student as FOLDER.onnx, for onnxruntime.")] = False,
     list_runs: Annotated[bool, typer.Option("--list", help="List the published runs and fetch nothing.")] = False,
@@ -134,7 +132,7 @@ def pull(
     embedded_s3: EmbeddedS3 = False,
     as_json: Json = False,
 ) -> None:
-    """Fetch the student checkpoint, recipe, report and figures of a run, verified."""
+    """Fetch the student, the recipe, the report and the figures of a run, verified."""
     from detkds.pipeline import pull as verb
 
     if list_runs:
@@ -146,7 +144,7 @@ def pull(
 
 @app.command()
 def doctor(
-    run_yaml: Annotated[Path | None, typer.Argument(help="Also check the store and the teacher of this run.", metavar="[RUN.YAML]")] = None,
+    run_yaml: Annotated[Path | None, typer.Argument(help="Also check the store and the teacher of this run.", metavar="RUN.YAML")] = None,
     cluster: Annotated[bool, typer.Option("--cluster", help="Check a cluster instead of this machine.")] = False,
     endpoint: Annotated[str, typer.Option(help="Address of Kubeflow Pipelines.", envvar="KFP_ENDPOINT")] = "",
     namespace: Annotated[str, typer.Option(help="Namespace of the runs, where there are several users.", envvar="KFP_NAMESPACE")] = "",
@@ -156,7 +154,7 @@ def doctor(
     trust_config: Trust = False,
     as_json: Json = False,
 ) -> None:
-    """Check the environment, the object store and, for a run, that its teacher loads; with --cluster the cluster that runs it."""
+    """Check the environment, the store and, for a run, that its teacher loads and detects; with --cluster, check a cluster instead."""
     if cluster:
         found = _doctor_cluster(run_yaml, endpoint, namespace, token_file, ca_cert, people(as_json))
     else:
@@ -186,12 +184,12 @@ def _doctor_cluster(
 
 @app.command()
 def onnx(
-    student: Annotated[Path, typer.Argument(help="Folder that detkds pull brought, or a checkpoint with --config.", metavar="STUDENT")],
+    student: Annotated[Path, typer.Argument(help="Folder that detkds pull wrote, or a checkpoint with --config.", metavar="STUDENT")],
     out: Annotated[Path | None, typer.Option(help="The file to write; default: ./STUDENT.onnx.")] = None,
     size: Annotated[str, typer.Option(help="Size of the input; default: that of the test pipeline.", metavar="HEIGHTxWIDTH")] = "",
     images: Annotated[Path | None, typer.Option(help="Folder of images on which the file must agree with mmdet.")] = None,
     annotations: Annotated[Path | None, typer.Option(help="COCO file of --images: also measure the AP with onnxruntime.")] = None,
-    config: Annotated[str, typer.Option(help="Of a checkpoint: mmdet's name or a config file.")] = "",
+    config: Annotated[str, typer.Option(help="Config of a checkpoint: mmdet's name or a file.")] = "",
     trust_config: Trust = False,
 ) -> None:
     """Write a student with a dense head as ONNX, and check that it finds what mmdet finds."""

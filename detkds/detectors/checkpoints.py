@@ -16,6 +16,7 @@ from mmengine.config import Config
 from mmengine.logging.history_buffer import HistoryBuffer
 from torch import Tensor, nn
 
+from detkds.detectors.backbone_teacher import BackboneTeacher
 from detkds.detectors.configs.classes import class_count, stored_class_count
 from detkds.errors import ArtifactError, ConfigError
 from detkds.state_dict import state_dict
@@ -47,7 +48,7 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
     """Read a checkpoint as data.
 
     Args:
-        path: a file written by torch.save, of tensors by name or of a dictionary with them under `state_dict`.
+        path: a file written by torch.save, of tensors by name or of a dictionary with them under `state_dict`, or a `.safetensors` file.
 
     Returns:
         Tensors on the CPU. The prefix `module.` of parallel training is taken off.
@@ -55,6 +56,10 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
     Raises:
         ArtifactError: the file is missing, is not a checkpoint, or holds anything beyond plain data; code in it is never run.
     """
+    if Path(path).suffix == ".safetensors":
+        from detkds.detectors.tensors import read_tensors  # which reads this module
+
+        return read_tensors(Path(path))
     found = state_dict(_load(Path(path)), path, Tensor)
     return Checkpoint(found.tensors, found.classes, found.copies)
 
@@ -120,6 +125,18 @@ def apply_backbone(model: nn.Module, weights: Mapping[str, Tensor], what: str = 
     """
     inner = {name.removeprefix("backbone."): tensor for name, tensor in weights.items() if name.startswith("backbone.")}
     _apply(model.get_submodule("backbone"), inner or weights, what, None)
+
+
+def apply_teacher(teacher: nn.Module, weights: Mapping[str, Tensor], what: str) -> None:
+    """Put weights into a teacher: a detector, as `apply_weights` does, or a backbone, all but its classifier, which is not used.
+
+    Raises:
+        ConfigError, ArtifactError: as for `apply_weights`.
+    """
+    if isinstance(teacher, BackboneTeacher):
+        _apply(teacher.backbone.network, teacher.own_weights(weights), what, None)
+    else:
+        apply_weights(teacher, weights, what)
 
 
 def _apply(module: nn.Module, weights: Mapping[str, Tensor], what: str, classes: int | None) -> None:

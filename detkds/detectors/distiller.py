@@ -12,8 +12,9 @@ from mmdet.structures.bbox import get_box_tensor
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
+from detkds.detectors.backbone_teacher import detects
 from detkds.detectors.configs.classes import class_count
-from detkds.detectors.connectors import Connectors, shown_strides, stride_mismatch
+from detkds.detectors.connectors import Connectors, match_levels, shown_strides, stride_mismatch
 from detkds.detectors.detected import looked_at
 from detkds.detectors.heads import Reader, crossing, mismatch, reader
 from detkds.detectors.heads.dense import Grids
@@ -28,6 +29,9 @@ from detkds.losses.trained import MODULES, TrainedModules
 from detkds.losses.views import Views
 from detkds.unlabelled import Unlabelled
 
+OF_OBJECTS = (Knowledge.FGBG, Knowledge.INSTANCE)
+"""Knowledges whose losses look at objects: labelled ones, and on images without labels what the teacher detects."""
+
 
 def of_unlabelled(recipe: Recipe, use: Unlabelled) -> Recipe:
     """The losses of a recipe that are taken of images without labels too."""
@@ -37,7 +41,10 @@ def of_unlabelled(recipe: Recipe, use: Unlabelled) -> Recipe:
 def supported(student: nn.Module, teacher: nn.Module) -> dict[Knowledge, str | None]:
     """For each knowledge, None where this pair of detectors can share it, else the reason why not."""
     features, responses = _features_mismatch(student, teacher), _responses_mismatch(student, teacher)
-    return {knowledge: features if knowledge.is_feature else responses for knowledge in Knowledge}
+    reasons = {knowledge: features if knowledge.is_feature else responses for knowledge in Knowledge}
+    if features is None:
+        reasons[Knowledge.INSTANCE] = _crops_mismatch(student, teacher)
+    return reasons
 
 
 def _features_mismatch(student: nn.Module, teacher: nn.Module) -> str | None:
@@ -45,11 +52,23 @@ def _features_mismatch(student: nn.Module, teacher: nn.Module) -> str | None:
     return stride_mismatch("neck", neck_shape(student).strides, strides)
 
 
+def _crops_mismatch(student: nn.Module, teacher: nn.Module) -> str | None:
+    """Objects of several sizes are compared in one tensor, each from the level of its size."""
+    shape = neck_shape(teacher)
+    pairs = match_levels(neck_shape(student).strides, shown_strides(shape, _scale(teacher)))
+    channels = [shape.channels[level] for _, level in pairs]
+    if len(set(channels)) == 1:
+        return None
+    return f"objects are compared across levels of equal channels, and those of the teacher have {', '.join(map(str, channels))}"
+
+
 def _scale(teacher: Any) -> float:
     return shown_scale(teacher.data_preprocessor)
 
 
 def _responses_mismatch(student: nn.Module, teacher: nn.Module) -> str | None:
+    if not detects(teacher):
+        return "the teacher is a backbone, which has neither scores nor boxes; it shares features"
     ours, theirs = class_count(student), class_count(teacher)
     if ours != theirs:
         return f"the student distinguishes {ours} classes, the teacher {theirs}"
@@ -122,6 +141,8 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]
         self._held: _Frozen | None = None
         if recipe.active:
             self._add_teacher(teacher, every_word)
+            if unlabelled is not None:
+                self._require_objects()
 
     def _add_teacher(self, teacher: Any, every_word: bool) -> None:
         if teacher is None:
@@ -146,6 +167,15 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]
         if (reason := crossing.mismatch(self.student, teacher)) and self.recipe.crosses:
             raise ConfigError(f"this pair cannot share cross-head predictions: {reason}; use another transform than cross.")
         self._crosses = self._crosses and reason is None
+
+    def _require_objects(self) -> None:
+        """Refuse losses that look for objects in images without labels where the teacher finds none."""
+        names = [str(genome.knowledge) for genome in self._unlabelled_losses.recipe.active if genome.knowledge in OF_OBJECTS]
+        if names and self.teacher is not None and not detects(self.teacher):
+            raise ConfigError(
+                f"{', '.join(names)} needs the teacher's detections on images without labels, and a backbone detects nothing; "
+                "write data.unlabelled.knowledge: [global]."
+            )
 
     @property
     def teacher(self) -> nn.Module | None:
@@ -218,7 +248,7 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]
         labelled images, on which the student is measured.
         """
         assert self._held
-        regions = any(genome.knowledge in (Knowledge.FGBG, Knowledge.INSTANCE) for genome in self._unlabelled_losses.recipe.active)
+        regions = any(genome.knowledge in OF_OBJECTS for genome in self._unlabelled_losses.recipe.active)
         teacher, boxes = self._held.detector, regions or self._responses is not None
         score, masks = self.unlabelled.min_score, predicts_masks(self.student)
 

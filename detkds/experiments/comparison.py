@@ -128,7 +128,7 @@ def conclude(
     images: dict[Kind, Images] = {kind: Images(truth, kind) for kind in kinds}
     rows = tuple(_row(list(group), trainings, trials, images) for _, group in groupby(entries, key=lambda entry: entry.name))
     taught = trainings.teacher()
-    teacher = {kind: images[kind].repeat(taught).figures for kind in kinds if _has(taught, kind)}
+    teacher = {} if taught is None else {kind: images[kind].repeat(taught).figures for kind in kinds if _has(taught, kind)}
     epochs = trainings.context.schedule.epochs
     return Comparison(run, len(truth["images"]), epochs, rows, tuple(_differences(rows, kinds)), teacher, left_out or {})
 

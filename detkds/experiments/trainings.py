@@ -21,6 +21,7 @@ from detkds.experiments.training import (
     unsupported,
 )
 from detkds.genome import Knowledge, Recipe
+from detkds.pipeline import pair as pairs
 from detkds.pipeline.settings import Pair, Schedule
 from detkds.pipeline.subset import part
 from detkds.pipeline.train import content
@@ -124,8 +125,10 @@ class Trainings:
         """Knowledges that this pair cannot share, and why."""
         return unsupported(self.context)
 
-    def teacher(self) -> list[dict[str, Any]]:
-        """What the teacher finds in the test images; looked for once."""
+    def teacher(self) -> list[dict[str, Any]] | None:
+        """What the teacher finds in the test images; looked for once. None where it is a backbone, which detects nothing."""
+        if not pairs.detects(self.context.pair.teacher_config):
+            return None
         place = self.folder / "teacher"
         evaluate_teacher(self.context, place)
         return read_detections(place)

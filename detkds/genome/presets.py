@@ -215,7 +215,7 @@ def parse_recipe(text: str, semantics: str) -> Recipe:
         GenomeError: the text is neither.
     """
     name = text.strip()
-    is_word = bool(name) and ":" not in name and name != "no distillation"  # then a preset was meant, and a wrong one has a near one
+    is_word = bool(name) and not set(name) & set(":>|") and name != "no distillation"  # a preset was meant: a wrong one has a near one
     return preset(name) if is_word or is_preset(name) else Recipe.parse(text, semantics)
 
 

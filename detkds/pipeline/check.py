@@ -52,7 +52,7 @@ def check(path: Path, *, trust: bool, console: Console, home: Path, pair: str = 
     for name, text in found["lines"]:
         console.print(f"{name:<8} {text}", markup=False, soft_wrap=True)
     found["studies"] = {} if recipe else cost.candidates(config)
-    if timed and facts.images_here and config.teacher.checkpoint and not is_remote(config.teacher.checkpoint):
+    if timed and facts.images_here and config.teacher.checkpoint and not is_remote(config.teacher.checkpoint) and facts.teacher_detects:
         from detkds.pipeline import teaching
 
         measured_teacher = _teacher(facts)
@@ -132,6 +132,10 @@ def _found(facts: Facts) -> dict[str, Any]:
         sizes[role] = sum(parameter.numel() for parameter in detector.parameters())
         config = getattr(facts.config, role).config
         lines.append((role, f"{config}: {sizes[role] / 1e6:.1f} million parameters"))
+        if role == "teacher" and not facts.teacher_detects:
+            from detkds.pipeline.pair import NOT_MEASURED
+
+            lines.append((role, NOT_MEASURED))
     kept = facts.kept and {**{name: getattr(facts.kept, name) for name in ("images", "objects")}, "left_out": dict(facts.kept.left_out)}
     return {
         "run": facts.config.name,

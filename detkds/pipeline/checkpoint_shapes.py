@@ -7,6 +7,7 @@ lie elsewhere. An unpickler that makes inert placeholders of everything reads th
 from __future__ import annotations
 
 import io
+import json
 import pickle
 import zipfile
 from collections import OrderedDict
@@ -22,6 +23,8 @@ MAX_BYTES = 64 << 20
 """The largest description that is read; that of a detector has some hundred kilobytes."""
 MAGIC = 0x1950A86A20F9469CFC6C
 """Of files that torch wrote before 1.6, as their first pickle."""
+METADATA = "__metadata__"
+"""The one name of such a file's description that is no tensor."""
 _PLAIN = {
     ("collections", "OrderedDict"), ("collections", "Counter"), ("builtins", "set"), ("builtins", "bytearray"), ("builtins", "complex"),
     ("builtins", "getattr"), ("_codecs", "encode"), ("mmengine.logging.history_buffer", "HistoryBuffer"),
@@ -50,7 +53,7 @@ class Described:
 
 
 def describe(path: Path) -> Described:
-    """Read what a checkpoint holds.
+    """Read what a checkpoint, or a file of safetensors, holds.
 
     Raises:
         ArtifactError: the file is empty or damaged, is not a file of torch.save, names code, or holds no tensors by name.
@@ -69,6 +72,8 @@ def describe(path: Path) -> Described:
 def _content(path: Path) -> Any:
     if path.stat().st_size == 0:
         raise ArtifactError("it is empty")
+    if path.suffix == ".safetensors":
+        return _header(path)
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             return _Reader(io.BytesIO(_description(archive))).load()
@@ -78,6 +83,19 @@ def _content(path: Path) -> Any:
         for _ in ("version", "system"):
             _Reader(file).load()
         return _Reader(file).load()
+
+
+def _header(path: Path) -> dict[str, _Tensor]:
+    """The tensors of a file of safetensors: eight bytes with the length of a JSON object of names, dtypes, shapes and places."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length > MAX_BYTES:
+            raise ArtifactError(f"its description has more than {MAX_BYTES >> 20} MiB")
+        listed = json.loads(file.read(length))
+    end = max((place["data_offsets"][1] for name, place in listed.items() if name != METADATA), default=0)
+    if path.stat().st_size != 8 + length + end:
+        raise ArtifactError("it is not as long as it says")
+    return {name: _Tensor(tuple(map(int, place["shape"]))) for name, place in listed.items() if name != METADATA}
 
 
 def _description(archive: zipfile.ZipFile) -> bytes:

@@ -33,8 +33,8 @@ def show(texts: Sequence[str], run_yaml: Path, semantics: str, after: int, *, ho
         DetKDSError: run, data, detectors or a text cannot be used; the message says which.
     """
     from detkds.pipeline.proxy import Proxy
+    from detkds.pipeline.recipes import parse_recipe
     from detkds.pipeline.run import Run
-    from detkds.pipeline.train import parse_recipe
 
     recipes = {text: parse_recipe(text, semantics) for text in texts}
     if idle := [text for text, recipe in recipes.items() if not recipe.active]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from detkds.detectors.backbone_teacher import is_backbone
 from detkds.detectors.checkpoints import load_weights, read_checkpoint
 from detkds.detectors.configs.classes import label_order, named_classes
 from detkds.detectors.configs.config import adapt
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from mmengine.config import Config
 
 DEFAULT_BATCH_SIZE = 2
+NOT_MEASURED = "a backbone, which detects nothing: its AP is not measured"
+"""Said where the AP of a teacher would be."""
 AS_TEACHER = "as_teacher"
 """The key of a teacher's config that holds the run's settings for it, so that every stage reads them with the teacher."""
 
@@ -95,6 +98,16 @@ def teacher(config: str, checkpoint: str, classes: Iterable[str]) -> nn.Module:
         say("teacher", f"{copies} tensors ema_… of {checkpoint} are ignored: copies that mmdet 2's EMAHook leaves beside the weights")
     show_scaled(loaded, float((as_teacher(config) or {}).get("scale", 1.0)))
     return loaded
+
+
+def detects(config: str) -> bool:
+    """Whether the teacher of a config is a detector, and no backbone alone."""
+    return not is_backbone(_given_config(config).model)
+
+
+def backbone(config: str) -> dict[str, Any]:
+    """What a config says of a backbone that teaches."""
+    return dict(_given_config(config).model)
 
 
 def as_teacher(config: str) -> Mapping[str, Any] | None:

@@ -67,6 +67,7 @@ class Proxy:
                 "teacher": file_sha256(local(pair.teacher_checkpoint)),
                 "student": digest([config.to_dict(), pair.student_checkpoint and file_sha256(local(pair.student_checkpoint))]),
             }
+            | ({} if pairs.detects(pair.teacher_config) else {"backbone": digest(pairs.backbone(pair.teacher_config))})
             | ({} if (scale := shown_scale(teacher.data_preprocessor)) == 1 else {"scale": f"{scale:g}"})
             | ({"repeats": str(repeats)} if repeats > 1 else {})
             | plugins.identity()

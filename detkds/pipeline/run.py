@@ -28,7 +28,7 @@ from detkds.pipeline.task import RUN
 from detkds.pipeline.transcript import Transcript
 from detkds.pipeline.values import Values
 from detkds.pipeline.workplace import digest
-from detkds.processes import share_cpus
+from detkds.processes import spins
 from detkds.search.budgets import is_time
 from detkds.search.study import Study
 from detkds.storage.artifacts import write_atomic
@@ -51,7 +51,7 @@ class Run:
     """A run.yaml, opened on this machine: its store is at hand, and each part of the pipeline can be run alone or all together.
 
     Open it with `Run.open`. In a notebook it may stay open to the end; `with Run.open(...) as run:` gives the environment its former
-    values back, and ends the embedded server where there is one.
+    values back, and ends the embedded server where there is one. Plugins stay imported, and DETKDS_PLUGINS names them.
 
     Attributes:
         config: the checked content of run.yaml.
@@ -91,11 +91,11 @@ class Run:
         Raises:
             ConfigError: run.yaml breaks rules, one line for each fault; or the store cannot be used.
         """
-        share_cpus()
         console = console or Console(highlight=False)
-        config, place = run_config.load(Path(path), pair), Path(home).resolve()
-        run_config.load_plugins(config, Path(path), trust=trust)
         with contextlib.ExitStack() as stack:
+            stack.enter_context(environment(spins()))  # before plugins, which may import torch
+            config, place = run_config.load(Path(path), pair), Path(home).resolve()
+            run_config.load_plugins(config, Path(path), trust=trust)
             store = stack.enter_context(local_store(place, console, embedded=embedded_s3))
             stack.enter_context(environment({VISIBLE: first_gpus(config.resources.gpus), RUN: config.name}))
             run = cls(Path(path), config, place, store, trust=trust, console=console)
@@ -267,7 +267,7 @@ class Run:
         """
         from detkds.detectors.student import Student
         from detkds.pipeline import stage
-        from detkds.pipeline.train import parse_recipe
+        from detkds.pipeline.recipes import parse_recipe
 
         semantics = self.config.search.semantics
         losses = Recipe((recipe,), semantics) if isinstance(recipe, Genome) else recipe
@@ -285,7 +285,7 @@ class Run:
             ArtifactError: no such run was published.
         """
         from detkds.pipeline import publish as published
-        from detkds.pipeline.train import recipe_of
+        from detkds.pipeline.recipes import recipe_of
 
         ensure_bucket(self.config.store.bucket)  # there is none yet where nothing was ever published
         return recipe_of(published.fetch(name, self.results, self.home / "runs")[1])

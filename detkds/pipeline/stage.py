@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from detkds.genome import Recipe
+from detkds.pipeline.recipes import parse_recipe, recipe_of
 from detkds.pipeline.settings import Pair, Schedule
 from detkds.pipeline.values import Values
 
@@ -39,18 +40,17 @@ def weights(values: dict[str, Any], studies: Sequence[Path], subset: Path, out: 
 
 def train(values: dict[str, Any], recipe: str, subset: Path, out: Path) -> None:
     """Stage 4; `recipe` is the path of an artifact, a preset's name, genome text, or empty for no distillation."""
-    from detkds.pipeline import train as stage
+    found = bool(recipe) and Path(recipe).is_dir()
+    losses = recipe_of(Path(recipe)) if found else parse_recipe(recipe, values["semantics"])
+    train_with(values, losses, subset, out, found=found)
 
-    losses = stage.recipe_of(Path(recipe)) if recipe and Path(recipe).is_dir() else stage.parse_recipe(recipe, values["semantics"])
-    train_with(values, losses, subset, out)
 
-
-def train_with(values: dict[str, Any], recipe: Recipe, subset: Path, out: Path) -> None:
-    """Stage 4 with a recipe at hand."""
+def train_with(values: dict[str, Any], recipe: Recipe, subset: Path, out: Path, *, found: bool = False) -> None:
+    """Stage 4 with a recipe at hand; `found` by a search."""
     from detkds.pipeline import train as stage
 
     told = Values.read(values)
-    stage.run(told.pair, told.training, recipe, subset=subset, out=out, loggers=told.services)
+    stage.run(told.pair, told.training, recipe, subset=subset, out=out, loggers=told.services, found=found)
 
 
 def evaluate(values: dict[str, Any], baseline: Path, distilled: Path, subset: Path, out: Path) -> None:

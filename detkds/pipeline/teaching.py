@@ -37,9 +37,13 @@ def require_teaching(task: str, pair: Pair, schedule: Schedule, subset: Path, wo
         subset: artifact of the subset stage.
         work: see Workplace.
 
+    A backbone alone detects nothing, so it is not measured.
+
     Raises:
         ConfigError: the teacher is below the floor.
     """
+    if not pairs.detects(pair.teacher_config):
+        return
     contents = {name: content(value) for name, value in asdict(pair).items()}
     place = Workplace("teaching", {"pair": contents, "batch": schedule.batch_size, "subset": verify(subset).digest}, work)
     known = place.fetch(FILE, check=_read)

@@ -27,8 +27,8 @@ from detkds.detectors.training.kept import Kept
 from detkds.detectors.training.local_processes import run_in_processes
 from detkds.detectors.training.loop import TrainSettings
 from detkds.detectors.training.parallel import Group
-from detkds.errors import ArtifactError, GenomeError, Rejected
-from detkds.genome import Recipe, presets
+from detkds.errors import Rejected
+from detkds.genome import Recipe
 from detkds.pipeline import pair as pairs
 from detkds.pipeline.event_file import from_log
 from detkds.pipeline.loggers import FOLDER, Loggers
@@ -66,9 +66,10 @@ def run(
     work: str = "",
     loggers: Sequence[str] = (),
     processes: int = 0,
+    found: bool = False,
 ) -> Result:
     """Publish student.pth, its config student.py, student.safetensors, recipe.json, the training's log and its event file for TensorBoard
-    at `out`. `loggers` receive it too, see `pipeline.loggers`.
+    at `out`. `loggers` receive it too, see `pipeline.loggers`. `found`: the recipe is what a search found, which may be no distillation.
 
     A training that was killed resumes from its last checkpoint, which lies at `work` (see Workplace), with the same result. Each batch is
     shared by `processes` (0: one per GPU that this process may use), as many of them as divide it.
@@ -79,16 +80,26 @@ def run(
     """
     use_cpus()
     config, _ = pairs.student(pair, pairs.classes_of_pair(pair, classes_of(_source(subset))))
-    count = sharing(_title(recipe), pairs.settings(schedule, config).batch_size, processes)
-    task = partial(share, pair, schedule, recipe, subset=subset, out=out, work=work, loggers=loggers)
+    title = _title(recipe, found=found)
+    count = sharing(title, pairs.settings(schedule, config).batch_size, processes)
+    task = partial(share, pair, schedule, recipe, subset=subset, out=out, work=work, loggers=loggers, title=title)
     return task(Group()) if count == 1 else run_in_processes(count, task)
 
 
 def share(
-    pair: Pair, schedule: Schedule, recipe: Recipe, group: Group, *, subset: Path, out: Path, work: str = "", loggers: Sequence[str] = ()
+    pair: Pair,
+    schedule: Schedule,
+    recipe: Recipe,
+    group: Group,
+    *,
+    subset: Path,
+    out: Path,
+    work: str = "",
+    loggers: Sequence[str] = (),
+    title: str = "",
 ) -> Result:
     """One process's share of `run`; the first process of the group publishes, and alone knows the result."""
-    source = _source(subset)
+    title, source = title or _title(recipe), _source(subset)
     classes = pairs.classes_of_pair(pair, classes_of(source))  # with and without distillation labels are the teacher's
     if not recipe.active and not pair.inherit:
         pair = replace(pair, teacher_config="", teacher_checkpoint="")
@@ -99,13 +110,17 @@ def share(
     if recipe.active:
         from detkds.pipeline.teaching import require_teaching  # which reads this module
 
-        require_teaching(_title(recipe), pair, schedule, subset, work)
+        require_teaching(title, pair, schedule, subset, work)
+    elif title == DISTILLED:
+        say(title, "the recipe found is no distillation: this student is trained as the one without distillation")
     contents = {name: content(value) for name, value in asdict(pair).items()}
     how = {"schedule": schedule.to_json(), "recipe": recipe.digest, "subset": verify(subset).digest}
     inputs = {"pair": contents, "classes": classes, **how}
+    if title != _title(recipe):
+        inputs["task"] = title  # beside a baseline of the same recipe it has a checkpoint and curves of its own
     inputs |= plugins.identity()
     with Workplace("train", inputs, work) as place:
-        given: dict[str, Any] = {"task": _title(recipe), "out": out, "place": place, "work": work, "loggers": loggers, "group": group}
+        given: dict[str, Any] = {"task": title, "out": out, "place": place, "work": work, "loggers": loggers, "group": group}
         return fit(pair, classes, schedule, recipe, master, source, **given, unlabelled=unlabelled)
 
 
@@ -165,8 +180,8 @@ def _source(subset: Path) -> Source:
     return Source(data.annotations, data.images)
 
 
-def _title(recipe: Recipe) -> str:
-    return DISTILLED if recipe.active else BASELINE
+def _title(recipe: Recipe, *, found: bool = False) -> str:
+    return DISTILLED if recipe.active or found else BASELINE
 
 
 def fit(
@@ -257,27 +272,3 @@ def classes_of(source: Source) -> tuple[str, ...]:
     """Class names of an annotation file, in its order."""
     categories = json.loads(source.annotations.read_text())["categories"]
     return tuple(str(category["name"]) for category in categories)
-
-
-def recipe_of(artifact: Path) -> Recipe:
-    """The recipe of a weights, study or model artifact.
-
-    Raises:
-        ArtifactError: the artifact is not whole, or holds no recipe.
-    """
-    plugins.inherit()
-    verify(artifact)
-    try:
-        return Recipe.from_json(json.loads((artifact / "recipe.json").read_text()))
-    except (OSError, ValueError, GenomeError) as error:
-        raise ArtifactError(f"artifact {artifact} holds no recipe that can be read: {error}") from None
-
-
-def parse_recipe(text: str, semantics: str) -> Recipe:
-    """A recipe from a preset, `NAME` or `NAME x FACTOR`, or from genome text with the words of plugins too; empty text is no distillation.
-
-    Raises:
-        GenomeError: the text is neither.
-    """
-    plugins.inherit()
-    return presets.parse_recipe(text, semantics)

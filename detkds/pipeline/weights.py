@@ -12,6 +12,7 @@ from detkds.genome import Genome, Recipe
 from detkds.pipeline.progress import report_errors, say
 from detkds.pipeline.race import Raced, epochs, following, race
 from detkds.pipeline.race import markdown as race_markdown
+from detkds.pipeline.recipes import recipe_of
 from detkds.pipeline.settings import Pair, RacePlan, Result, Schedule, WeightsPlan
 from detkds.pipeline.studies import JOURNAL, Conducted, conduct, left_out, publish, read
 from detkds.pipeline.task import LEADERBOARD, WEIGHTS, Task
@@ -55,10 +56,6 @@ def run(
     Raises:
         DetKDSError: data, detectors or plan cannot be used; the message says which.
     """
-    get_ready(workers)
-    from detkds.pipeline.proxy import Proxy  # its imports take seconds, as long as those of the workers beside it
-
-    use_cpus()
     genomes, known, semantics = _found(studies)
     raced: Raced | None = None
     if not genomes:
@@ -67,6 +64,10 @@ def run(
         finished = left_out(WEIGHTS, Task(WEIGHTS), "no knowledge has a candidate with a score", inputs, work)
         recipe = Recipe(semantics=semantics)
     else:
+        get_ready(workers)
+        from detkds.pipeline.proxy import Proxy  # its imports take seconds, as long as those of the workers beside it
+
+        use_cpus()
         build = partial(Proxy, pair, schedule, subset, early_stop=plan.early_stop, repeats=plan.repeats, work=work)
         finished = _search(genomes, semantics, plan, schedule, build, known, work, workers, following(final))
         if final and final.candidates:
@@ -121,8 +122,6 @@ def _search(
 
 def _found(studies: Sequence[Path]) -> tuple[list[Genome], dict[str, Trial], str]:
     """The best genome of each study, all finished trials by id, and the semantics."""
-    from detkds.pipeline.train import recipe_of  # its module imports torch
-
     recipes: list[Recipe] = []
     known: dict[str, Trial] = {}
     for artifact in studies:

@@ -76,6 +76,10 @@ class ReportData:
         others = {study.name for study in self.studies if study.algorithm != RANDOM}
         return tuple(study for study in self.studies if study.algorithm != RANDOM or study.name not in others)
 
+    def plain(self) -> bool:
+        """Whether the recipe is no distillation, so that the distilled student is trained as the one without is."""
+        return self.recipe is not None and not self.recipe.active
+
     def rival(self, study: ReportedStudy) -> ReportedStudy | None:
         """The random search beside a study."""
         return next(

@@ -14,7 +14,7 @@ from detkds.report.importance import importances
 from detkds.report.tables import Table
 from detkds.report.tables.detectors import KINDS
 from detkds.report.text import clean
-from detkds.report.verdict import verdict
+from detkds.report.verdict import teacher_note, verdict
 
 MAX_CHARACTERS = 400_000
 """KFP cuts longer Markdown."""
@@ -27,6 +27,8 @@ _NUMERIC = ("number", "change", "share", "heat")
 def markdown(data: ReportData) -> str:
     """The report in Markdown, below KFP's limit of 400,000 characters; words from outside come without power over it."""
     parts = [f"# {escape(data.run)}", escape(verdict(data))]
+    if note := teacher_note(data):
+        parts.append(escape(note))
     if data.evaluation and data.evaluation.kinds:
         parts += ["## Detectors", *_detectors(data.evaluation)]
     parts += ["## Recipe", *_recipe(data)]

@@ -24,7 +24,7 @@ from detkds.report.study import ReportedStudy
 from detkds.report.tables.curves import thresholds
 from detkds.report.tables.detectors import KINDS
 from detkds.report.text import change, clean, percent, span
-from detkds.report.verdict import cost_heading, detectors_heading, search_heading, verdict
+from detkds.report.verdict import cost_heading, detectors_heading, search_heading, teacher_note, verdict
 
 MAX_BYTES = 2_000_000
 LIMITS = ((2000, 24), (500, 12), (200, 12), (200, 6), (50, 3), (10, 0))
@@ -63,6 +63,7 @@ def _content(data: ReportData) -> dict[str, Any]:
     return {
         "data": data,
         "verdict": verdict(data),
+        "teacher_note": teacher_note(data),
         "cards": _cards(data.evaluation) if data.evaluation else [],
         "kinds": kinds,
         "intervals_known": data.evaluation is not None and any(test.known for test in data.evaluation.comparisons),

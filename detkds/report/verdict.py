@@ -23,6 +23,9 @@ def verdict(data: ReportData) -> str:
         return "No distilled student has been evaluated yet."
     if before is None:
         return f"The distilled student reaches {percent(after)} AP{_beside(teacher)}."
+    if data.plain():
+        alike = "The recipe is no distillation, so both students are trained alike"
+        return f"{alike}: {percent(before)} and {percent(after)} AP{_beside(teacher)}."
     test = evaluation.comparison(Role.DISTILLED, Role.STUDENT, kind)
     step = change(after, before)
     if test is not None and not test.classes_distinguished:
@@ -35,6 +38,14 @@ def verdict(data: ReportData) -> str:
     verb = "raises" if after > before else "lowers"
     sure = f"{step} points, {interval(test)}" if test else f"{step} points"
     return f"Distillation {verb} the student's AP from {percent(before)} to {percent(after)} ({sure}){_gap(teacher, before, after)}."
+
+
+def teacher_note(data: ReportData) -> str:
+    """Why no figure of the teacher is shown; empty where there is one, or nothing has been evaluated."""
+    evaluation = data.evaluation
+    if evaluation is None or not evaluation.detectors or Role.TEACHER in evaluation.detectors:
+        return ""
+    return "The teacher is not evaluated, since it is a backbone, which detects nothing."
 
 
 def interval(test: Comparison) -> str:
@@ -52,6 +63,8 @@ def detectors_heading(data: ReportData) -> str:
     test = evaluation.comparison(Role.DISTILLED, Role.STUDENT, kind)
     if before is None or after is None:
         return "AP of the detectors"
+    if data.plain():
+        return "Both students are trained without distillation"
     if test is not None and not test.classes_distinguished:
         return "No difference between student and distilled student is shown"
     gains = [_class_gain(evaluation, kind, name) for name in _classes(evaluation, kind)]

@@ -170,7 +170,9 @@ def _room_for(path: Path) -> Iterator[None]:
         # The error names a file in a hidden folder, or is one of torch's own; report it with the name that the user knows.
         if (cause := _full_disk(error)) is None:
             raise
-        raise StoreError(f"no space is left on the disk of {path}; free some and start again: what was there before is intact.") from cause
+        raise StoreError(
+            f"no space is left on the disk of {path}; free some and start the same command again: what was finished is kept."
+        ) from cause
 
 
 def _full_disk(error: BaseException | None) -> OSError | None:

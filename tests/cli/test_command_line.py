@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -44,7 +45,21 @@ def test_space_checks_a_genome() -> None:
     assert wrong.stderr == "detkds: unknown global attention 'cat': did you mean catt?\n"
 
 
-def test_a_wrong_run_file_is_one_line_a_fault(tmp_path: Path) -> None:
+def test_space_takes_presets_as_well() -> None:
+    shown = detkds("space", "pkd x 5", "released-gfl").stdout
+    assert "PKD (Cao et al., 2022)" in shown
+    assert "global: none > none > norm_batch | l2 x 5\n" in shown
+    assert "global: catt > scale_2 > norm_N | l1 x 10\n" in shown
+    assert "in paper, with semantics released" in shown
+    found = json.loads(detkds("space", "fgd", "--json").stdout)["genomes"]
+    assert [loss["preset"] for loss in found] == ["fgd"] * 4
+    assert "fgbg: tatt > none > none | l2 x 1" in [loss["genome"] for loss in found]
+    found = json.loads(detkds("space", "defeat", "pkd x 5", "--json").stdout)["genomes"]
+    assert [loss["in_space"] for loss in found] == [False, True]  # `bg 4` is not of the space `paper`
+    assert detkds("space", "pdk").stderr == "detkds: unknown preset 'pdk': did you mean pkd?\n"
+
+
+def test_a_wrong_run_file_is_one_line_per_fault(tmp_path: Path) -> None:
     (tmp_path / "run.yaml").write_text("name: A\nserach: {}\n")
     result = detkds("check", "run.yaml", folder=tmp_path)
     assert result.returncode == 2

@@ -21,7 +21,7 @@ from kfp.dsl import executor_main
 from kfp.dsl.types import artifact_types
 
 from detkds.genome import Recipe
-from detkds.pipeline import train
+from detkds.pipeline import recipes
 from detkds.pipeline.kubeflow.plans import Plans
 from detkds.pipeline.settings import Result
 from detkds.pipeline.study_set import gathering
@@ -115,4 +115,4 @@ class Pod:
             return Recipe.parse("", "paper")
 
         self.patch.setattr(importlib.import_module(f"{module}.{name}"), "run", run)
-        self.patch.setattr(train, "recipe_of", recipe_of)
+        self.patch.setattr(recipes, "recipe_of", recipe_of)

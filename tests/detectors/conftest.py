@@ -19,6 +19,7 @@ NAMES = {
     "retinanet": "retinanet/retinanet_r50_fpn_1x_coco",
     "fcos": "fcos/fcos_r50-caffe_fpn_gn-head_1x_coco",
     "gfl": "gfl/gfl_r50_fpn_1x_coco",
+    "atss": "atss/atss_r50_fpn_1x_coco",
     "faster_rcnn": "faster_rcnn/faster-rcnn_r50_fpn_1x_coco",
     "cascade_rcnn": "cascade_rcnn/cascade-rcnn_r50_fpn_1x_coco",
 }

@@ -89,6 +89,7 @@ def test_each_student_of_a_cohort_is_the_one_trained_alone(sources: tuple[Source
     half = len(weights) // 2
     assert weights[:half] == weights[half:]
     assert len(set(weights[:half])) == half > 2, together  # the losses did something
+    assert all(isinstance(answer, Outcome) for answer in together), together
 
 
 @pytest.mark.parametrize("knowledge", Knowledge)

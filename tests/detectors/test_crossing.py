@@ -21,10 +21,18 @@ from detkds.losses.filter import reject_on_probe
 CLASSES = ("ring", "bar", "dot")
 
 
+HEADS = {"RetinaHead": "retinanet", "FCOSHead": "fcos", "GFLHead": "gfl", "LDHead": "ld", "ATSSHead": "atss"}
+LAST = {"gfl": "gfl_cls", "ld": "gfl_cls", "fcos": "conv_cls", "retinanet": "retina_cls", "atss": "atss_cls"}
+"""The last layer of each head's class tower."""
+
+
 def deep(tiny_config: Callable[..., Any], name: str, seed: int, convs: int = 3, **kwargs: Any) -> Any:
-    """A tiny detector with a tower of several convolutions."""
-    config = tiny_config(name, **kwargs)
+    """A tiny detector with a tower of several convolutions; `ld` is GFL with the head of mmdet's LD students."""
+    config = tiny_config("gfl" if name == "ld" else name, **kwargs)
     config.model.bbox_head.stacked_convs = convs
+    if name == "ld":
+        loss = {"type": "KnowledgeDistillationKLDivLoss", "loss_weight": 0.25, "T": 10}
+        config.model.bbox_head.update(type="LDHead", loss_ld=loss)
     return build_detector(adapt(config, CLASSES).config, seed=seed)
 
 
@@ -68,7 +76,14 @@ def test_a_students_features_go_through_the_rest_of_the_teachers_tower(tiny_conf
             torch.testing.assert_close(views.crossed_response.scores[index], scores, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["retinanet", "fcos", "gfl"])
+def test_every_head_that_is_accepted_has_a_case_here(tiny_config: Callable[..., Any]) -> None:
+    assert set(HEADS) == crossing.HEADS
+    assert {name: type(deep(tiny_config, name, 0).bbox_head).__name__ for name in HEADS.values()} == {
+        name: head for head, name in HEADS.items()
+    }
+
+
+@pytest.mark.parametrize("name", HEADS.values())
 @pytest.mark.parametrize("convs", [1, 2])
 def test_a_student_that_is_the_teacher_gets_the_teachers_predictions(
     tiny_config: Callable[..., Any], batch: dict[str, Any], name: str, convs: int
@@ -88,13 +103,15 @@ def test_a_student_that_is_the_teacher_gets_the_teachers_predictions(
                 torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize(("student", "teacher"), [("gfl", "gfl"), ("fcos", "fcos"), ("retinanet", "gfl"), ("gfl", "retinanet")])
+@pytest.mark.parametrize(
+    ("student", "teacher"),
+    [("gfl", "gfl"), ("fcos", "fcos"), ("atss", "atss"), ("retinanet", "gfl"), ("gfl", "retinanet"), ("atss", "gfl"), ("gfl", "atss")],
+)
 def test_cross_predictions_move_the_students_tower_and_no_teacher(
     tiny_config: Callable[..., Any], batch: dict[str, Any], student: str, teacher: str
 ) -> None:
     taught = deep(tiny_config, teacher, 1)
-    last = {"gfl": "gfl_cls", "fcos": "conv_cls", "retinanet": "retina_cls"}[teacher]
-    nn.init.zeros_(getattr(taught.bbox_head, last).bias)  # scores around one half: boxes of a confident teacher only are compared
+    nn.init.zeros_(getattr(taught.bbox_head, LAST[teacher]).bias)  # scores around one half: boxes of a confident teacher only are compared
     before = {name: value.clone() for name, value in taught.state_dict().items()}
     distiller = DistilledDetector(deep(tiny_config, student, 0), taught, preset("crosskd"))
     losses = distiller(**distiller.data_preprocessor(batch, True), mode="loss")

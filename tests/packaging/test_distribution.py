@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # Left out on purpose: docs/adr/0001.
 ABSENT = {"opencv-python", "imagecorruptions-imaug", "appdirs", "pandas", "seaborn"}
 ABSENT |= {"grpcio", "tensorboard-data-server", "werkzeug"}  # of TensorBoard's server: tests only read event files (docs/adr/0030)
+ABSENT |= {"torchvision", "huggingface-hub"}  # timm builds networks without them (docs/adr/0031)
 
 
 @pytest.fixture(scope="module")

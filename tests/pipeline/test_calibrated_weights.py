@@ -11,6 +11,7 @@ import pytest
 from detkds.detectors.objective import ProxyObjective
 from detkds.genome import Recipe
 from detkds.pipeline import evolve, studies, train, weights
+from detkds.pipeline.recipes import parse_recipe, recipe_of
 from detkds.pipeline.settings import Pair, RacePlan, Schedule, SearchPlan, WeightsPlan
 from detkds.pipeline.task import JOURNAL
 
@@ -56,10 +57,10 @@ def test_the_recipe_goes_to_the_training_with_the_same_number(
     rows = json.loads((tmp_path / "weights" / "leaderboard.json").read_text())["rows"]
     assert any(f" unit {unit:g}" in row["recipe"] for row in rows)
 
-    found = train.recipe_of(study)
+    found = recipe_of(study)
     train.run(pair, schedule, found, subset=subset, out=tmp_path / "model")
     text = (tmp_path / "model" / "recipe.json").read_text()
-    assert Recipe.from_json(json.loads(text)) == found == train.parse_recipe(str(found), "paper")
+    assert Recipe.from_json(json.loads(text)) == found == parse_recipe(str(found), "paper")
     assert found.genomes[0].unit == unit
 
 

@@ -23,10 +23,10 @@ from detkds.pipeline import proxy, stage, teaching
 from detkds.pipeline.check import check
 from detkds.pipeline.form import Form
 from detkds.pipeline.kubeflow import plans
+from detkds.pipeline.recipes import parse_recipe
 from detkds.pipeline.run import Run
 from detkds.pipeline.run_config import RunConfig
 from detkds.pipeline.settings import Pair
-from detkds.pipeline.train import parse_recipe
 from detkds.pipeline.values import Values
 
 QUIET = Console(quiet=True)

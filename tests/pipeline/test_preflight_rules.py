@@ -168,7 +168,7 @@ def test_a_missing_package(world: Path, pair: Pair, tmp_path: Path, package: str
     path = tmp_path / "run.yaml"
     path.write_text(yaml.safe_dump(content))
     find = importlib.util.find_spec
-    monkeypatch.setattr("detkds.pipeline.preflight.find_spec", lambda name: None if name == package else find(name))
+    monkeypatch.setattr("detkds.pipeline.preflight.place.find_spec", lambda name: None if name == package else find(name))
     with pytest.raises(ConfigError, match=f"the package {package} is not installed"):
         check(path, trust=False, console=QUIET, home=tmp_path / "home")
 

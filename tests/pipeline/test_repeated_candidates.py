@@ -9,8 +9,8 @@ import pytest
 
 from detkds.objective import Goal
 from detkds.pipeline.proxy import Proxy
+from detkds.pipeline.recipes import parse_recipe
 from detkds.pipeline.settings import Pair, Schedule
-from detkds.pipeline.train import parse_recipe
 
 
 def test_a_repeated_candidate_is_the_mean_of_its_seeds(pair: Pair, schedule: Schedule, subset: Path) -> None:

@@ -15,11 +15,14 @@ from PIL import Image
 from rich.console import Console
 
 import detkds
+from detkds import plugins
 from detkds.errors import ArtifactError, ConfigError, DatasetError, GenomeError
 from detkds.pipeline.local_store import local_store
 from detkds.pipeline.pull import pull
 from detkds.pipeline.run import VISIBLE, Run, first_gpus
 from detkds.pipeline.settings import Pair
+from detkds.pipeline.task import RUN
+from detkds.processes import SPINS
 from detkds.storage import FolderStore, open_store
 
 CLUSTER = """
@@ -103,6 +106,22 @@ def test_the_store_is_a_folder_where_no_endpoint_is_named_and_the_environment_is
         store.put_bytes(b"1", "one/latest")
         assert (tmp_path / "store" / "detkds" / "runs" / "one" / "latest").read_bytes() == b"1"
     assert dict(os.environ) == before
+
+
+def test_an_open_run_gives_the_environment_back(run_yaml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(SPINS, raising=False)
+    monkeypatch.setenv(plugins.VARIABLE, "")  # says what this process has imported, which stays
+    before = dict(os.environ)
+    with Run.open(run_yaml, home=tmp_path / "home", console=quiet()):
+        assert (os.environ[SPINS], os.environ[RUN]) == ("1000", "tiny")
+    assert dict(os.environ) == before
+    (tmp_path / "wrong.yaml").write_text("name: A")
+    with pytest.raises(ConfigError):
+        Run.open(tmp_path / "wrong.yaml", home=tmp_path / "home", console=quiet())
+    assert dict(os.environ) == before
+    monkeypatch.setenv(SPINS, "7")
+    with Run.open(run_yaml, home=tmp_path / "home", console=quiet()):
+        assert os.environ[SPINS] == "7"  # the user's choice
 
 
 def test_an_endpoint_goes_before_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

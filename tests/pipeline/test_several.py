@@ -10,6 +10,7 @@ import torch
 import yaml
 
 from detkds.pipeline import evolve, studies, teacher, train
+from detkds.pipeline.recipes import parse_recipe
 from detkds.pipeline.settings import Pair, Schedule, SearchPlan
 from detkds.storage import verify
 
@@ -26,7 +27,7 @@ def test_a_search_by_two_workers_and_a_student_of_two_processes(
     journals = [(tmp_path / f"study-{workers}" / studies.JOURNAL).read_bytes() for workers in (1, 2)]
     assert journals[0] == journals[1]
 
-    result = train.run(pair, schedule, train.parse_recipe(PRESET, "paper"), subset=subset, out=tmp_path / "model", processes=2)
+    result = train.run(pair, schedule, parse_recipe(PRESET, "paper"), subset=subset, out=tmp_path / "model", processes=2)
     assert result.metrics["student_steps"] == verify(tmp_path / "model").meta["student_steps"] > 0
     state = torch.load(tmp_path / "model" / train.CHECKPOINT, weights_only=True)["state_dict"]
     assert all(bool(tensor.isfinite().all()) for tensor in state.values())
@@ -53,18 +54,19 @@ def fcos(tmp_path: Path) -> Path:
 
 
 def test_a_teacher_of_two_processes_is_that_of_one(
-    fcos: Path, pictures: Path, schedule: Schedule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    fcos: Path, pictures: Path, schedule: Schedule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     states = []
     for count in (1, 2):
         home = tmp_path / f"home-{count}"
         monkeypatch.setenv("DETKDS_HOME", str(home))
+        lines: list[str] = []
         checkpoint = teacher.run(
             Pair("", "", str(fcos), inherit=False), schedule, root=str(pictures), annotations="annotations/teacher.json", images="teacher",
-            home=home, show=print, processes=count,
+            home=home, show=lines.append, processes=count,
         )  # fmt: skip
         verify(checkpoint.parent, train.KIND)
-        assert "[teacher] step 4/4" in capfd.readouterr().out
+        assert [line for line in lines if line.startswith("[teacher] step 4/4")]
         losses = [json.loads(line)["loss"] for line in (checkpoint.parent / "training.jsonl").read_text().splitlines()]
         assert losses[-1] < losses[0] - 0.1
         states.append(torch.load(checkpoint, weights_only=True)["state_dict"])

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,10 +17,14 @@ from detkds.errors import ArtifactError, ConfigError, GenomeError
 from detkds.genome import Knowledge, Recipe
 from detkds.pipeline import evaluate, evolve, report, studies, train, weights
 from detkds.pipeline import publish as published
+from detkds.pipeline.recipes import parse_recipe, recipe_of
 from detkds.pipeline.settings import Pair, RacePlan, Schedule, SearchPlan, WeightsPlan
+from detkds.pipeline.task import RUN
+from detkds.pipeline.task_progress import RunProgress
 from detkds.search.history import History
 from detkds.search.trial import TrialState
 from detkds.storage import verify
+from detkds.storage.folder import FolderStore
 
 FINAL = RacePlan(candidates=2, seeds=2, known="pkd,released-gfl")
 PRESET = "global: none > none > norm_batch | l2 x 1"
@@ -113,7 +120,7 @@ def test_train_evaluate_report(
     out: Path, found: dict[str, Path], combined: Path, pair: Pair, schedule: Schedule, subset: Path, tmp_path: Path
 ) -> None:
     train.run(pair, schedule, Recipe(), subset=subset, out=out / "student")
-    train.run(pair, schedule, train.parse_recipe(PRESET, "paper"), subset=subset, out=out / "distilled")
+    train.run(pair, schedule, parse_recipe(PRESET, "paper"), subset=subset, out=out / "distilled")
     inherited = json.loads((out / "distilled" / "inherited.json").read_text())
     assert all(name.startswith(("neck.", "bbox_head.")) for name in inherited["copied"])
     assert all(reason for _, reason in inherited["skipped"])
@@ -142,7 +149,7 @@ def test_train_evaluate_report(
 
 
 def test_a_training_that_ends_again_gives_the_same_student(pair: Pair, schedule: Schedule, subset: Path, tmp_path: Path) -> None:
-    recipe = train.parse_recipe(PRESET, "paper")
+    recipe = parse_recipe(PRESET, "paper")
     states = []
     for name in ("one", "two"):
         train.run(pair, schedule, recipe, subset=subset, out=tmp_path / name)
@@ -150,12 +157,47 @@ def test_a_training_that_ends_again_gives_the_same_student(pair: Pair, schedule:
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
 
 
+def test_a_search_that_found_no_distillation_has_two_trainings_with_titles_of_their_own(
+    pair: Pair, schedule: Schedule, subset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(RUN, "plain")
+    monkeypatch.setenv("DETKDS_HOME", str(tmp_path))
+    train.run(pair, schedule, Recipe(), subset=subset, out=tmp_path / "student")
+    assert "train distilled" not in capsys.readouterr().out
+    train.run(pair, schedule, Recipe(), subset=subset, out=tmp_path / "distilled", found=True)
+    said = capsys.readouterr().out
+    assert "[train distilled] the recipe found is no distillation" in said
+    assert "train baseline" not in said
+    seen = RunProgress.read(FolderStore(tmp_path / "work"), "plain").tasks
+    assert [seen[title].finished for title in ("train baseline", "train distilled")] == [True, True]
+    one, two = (torch.load(tmp_path / name / "student.pth", weights_only=True)["state_dict"] for name in ("student", "distilled"))
+    assert all(torch.equal(one[key], two[key]) for key in one)
+
+
+def test_where_no_loss_was_found_neither_torch_nor_workers_start(found: dict[str, Path], pair: Pair, subset: Path, tmp_path: Path) -> None:
+    code = f"""
+import sys
+from multiprocessing import forkserver
+from pathlib import Path
+from detkds.pipeline import weights
+from detkds.pipeline.settings import Pair, Schedule, WeightsPlan
+
+places = {{"subset": Path({str(subset)!r}), "out": Path("weights"), "recipe_out": Path("recipe")}}
+weights.run([Path({str(found["instance"])!r})], {pair!r}, WeightsPlan(2, 1), Schedule(1), workers=2, **places)
+assert "torch" not in sys.modules
+assert forkserver._forkserver._forkserver_pid is None
+"""
+    environment = {**os.environ, "DETKDS_HOME": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True, timeout=120)
+    assert (tmp_path / "recipe" / "recipe.txt").read_text() == "no distillation\n"
+
+
 def test_an_altered_artifact_is_refused_by_name(found: dict[str, Path], tmp_path: Path) -> None:
     broken = tmp_path / "study"
     shutil.copytree(found["global"], broken)
     (broken / "recipe.json").write_text("{}")
     with pytest.raises(ArtifactError, match=r"recipe\.json"):
-        train.recipe_of(broken)
+        recipe_of(broken)
 
 
 def test_a_run_that_nobody_published_is_named(tmp_path: Path) -> None:
@@ -178,7 +220,7 @@ def test_plans_that_cannot_be(pair: Pair, plan: SearchPlan, schedule: Schedule, 
         evolve.run("global", pair, replace(plan, algorithm="annealing"), schedule, searched="global", subset=subset, out=tmp_path / "a")
     with pytest.raises(ConfigError, match="needs a checkpoint, got none"):
         evolve.run("global", replace(pair, teacher_checkpoint=""), plan, schedule, searched="global", subset=subset, out=tmp_path / "b")
-    assert train.parse_recipe(" pkd x 20 ", "released").weights == {Knowledge.GLOBAL: 20}
+    assert parse_recipe(" pkd x 20 ", "released").weights == {Knowledge.GLOBAL: 20}
     with pytest.raises(GenomeError, match="did you mean catt"):
-        train.parse_recipe("global: cat > none > none | l2", "paper")
+        parse_recipe("global: cat > none > none | l2", "paper")
     assert verify(subset)

@@ -10,10 +10,11 @@ from sample_run import evaluation
 
 from detkds.evaluation.result import Comparison
 from detkds.evaluation.scores import Confusion, Cost, Detector, Scores
+from detkds.genome import Recipe
 from detkds.report import Analysis, ReportData, ReportedStudy, ReportedTrial, Role, StageCost, tables
 from detkds.report.study import top
 from detkds.report.text import chance, change, clean, count, duration, large, percent, points, share, short, span
-from detkds.report.verdict import verdict
+from detkds.report.verdict import detectors_heading, verdict
 
 
 @pytest.mark.parametrize(
@@ -84,6 +85,13 @@ def scores(ap: float) -> Detector:
 )
 def test_verdict(aps: dict[str, float], text: str) -> None:
     assert verdict(ReportData("run", Analysis(1, {name: scores(ap) for name, ap in aps.items()}))) == text
+
+
+def test_a_recipe_that_is_no_distillation_is_not_said_to_have_changed_anything() -> None:
+    data = ReportData("run", Analysis(1, {"teacher": scores(0.5), "student": scores(0.4), "distilled": scores(0.4)}), recipe=Recipe())
+    assert verdict(data) == "The recipe is no distillation, so both students are trained alike: 40.0 and 40.0 AP; the teacher has 50.0."
+    assert detectors_heading(data) == "Both students are trained without distillation"
+    assert "alike" not in verdict(dataclasses.replace(data, recipe=None))
 
 
 def test_figures_name_the_gain() -> None:

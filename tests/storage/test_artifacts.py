@@ -89,7 +89,7 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.M
             "replace": (os, "replace", full_disk),
             "write": (Path, "write_text", full_disk),
         }[point])  # fmt: skip
-        with pytest.raises(StoreError, match=r"no space is left on the disk of .*recipe; free some and start again"):
+        with pytest.raises(StoreError, match=r"no space is left on the disk of .*recipe; free some and start the same command again"):
             publish(tmp_path / "recipe", "two")
     assert verify(tmp_path / "recipe").meta == {"text": "one"}
     assert [path.name for path in tmp_path.iterdir()] == ["recipe"]

@@ -17,6 +17,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import nn
 
+from detkds.detectors.backbone_teacher import BackboneTeacher, is_backbone
 from detkds.detectors.configs.pixels import fold_normalisation
 from detkds.detectors.silence import silence
 from detkds.errors import ConfigError
@@ -98,6 +99,8 @@ def adapt(config: Config, classes: tuple[str, ...], *, pretrained_backbone: bool
     if not classes:
         raise ConfigError("a detector needs at least one class, got none; look at the categories of the data set.")
     adapted = copy.deepcopy(config)
+    if is_backbone(adapted.model):
+        return Adapted(adapted, ())
     changes = [*_set_class_count(adapted.model, len(classes)), *_drop_downloads(adapted), *fold_normalisation(adapted)]
     if not pretrained_backbone:
         changes += _free_backbone(adapted.model)
@@ -184,8 +187,12 @@ def build_detector(config: Config, *, seed: int) -> nn.Module:
     with silence(), torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         try:
+            if is_backbone(config.model):
+                return BackboneTeacher(config.model.name, config.model.options)
             detector: Any = MODELS.build(copy.deepcopy(config.model))
             detector.init_weights()
+        except ConfigError:
+            raise
         except Exception as error:  # constructors of many libraries: anything may come out of them
             raise ConfigError(f"the detector {config.model.get('type')} cannot be built: {_one_line(error)}") from error
     built: nn.Module = detector

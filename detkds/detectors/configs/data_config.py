@@ -14,8 +14,10 @@ from typing import Any
 import yaml
 from mmengine.config import Config
 
+from detkds.detectors.backbone_teacher import model_of
 from detkds.detectors.configs.config import load_config
 from detkds.errors import ConfigError
+from detkds.pairs import TIMM
 
 SUFFIXES = (".yaml", ".yml", ".json")
 MAX_BYTES = 1 << 20
@@ -27,7 +29,7 @@ _PAIRS = ("scale", "img_scale", "size", "crop_size", "pad_to_aspect_ratio")
 
 
 def read_config(address: str, path: Path | None = None, *, trust: bool = False) -> Config:
-    """A detector config by mmdet's own name, from a data file, or, if trusted, from a Python file.
+    """A detector config by mmdet's own name, from a data file, or, if trusted, from a Python file; `timm/NAME` is that of a backbone.
 
     Args:
         address: what the user wrote.
@@ -37,6 +39,8 @@ def read_config(address: str, path: Path | None = None, *, trust: bool = False) 
     Raises:
         ConfigError: there is no such config, it could run code and is not trusted, or it describes no detector.
     """
+    if address.startswith(TIMM):
+        return Config({"model": model_of(address)})
     if not address.endswith(SUFFIXES):
         return load_config(str(path or address), trust=trust)
     file = path or Path(address)

@@ -10,7 +10,7 @@ from pathlib import Path
 from mmengine.config import Config
 from torch import nn
 
-from detkds.detectors.checkpoints import InheritReport, apply_backbone, apply_weights, inherit, load_weights, save_student
+from detkds.detectors.checkpoints import InheritReport, apply_backbone, apply_teacher, apply_weights, inherit, load_weights, save_student
 from detkds.detectors.configs.config import build_detector
 from detkds.detectors.distiller import DistilledDetector
 from detkds.detectors.training.batches import Samples, Source
@@ -45,14 +45,14 @@ class Trained:
 
 
 def load_detector(config: Config, checkpoint: Path, *, what: str = "teacher checkpoint") -> nn.Module:
-    """A detector with the weights of a file, in evaluation mode.
+    """A detector, or a teacher's backbone, with the weights of a file, in evaluation mode.
 
     Raises:
         ArtifactError: the file is damaged or does not fit the config.
         ConfigError: the weights are those of another class count.
     """
     detector = build_detector(config, seed=0)
-    apply_weights(detector, load_weights(checkpoint), f"{what} {checkpoint}")
+    apply_teacher(detector, load_weights(checkpoint), f"{what} {checkpoint}")
     return detector.eval()
 
 

@@ -12,13 +12,13 @@ from detkds.pipeline.settings import Result
 from detkds.pipeline.values import Values
 
 
-def run(values: Values, recipe: Recipe, *, subset: Path, out: Path, image: str) -> Result:
+def run(values: Values, recipe: Recipe, *, subset: Path, out: Path, image: str, found: bool = False) -> Result:
     """Publish a student at `out`, as `pipeline.train.run` does; on several nodes as a TrainJob of Kubeflow Trainer.
 
     Args:
         values: pair, schedule, address of unfinished work, and the number of nodes and of GPUs per node; a single node uses the GPUs that
             its pod has.
-        recipe, subset, out: as there.
+        recipe, subset, out, found: as there.
         image: container image of several nodes.
 
     Raises:
@@ -27,4 +27,4 @@ def run(values: Values, recipe: Recipe, *, subset: Path, out: Path, image: str) 
     given: dict[str, Any] = {"subset": subset, "out": out, "work": values.work, "loggers": values.services}
     if values.train_nodes > 1:
         return several.run(values.pair, values.training, recipe, **given, image=image, nodes=values.train_nodes, gpus=values.gpus)
-    return train.run(values.pair, values.training, recipe, **given)
+    return train.run(values.pair, values.training, recipe, **given, found=found)

@@ -65,6 +65,8 @@ def _finding(costs: Mapping[str, Mapping[str, float]]) -> str:
     if not known:
         return "What each kind of error costs"
     error = max(known, key=lambda name: abs(known[name]))
+    if percent(abs(known[error])) == percent(0.0):
+        return "Each kind of error costs the same with distillation as without"
     worse = "more" if known[error] > 0 else "less"
     return f"With distillation, {IN_WORDS.get(error, error)} cost {percent(abs(known[error]))} points {worse}: the largest change"
 

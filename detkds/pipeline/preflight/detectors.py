@@ -1,0 +1,88 @@
+"""Teacher and student: their configs, their checkpoints, and both built with the data's classes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from detkds.errors import ConfigError, DetKDSError
+from detkds.pipeline.preflight.facts import Facts
+from detkds.pipeline.settings import Pair
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
+
+def stored_files(facts: Facts) -> None:
+    """Checkpoints in a store are fetched by the tasks that need them; here they must only be there."""
+    from detkds.storage.uri import open_store
+
+    faults = []
+    for key, address in facts.config.stored_files().items():
+        folder, _, name = address.rpartition("/")
+        if address not in facts.unseen and not open_store(folder).exists(name):
+            faults.append(f"{facts.path}: {key}: {address} is not in the store; put it there, or correct the address.")
+    if faults:
+        raise ConfigError("\n".join(faults))
+
+
+def detectors(facts: Facts) -> None:
+    """Build both detectors with their weights."""
+    from detkds.detectors.checkpoints import apply_backbone, apply_teacher, apply_weights, load_weights
+    from detkds.detectors.configs.config import build_detector
+    from detkds.detectors.configs.data_config import read_config
+    from detkds.pipeline import pair as pairs
+
+    faults = []
+    for role, detector in (("teacher", facts.config.teacher), ("student", facts.config.student)):
+        try:
+            loaded = read_config(detector.config, trust=facts.trust)
+            loaded.merge_from_dict(detector.options)
+            _require_new(detector.config, loaded)
+        except DetKDSError as error:
+            faults.append(f"{role}: {error}")
+    if faults:
+        raise ConfigError("\n".join(faults))
+    pair = facts.pair()
+    facts.classes = _classes(facts, pair)
+    for role, address, checkpoint in (
+        ("teacher", pair.teacher_config, pair.teacher_checkpoint),
+        ("student", pair.student_config, pair.student_checkpoint),
+    ):
+        try:
+            config = pairs.detector_config(address, facts.classes, pretrained=True)
+            facts.configs[role], facts.detectors[role] = config, build_detector(config, seed=0)
+            if not checkpoint:
+                continue
+            weights = load_weights(checkpoint)
+            if role == "teacher":
+                apply_teacher(facts.detectors[role], weights, f"{role} checkpoint {checkpoint}")
+            elif any(name.startswith("backbone.") for name in weights):
+                apply_weights(facts.detectors[role], weights, f"{role} checkpoint {checkpoint}")
+            else:
+                apply_backbone(facts.detectors[role], weights, f"backbone weights {checkpoint}")
+        except DetKDSError as error:
+            faults.append(f"{role}: {error}")
+    if faults:
+        raise ConfigError("\n".join(faults))
+
+
+def _classes(facts: Facts, pair: Pair) -> tuple[str, ...]:
+    """The label order of the run; names by number where nothing is known of the data."""
+    from detkds.detectors.configs.config import own_class_count
+    from detkds.detectors.configs.data_config import read_config
+    from detkds.pipeline import pair as pairs
+
+    if "train" not in facts.data:
+        known = pair.teacher_config if pairs.detects(pair.teacher_config) else pair.student_config
+        return tuple(map(str, range(own_class_count(read_config(known)))))
+    return pairs.classes_of_pair(pair, (str(category["name"]) for category in facts.data["train"]["categories"]))
+
+
+def _require_new(address: str, config: Config) -> None:
+    """Refuse a config of mmdet 2, whose keys mmdet 3 does not read."""
+    old = [key for key in ("data", "optimizer", "total_epochs", "runner", "lr_config", "optimizer_config", "evaluation") if key in config]
+    if old and not config.get("train_dataloader"):
+        raise ConfigError(
+            f"the config {address} is one of mmdet 2 (it has {', '.join(old)} and no train_dataloader); "
+            "write it for mmdet 3: docs of mmdet, 'Migrating from MMDetection 2.x to 3.x'."
+        )

@@ -1,0 +1,89 @@
+"""The sections `teacher` and `student`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from detkds.pairs import TIMM
+from detkds.pipeline.run_config.address import located
+from detkds.pipeline.run_config.data import Split
+from detkds.pipeline.run_config.section import Count, Section
+
+
+class TeacherTraining(Section):
+    """How to train a teacher when there is no checkpoint: on `data` (default: the run's train split), from a backbone file if given."""
+
+    epochs: Count
+    data: Split | None = None
+    backbone: str | None = None
+
+    _located = field_validator("backbone")(lambda value, info: located(value, info))
+
+
+class Detector(Section):
+    """A detector: an mmdet config by name or file, with options merged over it, and a checkpoint."""
+
+    config: str
+    checkpoint: str | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("config")
+    @classmethod
+    def _config_file(cls, value: str, info: ValidationInfo) -> str:
+        path = str(located(value, info))
+        return path if Path(path).is_file() else value
+
+    _located = field_validator("checkpoint")(lambda value, info: located(value, info))
+
+
+class Teacher(Detector):
+    """The teacher: a checkpoint, or `train` to make one first.
+
+    It is shown the student's images, `scale` times as large, and must reach `min_ap` points of AP (0 to 100) on them before anything is
+    distilled; without `min_ap` a quarter of what it reaches by its own pipeline, and at least 1.
+
+    `config: timm/NAME` is a backbone of the package timm, whose features alone teach; it has no AP, and nothing is inherited from it.
+
+    `teacher: self` is the student of the generation before: of the first one a student trained without distillation, of each further one
+    that which the search and the training before it made. `generations` is how many are distilled; 0 for any other teacher.
+    """
+
+    train: TeacherTraining | None = None
+    generations: Annotated[int, Field(ge=0, le=10)] = 0
+    scale: Annotated[float, Field(ge=0.25, le=4)] = 1.0
+    min_ap: Annotated[float, Field(ge=0, le=100)] | None = None
+
+    @model_validator(mode="after")
+    def _has_weights(self) -> Teacher:
+        if (self.checkpoint is None) == (self.train is None):
+            raise ValueError("give exactly one of `checkpoint` (a file or s3:// address) and `train` (how to make one)")
+        return self
+
+    @property
+    def is_backbone(self) -> bool:
+        """Whether it is a backbone alone, by its name."""
+        return self.config.startswith(TIMM)
+
+    @model_validator(mode="after")
+    def _backbone_detects_nothing(self) -> Teacher:
+        if self.is_backbone and self.train is not None:
+            raise ValueError(f"{self.config} is a backbone, which is not trained here; give `checkpoint`, the file of its weights")
+        if self.is_backbone and self.min_ap is not None:
+            raise ValueError(f"`min_ap` is for detectors, and {self.config} is a backbone, which detects nothing; leave it out")
+        return self
+
+
+class Student(Detector):
+    """The student. `inherit` starts its neck and head from the teacher's where names and shapes agree."""
+
+    inherit: bool = True
+
+    @field_validator("config")
+    @classmethod
+    def _detects(cls, value: str) -> str:
+        if value.startswith(TIMM):
+            raise ValueError(f"{value} is a backbone, which detects nothing; give the config of a detector")
+        return value
