@@ -8,6 +8,7 @@ this is the noise of draws.
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import sys
 import tempfile
@@ -36,6 +37,8 @@ from detkds.evaluation.coco import evaluate
 from detkds.genome import Recipe
 
 VALIDATION_BATCH = 8
+FOLLOWED = [name for name in FAMILIES if name != "RTMDet"]
+"""RTMDet's caches of mosaic and mix-up have no draws by place."""
 
 
 def ours(config: Any, epochs: int, train: Source, val: Source, seed: int) -> tuple[Any, list[dict[str, Any]], float]:
@@ -51,7 +54,7 @@ def ours(config: Any, epochs: int, train: Source, val: Source, seed: int) -> tup
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
-    parser.add_argument("--family", required=True, choices=list(FAMILIES))
+    parser.add_argument("--family", required=True, choices=FOLLOWED)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -64,6 +67,8 @@ def main() -> None:
     print(json.dumps({**row, "AP of ours": round(100 * ap, 2), "seconds": round(time.perf_counter() - began)}), flush=True)
 
     began = time.perf_counter()
+    validation = {"val_cfg": {"type": "ValLoop"}, "val_evaluator": {"type": "CocoMetric", "metric": "bbox"}}
+    given.update(val_dataloader=copy.deepcopy(given.test_dataloader), **validation)
     config = as_mmdet_users_write_it(given, CLASSES, train, val)
     config.val_dataloader.batch_size = VALIDATION_BATCH
     with tempfile.TemporaryDirectory() as work:
@@ -75,7 +80,8 @@ def main() -> None:
         "rates": max(abs(x - y) for a, b in pairs for x, y in zip(a["rates"], b["rates"], strict=True)),
         "weights": max(float((stock.saved[name] - weights[name]).abs().max()) for name in weights),
     }
-    found = {"AP of mmengine": round(100 * float(stock.metrics["val/coco/bbox_mAP"]), 1), "largest differences": differences}
+    reached = float(stock.metrics.get("val/coco/bbox_mAP", 0.0))  # mmdet gives no figures where nothing was found
+    found = {"AP of mmengine": round(100 * reached, 1), "largest differences": differences}
     print(json.dumps({**row, **found, "seconds": round(time.perf_counter() - began)}), flush=True)
 
 
