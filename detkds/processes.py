@@ -7,8 +7,10 @@ import multiprocessing
 import os
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import cycle, islice
+from multiprocessing import forkserver
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 from detkds.errors import ConfigError, Interrupted
@@ -59,6 +61,19 @@ def dealt(count: int) -> Iterator[str]:
     return islice(cycle(gpus() or [""]), count)
 
 
+def server() -> ForkServerContext:
+    """Starts processes as copies of one that has imported what all of them need, torch and mmdet among it, which takes 7 s.
+
+    That one has used neither GPU nor threads, so forking it is safe. It starts with the first call, in the background, serves whoever asks
+    in this process, and ends with it.
+    """
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # processes of one training would warn at every step without an unused parameter
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["detkds.pipeline.proxy"])
+    forkserver.ensure_running()
+    return context
+
+
 def begin(device: str, share: int = 1) -> None:
     """What such a process does first: take its GPU, before torch looks for any, and its part of the CPUs, and watch whether its parent
     lives.
@@ -72,6 +87,12 @@ def begin(device: str, share: int = 1) -> None:
     os.environ[CPUS] = f"{cpus() / share:g}"
     use_cpus()
     threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def adopt(environment: Mapping[str, str]) -> None:
+    """Have the environment of the process that asked the server for this one, and not the one in which the server began."""
+    os.environ.clear()
+    os.environ.update(environment)
 
 
 def cpus(root: Path = Path("/sys/fs/cgroup")) -> float:

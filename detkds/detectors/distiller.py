@@ -16,6 +16,7 @@ from detkds.detectors.backbone_teacher import detects
 from detkds.detectors.configs.classes import class_count
 from detkds.detectors.connectors import Connectors, match_levels, shown_strides, stride_mismatch
 from detkds.detectors.detected import looked_at
+from detkds.detectors.ensemble import AGREEMENT, MEAN, Ensemble, levels_and_agreement, members, shares
 from detkds.detectors.heads import Reader, crossing, mismatch, reader
 from detkds.detectors.heads.dense import Grids
 from detkds.detectors.normalization import TeacherView, shown_scale
@@ -39,7 +40,11 @@ def of_unlabelled(recipe: Recipe, use: Unlabelled) -> Recipe:
 
 
 def supported(student: nn.Module, teacher: nn.Module) -> dict[Knowledge, str | None]:
-    """For each knowledge, None where this pair of detectors can share it, else the reason why not."""
+    """For each knowledge, None where this pair of detectors can share it, else the reason why not. Of several teachers each must."""
+    if isinstance(teacher, Ensemble):
+        found = [supported(student, one) for one in teacher.teachers]
+        named = [{name: reason and f"teacher {number}: {reason}" for name, reason in one.items()} for number, one in enumerate(found, 1)]
+        return {name: next((one[name] for one in named if one[name]), None) for name in Knowledge}
     features, responses = _features_mismatch(student, teacher), _responses_mismatch(student, teacher)
     reasons = {knowledge: features if knowledge.is_feature else responses for knowledge in Knowledge}
     if features is None:
@@ -109,7 +114,8 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]
 
     Args:
         student: a detector that mmdet built.
-        teacher: the same; frozen in place. None where the recipe has no active genome.
+        teacher: the same; frozen in place. None where the recipe has no active genome. Of an Ensemble each loss is the weighted mean over
+            its teachers; what is looked at on trial is of the first.
         recipe: the losses to add.
         unlabelled: how images without labels are used, where a training has some.
         teacher_pass: shared with the distillers of the same teacher that are given the same batches; None: a pass of its own.
@@ -139,8 +145,13 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]
         self.unlabelled = unlabelled or Unlabelled()
         self.step = 0
         self._held: _Frozen | None = None
+        self._beside: list[DistilledDetector] = []  # not registered: they have the same student
+        self._ensemble: tuple[tuple[float, ...], str] = ((1.0,), MEAN)
         if recipe.active:
-            self._add_teacher(teacher, every_word)
+            first, *others = members(teacher) if teacher is not None else (None,)
+            self._add_teacher(first, every_word)
+            if others:
+                self._add_others(teacher, others, every_word, unlabelled is not None)
             if unlabelled is not None:
                 self._require_objects()
 
@@ -168,6 +179,20 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]
             raise ConfigError(f"this pair cannot share cross-head predictions: {reason}; use another transform than cross.")
         self._crosses = self._crosses and reason is None
 
+    def _add_others(self, ensemble: Any, others: Sequence[nn.Module], every_word: bool, unlabelled: bool) -> None:
+        """Further teachers, each with connectors and trained modules of its own."""
+        if unlabelled:
+            raise ConfigError("images without labels are used with one teacher; leave out data.unlabelled or teacher.others.")
+        for number, other in enumerate(others):
+            shared = self._pass.of(number) if self._pass else None
+            self._beside.append(DistilledDetector(self.student, other, self.recipe, None, shared, every_word))
+        self._ensemble = (ensemble.weights, ensemble.combine)
+        self.others = nn.ModuleList(nn.ModuleDict(one._trainable()) for one in self._beside)
+
+    def _trainable(self) -> dict[str, nn.Module]:
+        """What is trained beside the student for this teacher."""
+        return {name: module for name, module in self.named_children() if name in ("connectors", "trained")}
+
     def _require_objects(self) -> None:
         """Refuse losses that look for objects in images without labels where the teacher finds none."""
         names = [str(genome.knowledge) for genome in self._unlabelled_losses.recipe.active if genome.knowledge in OF_OBJECTS]
@@ -182,6 +207,11 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]
         """The frozen teacher, or None where no loss needs one."""
         return self._held.detector if self._held else None
 
+    @property
+    def teachers(self) -> tuple[nn.Module, ...]:
+        """All frozen teachers."""
+        return tuple(one.teacher for one in (self, *self._beside) if one.teacher is not None)
+
     def forward(self, inputs: Tensor, data_samples: Any = None, mode: str = "tensor", unlabelled: Mapping[str, Any] | None = None) -> Any:
         """Mode "loss": the student's losses and `loss_kd_<knowledge>` of each active genome; other modes: the student's results.
 
@@ -194,8 +224,11 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]
         """
         if mode != "loss" or not self._held:
             return self.student(inputs, data_samples, mode=mode)
-        losses, views = self._observe(inputs, data_samples, self._held.detector, self.student)
-        distilled = self._losses(views, self.step)
+        losses, views, levels = self._observe(inputs, data_samples, self.student)
+        distilled = self._losses(views[0], self.step)
+        if self._beside:
+            taught = [distilled, *(one._losses(view, self.step) for one, view in zip(self._beside, views[1:], strict=True))]
+            distilled = {name: sum(share * of[name] for share, of in zip(self._shares(levels), taught, strict=True)) for name in distilled}
         if unlabelled is not None:
             beside, share = self._unlabelled_losses(self._observe_unlabelled(**unlabelled), self.step), unlabelled["weight"]
             distilled = {name: (1 - share) * loss + share * beside[name] if name in beside else loss for name, loss in distilled.items()}
@@ -224,21 +257,47 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]
 
         devices = [inputs.device] if inputs.is_cuda else []
         with torch.random.fork_rng(devices=devices):
-            return self._observe(inputs, data_samples, self._held.detector, student, trial=True)
+            losses, views, _ = self._observe(inputs, data_samples, student, trial=True)
+            return losses, views[0]
 
     def _observe(
-        self, inputs: Tensor, data_samples: Any, teacher: Any, student: Any, *, trial: bool = False
-    ) -> tuple[dict[str, Any], Views]:
-        """The student's own losses, and what its step and the teacher's offer to compare."""
+        self, inputs: Tensor, data_samples: Any, student: Any, *, trial: bool = False
+    ) -> tuple[dict[str, Any], list[Views], list[TeacherLevels]]:
+        """The student's own losses, what its step and each teacher's offer to compare, and the levels of each teacher.
+
+        On trial, only those of the first teacher.
+        """
         with self._tapped() as tapped:
             losses = student(inputs, data_samples, mode="loss")
+        sides = [self] if trial else [self, *self._beside]
+        for side in sides:
+            side.step = self.step
+        levels = [side._levels(None if trial else self.step, inputs, data_samples, self._agrees and not trial) for side in sides]
+        views = [side._views(tapped, some, inputs, data_samples) for side, some in zip(sides, levels, strict=True)]
+        return losses, views, levels
+
+    @property
+    def _agrees(self) -> bool:
+        return self._ensemble[1] == AGREEMENT
+
+    def _levels(self, step: int | None, inputs: Tensor, data_samples: Any, agreement: bool) -> TeacherLevels:
+        """The teacher's neck levels of a batch, with its agreement with the labels if that is asked."""
+        assert self._held
+        teacher = self._held.detector
 
         def look() -> Any:
+            if agreement:
+                return levels_and_agreement(teacher, self._shown, inputs, data_samples)
             return teacher.extract_feat(self._shown(inputs, data_samples))
 
         with torch.no_grad():
-            levels = self._pass.levels(None if trial else self.step, inputs, look) if self._pass else TeacherLevels(look())
-        return losses, self._views(tapped, levels, inputs, data_samples)
+            found = look() if self._pass is None else self._pass.levels(step, inputs, look)
+        return found if isinstance(found, TeacherLevels) else TeacherLevels(found)
+
+    def _shares(self, levels: Sequence[TeacherLevels]) -> Sequence[Any]:
+        """What each teacher's losses count in this step; they sum to 1."""
+        weights, combine = self._ensemble
+        return shares(levels).unbind() if combine == AGREEMENT else weights
 
     def _observe_unlabelled(self, inputs: Tensor, data_samples: Any, weight: float) -> Views:
         """What the student and the teacher offer to compare on a batch without labels, the teacher's detections in their place.
@@ -270,7 +329,7 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]
     def _tapped(self) -> Iterator[Tapped]:
         """What the student's step leaves behind, the features of its head among them where a loss reads them."""
         with tap(self.student) as tapped, ExitStack() as stack:
-            if self._crosses:
+            if any(side._crosses for side in (self, *self._beside)):
                 tapped.towers = stack.enter_context(crossing.towers(self.student.bbox_head))
             yield tapped
 
@@ -305,6 +364,9 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]
         """Moves the teacher along with the student."""
         if self._held:
             self._held.detector._apply(fn)
+        for one in self._beside:
+            if one._held:
+                one._held.detector._apply(fn)
         return super()._apply(fn, recurse)
 
     def get_extra_state(self) -> Tensor:

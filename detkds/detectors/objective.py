@@ -21,6 +21,7 @@ from detkds.detectors.calibration import look_step, reject_exploded, reject_idle
 from detkds.detectors.device import resolve, room
 from detkds.detectors.diagnosis import Diagnosis, diagnose
 from detkds.detectors.distiller import DistilledDetector, supported
+from detkds.detectors.ensemble import Ensemble
 from detkds.detectors.predict import Detection, detections, predict
 from detkds.detectors.rungs import Climb, Left
 from detkds.detectors.teacher_pass import TeacherPass
@@ -201,7 +202,12 @@ class ProxyObjective:
         for genome in recipe.active:  # without the filter too: what a pair lacks ends a training, and must not end a search
             if reason := missing(genome, self._views):
                 raise Rejected("unsupported", reason)
-        distiller = DistilledDetector(copy.deepcopy(self._student), self._teacher, recipe, beside.use if beside else None, shared)
+        try:
+            distiller = DistilledDetector(copy.deepcopy(self._student), self._teacher, recipe, beside.use if beside else None, shared)
+        except ConfigError as error:
+            if isinstance(self._teacher, Ensemble):  # the probe looked at the first teacher, and a word may need what another lacks
+                raise Rejected("unsupported", str(error)) from error
+            raise
         return Training(distiller, self.config, self._samples, self.settings, unlabelled=beside)
 
     def _followed(self, training: Training, goal: Goal) -> _Progress:

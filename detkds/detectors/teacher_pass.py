@@ -13,6 +13,8 @@ from torch import Tensor
 class TeacherLevels(tuple[Tensor, ...]):
     """A teacher's neck levels of one batch, fine to coarse, each (N, C, H, W), and what its head says of them alone."""
 
+    agreement: Tensor | None = None
+    """With the labels of each image (N,), where several teachers are chosen from, see `ensemble`."""
     _answer: Any = None
 
     def answered(self, head: Callable[[], Any]) -> Any:
@@ -27,14 +29,23 @@ def answered(levels: Sequence[Tensor], head: Callable[[], Any]) -> Any:
     return levels.answered(head) if isinstance(levels, TeacherLevels) else head()
 
 
+def _as_levels(found: Iterable[Tensor]) -> TeacherLevels:
+    return found if isinstance(found, TeacherLevels) else TeacherLevels(found)
+
+
 class TeacherPass:
     """What the teacher says of the step in which some students are, for all of them. Copies of a distiller share it."""
 
     def __init__(self) -> None:
         self._seen: dict[str, tuple[tuple[Any, ...], Any]] = {}
+        self._others: dict[int, TeacherPass] = {}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> TeacherPass:
         return self
+
+    def of(self, number: int) -> TeacherPass:
+        """That of another teacher of the same students."""
+        return self._others.setdefault(number, TeacherPass())
 
     def levels(self, step: int | None, inputs: Tensor, look: Callable[[], Iterable[Tensor]]) -> TeacherLevels:
         """The levels of a batch.
@@ -44,7 +55,7 @@ class TeacherPass:
             inputs: (N, 3, H, W) of the batch; other inputs are another batch.
             look: runs the teacher.
         """
-        levels: TeacherLevels = self._once("tried" if step is None else "labelled", step or 0, inputs, lambda: TeacherLevels(look()))
+        levels: TeacherLevels = self._once("tried" if step is None else "labelled", step or 0, inputs, lambda: _as_levels(look()))
         return levels
 
     def unlabelled(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.queues import SimpleQueue
@@ -13,7 +14,7 @@ from detkds import plugins
 from detkds.errors import Interrupted
 from detkds.experiments.training import Training, TrainingContext, train_and_evaluate
 from detkds.pipeline.progress import columns
-from detkds.processes import begin, dealt
+from detkds.processes import adopt, begin, dealt, server
 from detkds.search.trial import Trial
 
 _Entry = TypeVar("_Entry")
@@ -25,11 +26,11 @@ def finished_trials(context: TrainingContext, trainings: Iterator[tuple[_Entry, 
     Raises:
         Interrupted: a process was killed, for example because memory ran out.
     """
-    processes = multiprocessing.get_context("spawn")
+    processes = server()
     devices: SimpleQueue[str] = processes.SimpleQueue()
     for device in dealt(jobs):
         devices.put(device)
-    with ProcessPoolExecutor(jobs, processes, _begin, (devices, jobs)) as pool:
+    with ProcessPoolExecutor(jobs, processes, _begin, (devices, jobs, dict(os.environ))) as pool:
         running: dict[Future[Trial], _Entry] = {}
         try:
             for entry, training in trainings:
@@ -54,7 +55,8 @@ def _next(running: dict[Future[Trial], _Entry]) -> Iterator[tuple[_Entry, Trial]
         yield running.pop(future), future.result()
 
 
-def _begin(devices: SimpleQueue[str], jobs: int) -> None:
+def _begin(devices: SimpleQueue[str], jobs: int, environment: Mapping[str, str]) -> None:
+    adopt(environment)
     begin(devices.get(), jobs)
 
 

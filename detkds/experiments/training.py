@@ -90,7 +90,8 @@ def unsupported(context: TrainingContext) -> dict[Knowledge, str]:
     pair = context.pair
     classes = pairs.classes_of_pair(pair, train.classes_of(_test(context)))
     student = build_detector(pairs.student(pair, classes)[0], seed=0)
-    teacher = build_detector(pairs.detector_config(pair.teacher_config, classes, pretrained=True), seed=0)
+    beside = [pairs.untrained(other.config, classes) for other in pairs.others(pair.teacher_config)]
+    teacher = pairs.ensemble(pair, pairs.untrained(pair.teacher_config, classes), beside)
     return {knowledge: reason for knowledge, reason in supported(student, teacher).items() if reason}
 
 

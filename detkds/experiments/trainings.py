@@ -79,6 +79,7 @@ class Trainings:
         pair_of = {name: content(value) for name, value in asdict(pair).items() if name != "inherit"}
         how = {name: value for name, value in schedule.to_json().items() if name != "seed"}
         self.settings: dict[str, Any] = {"pair": pair_of, "schedule": how, "data": data, **plugins.identity()}
+        self.settings |= pairs.identity(pair.teacher_config)
         self.folder = Workplace("trainings", self.settings).folder
 
     def run(self, entries: Sequence[Entry], *, jobs: int = 1, show: Show = print) -> dict[str, Trial]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Mapping
 from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,16 +22,35 @@ if TYPE_CHECKING:
     from mmengine.config import Config
 
 
-def teacher_address(teacher: Teacher, home: Path, trust: bool) -> str:
+def teacher_address(teacher: Teacher, home: Path, trust: bool, placed: Callable[[str], str] = str) -> str:
     """The teacher's config as a data file that also carries what the run asks of the teacher: at which scale and from which AP on it
-    teaches. Every stage reads it there."""
+    teaches, and which others teach beside it. Every stage reads it there.
+
+    Args:
+        teacher: the section of run.yaml.
+        home, trust: as of `detkds run`.
+        placed: from the address of a further teacher's checkpoint to one that the stages can read.
+    """
+    from detkds.detectors.configs.data_config import freeze
+
+    asked: dict[str, Any] = {"scale": teacher.scale, "min_ap": teacher.min_ap}
+    if teacher.others:
+        asked |= {"weight": teacher.weight, "combine": teacher.combine, "others": []}
+    for other in teacher.others:
+        config = freeze(_as_asked(other, trust, {"scale": other.scale, "min_ap": teacher.min_ap}))
+        asked["others"].append({"config": config, "checkpoint": placed(other.checkpoint), "weight": other.weight})
+    return _as_data(_as_asked(teacher, trust, asked), home)
+
+
+def _as_asked(detector: Detector, trust: bool, asked: Mapping[str, Any]) -> Config:
+    """A teacher's config with what the run asks of it."""
     from detkds.detectors.configs.data_config import read_config
     from detkds.pipeline.pair import AS_TEACHER
 
-    loaded = read_config(teacher.config, trust=trust)
-    loaded.merge_from_dict(teacher.options)
-    loaded[AS_TEACHER] = {"scale": teacher.scale, "min_ap": teacher.min_ap}
-    return _as_data(loaded, home)
+    loaded = read_config(detector.config, trust=trust)
+    loaded.merge_from_dict(detector.options)
+    loaded[AS_TEACHER] = dict(asked)
+    return loaded
 
 
 def student_address(config: RunConfig, home: Path, trust: bool) -> str:
@@ -74,7 +94,8 @@ def _as_data(config: Config, home: Path) -> str:
 def data_version(config: RunConfig, checkpoint: str) -> str:
     """Digest of what the addresses hold, and of the plugins, so that the cache sees when it changes under the same name."""
     root = config.data.root if is_remote(config.data.root) else None  # of a folder only what the run reads is of interest
-    addresses = [root, _own_address(config), *config.local_files(), checkpoint, config.student.checkpoint]
+    further = [address for address in config.further_checkpoints if is_remote(address)]
+    addresses = [root, _own_address(config), *config.local_files(), checkpoint, *further, config.student.checkpoint]
     return digest([*(_fingerprint(address) for address in addresses if address), *plugins.identity().values()])[:16]
 
 

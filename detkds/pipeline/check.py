@@ -52,12 +52,12 @@ def check(path: Path, *, trust: bool, console: Console, home: Path, pair: str = 
     for name, text in found["lines"]:
         console.print(f"{name:<8} {text}", markup=False, soft_wrap=True)
     found["studies"] = {} if recipe else cost.candidates(config)
-    if timed and facts.images_here and config.teacher.checkpoint and not is_remote(config.teacher.checkpoint) and facts.teacher_detects:
+    if timed and facts.images_here and config.teacher.checkpoint and not is_remote(config.teacher.checkpoint):
         from detkds.pipeline import teaching
 
-        measured_teacher = _teacher(facts)
-        found["teacher"] = asdict(measured_teacher)
-        console.print(f"{'teacher':<8} {teaching.described(measured_teacher)}", markup=False, soft_wrap=True)
+        for name, measured_teacher in _teachers(facts):
+            found[name] = asdict(measured_teacher)
+            console.print(f"{name:<8} {teaching.described(measured_teacher)}", markup=False, soft_wrap=True)
     if timed and facts.images_here:
         measured = cost.measure(facts)  # the first steps also find what no rule covers: a loss of nan, too little memory
         found["pace"] = asdict(measured)
@@ -84,8 +84,8 @@ def _store_at_hand(address: str, home: Path) -> bool:
     return bool(os.environ.get(ENDPOINT)) or (home / "store" / split(address)[0]).is_dir()
 
 
-def _teacher(facts: Facts) -> Teaching:
-    """The teacher as it teaches, measured as the first search will.
+def _teachers(facts: Facts) -> Iterator[tuple[str, Teaching]]:
+    """Each teacher that detects and is on this machine, as it teaches, measured as the first search will.
 
     Raises:
         ConfigError: it must not teach.
@@ -100,10 +100,13 @@ def _teacher(facts: Facts) -> Teaching:
         drawn.write_text(json.dumps(facts.search_train))
         source = teaching.few(Source(drawn, Path(data.root) / data.train.images), Path(scratch) / "few.json")
         pair = facts.pair()
-        measured = teaching.measure(pair, facts.schedule(), source)
-    if refusal := teaching.below_floor(measured, pairs.as_teacher(pair.teacher_config)):
-        raise ConfigError(refusal)
-    return measured
+        for name, one in teaching.each(pair):
+            if not pairs.detects(one.teacher_config) or is_remote(one.teacher_checkpoint):
+                continue
+            measured = teaching.measure(one, facts.schedule(), source)
+            if refusal := teaching.below_floor(measured, pairs.as_teacher(one.teacher_config)):
+                raise ConfigError(refusal if name == "teacher" else f"{name}: {refusal}")
+            yield name, measured
 
 
 def _found(facts: Facts) -> dict[str, Any]:
@@ -128,14 +131,18 @@ def _found(facts: Facts) -> dict[str, Any]:
         runs = "a search and its trainings" if generations == 1 else f"{generations} times a search and its trainings, one after the other"
         lines.append(("teacher", f"the student of the generation before, trained here first without distillation; then {runs}"))
     sizes = {}
+    from detkds.detectors.backbone_teacher import detects
+    from detkds.detectors.ensemble import members
+    from detkds.pipeline.pair import NOT_MEASURED
+
     for role, detector in facts.detectors.items():
         sizes[role] = sum(parameter.numel() for parameter in detector.parameters())
-        config = getattr(facts.config, role).config
-        lines.append((role, f"{config}: {sizes[role] / 1e6:.1f} million parameters"))
-        if role == "teacher" and not facts.teacher_detects:
-            from detkds.pipeline.pair import NOT_MEASURED
-
-            lines.append((role, NOT_MEASURED))
+        section = getattr(facts.config, role)
+        for one, config in zip(members(detector), (section, *(section.others if role == "teacher" else ())), strict=True):
+            count = sum(parameter.numel() for parameter in one.parameters())
+            lines.append((role, f"{config.config}: {count / 1e6:.1f} million parameters"))
+            if role == "teacher" and not detects(one):
+                lines.append((role, NOT_MEASURED))
     kept = facts.kept and {**{name: getattr(facts.kept, name) for name in ("images", "objects")}, "left_out": dict(facts.kept.left_out)}
     return {
         "run": facts.config.name,

@@ -12,11 +12,14 @@ from detkds.pipeline.addresses import config_address
 from detkds.pipeline.local_store import ensure_bucket
 from detkds.pipeline.run import Run
 from detkds.pipeline.settings import Pair, Schedule
+from detkds.processes import gpus, server
 from detkds.storage.uri import ENDPOINT, open_store
 
 TEACHER_EPOCHS = 12
+TEACHER_PROCESSES = 2
+"""Share its batches where there is no GPU, on any number of CPUs: the teacher is the same everywhere."""
 TEACHER_IMAGES, TRAIN_IMAGES, TEST_IMAGES = 320, 40, 100
-SIZE = (128, 96)
+SIZE = (96, 96)
 
 
 def demo(path: Path, home: Path, console: Console) -> None:
@@ -25,6 +28,7 @@ def demo(path: Path, home: Path, console: Console) -> None:
     embedded = not os.environ.get(ENDPOINT)
     with Run.open(path, home=home, embedded_s3=embedded, console=console) as run:
         ensure_bucket(run.config.store.bucket)
+        server()  # imports what the teacher's processes need while the pictures are made
         data = _data(home, run.config.data.root, console)
         with run.followed():
             _teacher(run, data)
@@ -52,6 +56,7 @@ def _teacher(run: Run, data: Path) -> None:
         images="teacher",
         home=run.home,
         show=run.show,
+        processes=0 if gpus() else TEACHER_PROCESSES,
     )
     bucket, _, name = str(teacher.checkpoint).rpartition("/")
     store = open_store(bucket)

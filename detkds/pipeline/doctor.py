@@ -137,12 +137,19 @@ def _teacher(config: RunConfig, home: Path, trust: bool, console: Console) -> st
         source = Source(few, place.images(train.images, [image["file_name"] for image in json.loads(few.read_text())["images"]]))
         address = teacher_address(config.teacher, home, trust)
         student = config_address(config.student, home, trust)
-        if not pairs.detects(address):
+        if not pairs.detects(address) and not config.teacher.others:
             classes = [str(category["name"]) for category in json.loads(few.read_text())["categories"]]
             pairs.teacher(address, config.teacher.checkpoint, classes)
             return f"loads: {pairs.NOT_MEASURED}"
         pair = Pair(address, config.teacher.checkpoint, student, config.student.checkpoint or "", config.student.inherit)
-        measured = teaching.measure(pair, Schedule(config.train.epochs, config.train.batch_size or 0), source)
-    if refusal := teaching.below_floor(measured, pairs.as_teacher(address)):
-        raise Rejected("implausible", refusal)
-    return f"loads: {teaching.described(measured)}"
+        schedule, lines = Schedule(config.train.epochs, config.train.batch_size or 0), []
+        for name, one in teaching.each(pair):
+            told = "" if name == "teacher" else f"{name} "
+            if not pairs.detects(one.teacher_config):
+                lines.append(f"{told}loads: {pairs.NOT_MEASURED}")
+                continue
+            measured = teaching.measure(one, schedule, source)
+            if refusal := teaching.below_floor(measured, pairs.as_teacher(one.teacher_config)):
+                raise Rejected("implausible", f"{told and f'{name}: '}{refusal}")
+            lines.append(f"{told}loads: {teaching.described(measured)}")
+    return "; ".join(lines)

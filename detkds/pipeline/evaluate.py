@@ -65,6 +65,8 @@ def run(
     measured: dict[str, Measurement] = {}
     if not pairs.detects(teacher_config):
         say(EVALUATE, f"teacher: {pairs.NOT_MEASURED}")
+    elif beside := pairs.others(teacher_config):
+        say(EVALUATE, f"teacher: the first of {1 + len(beside)} teachers is evaluated")
     seen = Progress(EVALUATE, "image", work=work, images=1)
     with publishing(out, kind=KIND, meta=meta) as folder:
         detectors = (*((TEACHER,) if pairs.detects(teacher_config) else ()), *students)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,16 +13,19 @@ from torch import nn
 from detkds.detectors.backbone_teacher import is_backbone
 from detkds.detectors.checkpoints import load_weights, read_checkpoint
 from detkds.detectors.configs.classes import label_order, named_classes
-from detkds.detectors.configs.config import adapt
+from detkds.detectors.configs.config import adapt, build_detector
 from detkds.detectors.configs.data_config import SUFFIXES, read_config
 from detkds.detectors.configs.pixels import colours
+from detkds.detectors.ensemble import Ensemble
 from detkds.detectors.normalization import show_scaled
 from detkds.detectors.training.loop import TrainSettings
 from detkds.detectors.training.train import Start, load_detector
 from detkds.errors import ConfigError, Rejected
 from detkds.pipeline.progress import say
 from detkds.pipeline.settings import Pair, Schedule
-from detkds.pipeline.workplace import local
+from detkds.pipeline.workplace import home, local
+from detkds.storage.artifacts import write_atomic
+from detkds.storage.manifest import file_sha256
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -100,9 +105,79 @@ def teacher(config: str, checkpoint: str, classes: Iterable[str]) -> nn.Module:
     return loaded
 
 
+@dataclass(frozen=True)
+class Other:
+    """A teacher beside the first: its config as a data file, the address of its checkpoint, and its weight."""
+
+    config: str
+    checkpoint: str
+    weight: float
+
+
+def others(config: str) -> tuple[Other, ...]:
+    """The teachers beside the first, as its config carries them."""
+    found = []
+    for one in (as_teacher(config) or {}).get("others", ()):
+        path = home() / "configs" / f"{hashlib.sha256(one['config'].encode()).hexdigest()[:16]}.json"
+        write_atomic(path, one["config"])
+        found.append(Other(str(path), one["checkpoint"], float(one["weight"])))
+    return tuple(found)
+
+
+def teachers(pair: Pair, classes: tuple[str, ...]) -> nn.Module:
+    """The teacher of a pair, or all its teachers as an ensemble; `classes` in the first one's label order.
+
+    Raises:
+        ConfigError: one cannot teach beside the first; the message says which.
+    """
+    first = teacher(pair.teacher_config, pair.teacher_checkpoint, classes)
+    beside = others(pair.teacher_config)
+    return ensemble(pair, first, [other_teacher(pair, other, classes) for other in beside])
+
+
+def other_teacher(pair: Pair, other: Other, classes: tuple[str, ...]) -> nn.Module:
+    """A teacher beside the first, with its weights.
+
+    Raises:
+        ConfigError: it decodes images differently, or its labels have another order or number.
+    """
+    _require_same_colours(replace(pair, teacher_config=other.config))
+    named = _named("teacher", other.config, other.checkpoint, classes)
+    if named and named != classes:
+        raise ConfigError(
+            f"the teacher checkpoint {other.checkpoint} lists the classes in another order than the first teacher's, "
+            f"{', '.join(named[:3])} … and {', '.join(classes[:3])} …; give teachers of one order."
+        )
+    return teacher(other.config, other.checkpoint, classes)
+
+
+def untrained(config: str, classes: tuple[str, ...]) -> nn.Module:
+    """The teacher of a config without its weights."""
+    built = build_detector(detector_config(config, classes, pretrained=True), seed=0)
+    show_scaled(built, float((as_teacher(config) or {}).get("scale", 1.0)))
+    return built
+
+
+def ensemble(pair: Pair, first: nn.Module, beside: Sequence[nn.Module]) -> nn.Module:
+    """The first teacher with those beside it, combined as its config says; itself where there are none."""
+    asked = as_teacher(pair.teacher_config) or {}
+    if not beside:
+        return first
+    weights = [float(asked["weight"]), *(other.weight for other in others(pair.teacher_config))]
+    return Ensemble([first, *beside], weights, asked["combine"])
+
+
 def detects(config: str) -> bool:
     """Whether the teacher of a config is a detector, and no backbone alone."""
     return not is_backbone(_given_config(config).model)
+
+
+def identity(config: str) -> dict[str, Any]:
+    """What the teachers beside the first make of a training: their configs, weights and the content of their files."""
+    beside = others(config)
+    asked = as_teacher(config) or {}
+    parts = [[Path(other.config).name, file_sha256(local(other.checkpoint)), other.weight] for other in beside]
+    return {"others": [asked["combine"], asked["weight"], *parts]} if beside else {}
 
 
 def backbone(config: str) -> dict[str, Any]:

@@ -60,7 +60,7 @@ class Proxy:
         source = Source(train.annotations, train.images)
         classes = pairs.classes_of_pair(pair, classes_of(source))
         config, start = pairs.student(pair, classes)
-        teacher = pairs.teacher(pair.teacher_config, pair.teacher_checkpoint, classes)
+        teacher = pairs.teachers(pair, classes)
         digests = (
             {
                 "subset": verify(subset).digest,
@@ -68,6 +68,7 @@ class Proxy:
                 "student": digest([config.to_dict(), pair.student_checkpoint and file_sha256(local(pair.student_checkpoint))]),
             }
             | ({} if pairs.detects(pair.teacher_config) else {"backbone": digest(pairs.backbone(pair.teacher_config))})
+            | ({"others": digest(others)} if (others := pairs.identity(pair.teacher_config)) else {})
             | ({} if (scale := shown_scale(teacher.data_preprocessor)) == 1 else {"scale": f"{scale:g}"})
             | ({"repeats": str(repeats)} if repeats > 1 else {})
             | plugins.identity()

@@ -69,8 +69,23 @@ def _configs(values: Values) -> Iterator[str]:
                 content = json.loads(Path(local(address)).read_bytes())
             except ValueError:
                 content = None
+            yield from _of_others(content)
             if not isinstance(content, dict) or "model" not in content:
                 yield f"{name}: {address} is not a config as detkds submit stores it: JSON with the key model; give another address"
+
+
+def _of_others(content: Any) -> Iterator[str]:
+    """What is wrong with the checkpoints of the teachers that a teacher's config names beside it."""
+    asked = content.get("as_teacher") if isinstance(content, dict) else None
+    for number, other in enumerate((asked or {}).get("others", ())):
+        address = other["checkpoint"]
+        if is_s3(address) and _size(address) is None:
+            yield f"teacher.others.{number}: {address} does not exist; correct the address, or put the file there"
+            continue
+        try:
+            describe(local(address))
+        except (DetKDSError, OSError) as error:
+            yield f"teacher.others.{number}: {error}"
 
 
 def _data(values: Values, found: list[str]) -> dict[str, Any] | None:

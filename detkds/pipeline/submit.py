@@ -211,8 +211,17 @@ def _only_here(config: RunConfig, images: Images, package: Path | None) -> Itera
 
 def _teacher_address(config: RunConfig, home: Path, trust: bool) -> str:
     """The teacher's config with the run's settings for it. Without a store, a name of mmdet's stays a name and carries no settings."""
-    asked = os.environ.get(ENDPOINT) or config.teacher.scale != 1 or config.teacher.min_ap is not None
-    return teacher_address(config.teacher, home, trust) if asked else config_address(config.teacher, home, trust)
+    teacher = config.teacher
+    asked = os.environ.get(ENDPOINT) or teacher.scale != 1 or teacher.min_ap is not None or teacher.others
+    if not asked:
+        return config_address(teacher, home, trust)
+
+    def placed(address: str) -> str:
+        if _is_here(address) and not os.environ.get(ENDPOINT):
+            raise ConfigError(f"{address} must go into the store, but {ENDPOINT} is not set; set it with its keys.")
+        return str(_mounted(_in_store(config, address)))
+
+    return teacher_address(teacher, home, trust, placed)
 
 
 def _addresses(config: RunConfig, home: Path, trust: bool) -> tuple[dict[str, str], list[str]]:
@@ -295,6 +304,7 @@ def _in_store(config: RunConfig, address: str) -> str:
     if not _is_here(address):
         return address
     path, store = Path(address), open_store(f"s3://{config.store.bucket}/inputs")
+    store.ensure_bucket()
     key = f"{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}/{path.name}"
     if not store.exists(key):
         store.put_file(path, key)

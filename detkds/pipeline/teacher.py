@@ -42,7 +42,7 @@ def run(
         root: data set, a folder or an s3:// address.
         annotations, images: relative to it.
         home: teachers are kept below it.
-        show: called with each progress line; where several processes train, they print theirs as they are.
+        show: called with each progress line.
         processes: share each batch, as in `train.run`.
     """
     place = data_set(root)
@@ -59,12 +59,8 @@ def run(
         config, _ = pairs.student(pair, classes)
         count = sharing(TEACHER, pairs.settings(schedule, config).batch_size, processes)
         task = partial(_share, pair, classes, schedule, source, inputs=inputs, out=out, log=home / "logs" / "teacher.log")
-        _ = task(Group(), show=show) if count == 1 else run_in_processes(count, task)
+        _ = task(Group(), show=show) if count == 1 else run_in_processes(count, task, show)
     return out / CHECKPOINT
-
-
-def _print(line: str) -> None:
-    print(line, flush=True)
 
 
 def _share(
@@ -77,7 +73,7 @@ def _share(
     inputs: Mapping[str, Any],
     out: Path,
     log: Path,
-    show: Callable[[str], None] = _print,
+    show: Callable[[str], None],
 ) -> None:
     """One process's share of the training; the first process of the group publishes."""
     with Transcript(log, show):

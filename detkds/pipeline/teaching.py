@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +42,19 @@ def require_teaching(task: str, pair: Pair, schedule: Schedule, subset: Path, wo
     Raises:
         ConfigError: the teacher is below the floor.
     """
-    if not pairs.detects(pair.teacher_config):
-        return
+    for name, one in each(pair):
+        if pairs.detects(one.teacher_config):
+            _require(task, name, one, schedule, subset, work)
+
+
+def each(pair: Pair) -> list[tuple[str, Pair]]:
+    """The pairs of the student with each of its teachers, and what a teacher is called in a line."""
+    others = pairs.others(pair.teacher_config)
+    found = [pair, *(replace(pair, teacher_config=other.config, teacher_checkpoint=other.checkpoint) for other in others)]
+    return [(f"teacher {number}" if others else "teacher", one) for number, one in enumerate(found, 1)]
+
+
+def _require(task: str, name: str, pair: Pair, schedule: Schedule, subset: Path, work: str) -> None:
     contents = {name: content(value) for name, value in asdict(pair).items()}
     place = Workplace("teaching", {"pair": contents, "batch": schedule.batch_size, "subset": verify(subset).digest}, work)
     known = place.fetch(FILE, check=_read)
@@ -56,9 +67,9 @@ def require_teaching(task: str, pair: Pair, schedule: Schedule, subset: Path, wo
         stored = asdict(measured)
         write_atomic(known, json.dumps({**stored, "sha256": digest(stored)}) + "\n")
         place.put(FILE)
-        say(task, f"teacher: {described(measured)}")
+        say(task, f"{name}: {described(measured)}")
     if refusal := below_floor(measured, pairs.as_teacher(pair.teacher_config)):
-        raise ConfigError(refusal)
+        raise ConfigError(refusal if name == "teacher" else f"{name}: {refusal}")
 
 
 def measure(pair: Pair, schedule: Schedule, source: Source) -> Teaching:

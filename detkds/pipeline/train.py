@@ -103,7 +103,7 @@ def share(
     classes = pairs.classes_of_pair(pair, classes_of(source))  # with and without distillation labels are the teacher's
     if not recipe.active and not pair.inherit:
         pair = replace(pair, teacher_config="", teacher_checkpoint="")
-    master = pairs.teacher(pair.teacher_config, pair.teacher_checkpoint, classes) if pair.teacher_config else None
+    master = pairs.teachers(pair, classes) if pair.teacher_config else None
     unlabelled = unlabelled_source(schedule, subset, "unlabelled")
     if group.rank:
         return assist(pair, classes, schedule, recipe, master, source, group, out=out, unlabelled=unlabelled)
@@ -118,7 +118,7 @@ def share(
     inputs = {"pair": contents, "classes": classes, **how}
     if title != _title(recipe):
         inputs["task"] = title  # beside a baseline of the same recipe it has a checkpoint and curves of its own
-    inputs |= plugins.identity()
+    inputs |= plugins.identity() | (pairs.identity(pair.teacher_config) if pair.teacher_config else {})
     with Workplace("train", inputs, work) as place:
         given: dict[str, Any] = {"task": title, "out": out, "place": place, "work": work, "loggers": loggers, "group": group}
         return fit(pair, classes, schedule, recipe, master, source, **given, unlabelled=unlabelled)

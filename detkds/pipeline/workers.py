@@ -10,8 +10,6 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
-from multiprocessing import forkserver
-from multiprocessing.context import ForkServerContext
 from multiprocessing.queues import SimpleQueue
 
 from detkds import plugins
@@ -20,10 +18,7 @@ from detkds.genome import Recipe
 from detkds.objective import Answer, Goal, Job, Objective, Outcome, outcome, together
 from detkds.pipeline import node_executor
 from detkds.pipeline.cohorts import Cohorts, cohorts
-from detkds.processes import at_once, begin, dealt
-
-OBJECTIVE = "detkds.pipeline.proxy"
-"""The module that imports what a worker needs, torch and mmdet: 7 s."""
+from detkds.processes import adopt, at_once, begin, dealt, server
 
 
 class Workers:
@@ -75,18 +70,7 @@ def get_ready(count: int = 0) -> None:
         count: of processes, as of `hired`.
     """
     if node_executor.nodes() is None and (count or at_once()) > 1:
-        _server()
-
-
-def _server() -> ForkServerContext:
-    """Starts processes as copies of one that has imported OBJECTIVE and that has used neither GPU nor threads, so forking it is safe.
-
-    It starts with the first call, serves every study of this process, and ends with it.
-    """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([OBJECTIVE])
-    forkserver.ensure_running()
-    return context
+        server()
 
 
 @contextmanager
@@ -110,7 +94,7 @@ def hired(count: int, build: Callable[[], Objective], cohort: int = 1, here: Obj
     if count == 1:
         yield Cohorts(build() if here is None else here, cohort)
         return
-    context = _server()
+    context = server()
     devices: SimpleQueue[str] = context.SimpleQueue()
     for device in dealt(count):
         devices.put(device)
@@ -133,8 +117,7 @@ _objective: Objective | None = None
 
 def _begin(devices: SimpleQueue[str], build: Callable[[], Objective], count: int, environment: Mapping[str, str]) -> None:
     global _build
-    os.environ.clear()
-    os.environ.update(environment)  # a forked process has that of the server, which may be of an earlier study
+    adopt(environment)
     begin(devices.get(), count)
     _build = build
 

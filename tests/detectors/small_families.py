@@ -21,7 +21,12 @@ EPOCHS = 4
 
 def small(name: str) -> Config:
     """A family's own config, narrow and four epochs long; its hooks act in the third."""
-    config = adapt(shrink(load_config(FAMILIES[name], trust=False)), CLASSES).config
+    return adapt(narrow(name), CLASSES).config
+
+
+def narrow(name: str) -> Config:
+    """The same before it is adapted to classes: mmdet's."""
+    config = shrink(load_config(FAMILIES[name], trust=False))
     config.train_cfg = {"type": "EpochBasedTrainLoop", "max_epochs": EPOCHS}
     config.param_scheduler = [{"type": "MultiStepLR", "by_epoch": True, "begin": 0, "end": EPOCHS, "milestones": [2], "gamma": 0.1}]
     if name == "yolox-nano":

@@ -13,8 +13,8 @@ import torch
 from mmdet.registry import HOOKS
 from mmengine.config import Config
 from mmengine.hooks import Hook
-from pictures import make_config, make_source
-from stock import train_stock
+from pictures import CLASSES, make_config, make_source
+from stock import as_mmdet_users_write_it, train_stock
 
 from detkds.detectors import DistilledDetector, build_detector, load_config
 from detkds.detectors.training.asked import refusals
@@ -143,7 +143,7 @@ def test_average_accumulation_freezing_and_paramwise_options_are_those_of_mmengi
     run = training(config, source, epochs=3)
     first = {name: tensor.clone() for name, tensor in run.student.state_dict().items()}
     run.run()
-    _, _, expected = train_stock(config, Samples(config, source, training=True), 3, 2, tmp_path / "stock")
+    expected = train_stock(as_mmdet_users_write_it(config, CLASSES, source), tmp_path / "stock", seed=0).saved
     ours = run.student.state_dict()
     assert max(float((ours[name] - expected[name]).abs().max()) for name in expected) < 1e-6
     assert torch.equal(ours["backbone.conv1.weight"], first["backbone.conv1.weight"])

@@ -55,7 +55,7 @@ def teach(source: Source, out: Path, group: Group, *, checkpoint: Path | None = 
 
     def progress(step: int, total: int, losses: Mapping[str, float]) -> None:
         if step == stop_at:
-            os.kill(os.getppid(), signal.SIGTERM)
+            os.kill(multiprocessing.parent_process().pid, signal.SIGTERM)  # its own parent is the server
 
     settings = TrainSettings(epochs=2, batch_size=2, device="cpu")
     teacher = build_detector(make_config(12), seed=9)

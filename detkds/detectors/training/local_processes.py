@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import math
-import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
+from multiprocessing.context import ForkServerProcess
 from types import FrameType
 from typing import Any, TypeVar
 
 from torch import distributed
 
 from detkds import plugins
-from detkds.detectors.training.parallel import Group, joined
+from detkds.detectors.training.parallel import joined
 from detkds.errors import DetKDSError, Interrupted
-from detkds.processes import VISIBLE, dealt
+from detkds.processes import VISIBLE, adopt, dealt, server
 
 T = TypeVar("T")
 GRACE_S = 20.0
@@ -29,35 +28,44 @@ GRACE_S = 20.0
 
 @dataclass(frozen=True)
 class _Member:
-    process: SpawnProcess
+    process: ForkServerProcess
     answers: Connection
 
 
-def run_in_processes(size: int, task: Callable[[Group], T]) -> T:
+@dataclass(frozen=True)
+class _Line:
+    """What a member shows."""
+
+    text: str
+
+
+def run_in_processes(size: int, task: Callable[..., T], show: Callable[[str], None] | None = None) -> T:
     """Run a task in `size` processes of one group, one per GPU, and return what it returns in the first.
 
     SIGTERM is passed on to all of them. If one fails or is killed, the others end as well; if this process is killed, they end at once.
 
     Args:
-        task: pickles, and so does what it returns.
+        task: takes the group; pickles, and so does what it returns.
+        show: called here with each line that a process passes to the `show` which the task then takes too.
 
     Raises:
         DetKDSError: that of the member that failed first.
         Interrupted: SIGTERM came, or a member was killed, for example because memory ran out.
     """
     store = distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)  # type: ignore[attr-defined]
-    context = multiprocessing.get_context("spawn")
-    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # for the members: they warn at every step without an unused parameter
+    context = server()
     members: list[_Member] = []
     with _forwarding(members):
         try:
             for rank, device in enumerate(dealt(size)):
                 receiver, sender = context.Pipe(duplex=False)
-                process = context.Process(target=_member, args=(sender, rank, size, store.port, device, task))
+                process = context.Process(
+                    target=_member, args=(sender, rank, size, store.port, device, dict(os.environ), show is not None, task)
+                )
                 process.start()
                 sender.close()
                 members.append(_Member(process, receiver))
-            found: T = _answers(members)[0]
+            found: T = _answers(members, show)[0]
             return found
         finally:
             for member in members:
@@ -65,8 +73,8 @@ def run_in_processes(size: int, task: Callable[[Group], T]) -> T:
                 member.process.join()
 
 
-def _answers(members: Sequence[_Member]) -> list[Any]:
-    """What each member returned.
+def _answers(members: Sequence[_Member], show: Callable[[str], None] | None) -> list[Any]:
+    """What each member returned; lines are shown as they come.
 
     Raises:
         DetKDSError: of the first that failed.
@@ -79,6 +87,10 @@ def _answers(members: Sequence[_Member]) -> list[Any]:
         for connection in wait(list(left), None if end == math.inf else max(0.0, end - time.monotonic())):
             rank = left[connection]  # type: ignore[index]
             answer, reported = _answer(members[rank])
+            if isinstance(answer, _Line):
+                if show is not None:
+                    show(answer.text)
+                continue
             answers[rank] = answer
             if failure is None and isinstance(answer, DetKDSError):
                 failure = answer
@@ -90,7 +102,7 @@ def _answers(members: Sequence[_Member]) -> list[Any]:
 
 
 def _answer(member: _Member) -> tuple[Any, bool]:
-    """What a member returned, or its error; and whether it reported that itself."""
+    """What a member returned or shows, or its error; and whether it reported that itself."""
     try:
         return member.answers.recv(), True
     except EOFError:
@@ -121,26 +133,36 @@ def _forwarding(members: Sequence[_Member]) -> Iterator[None]:
         signal.signal(signal.SIGTERM, previous)
 
 
-def _member(sender: Connection, rank: int, size: int, port: int, device: str, task: Callable[[Group], Any]) -> None:
+def _member(
+    sender: Connection,
+    rank: int,
+    size: int,
+    port: int,
+    device: str,
+    environment: Mapping[str, str],
+    showing: bool,
+    task: Callable[..., Any],
+) -> None:
     """The environment is that of torchrun, whose agent also keeps the store; only the one GPU is seen, so the local rank is 0."""
-    os.environ.update(
-        {
-            "RANK": str(rank),
-            "WORLD_SIZE": str(size),
-            "LOCAL_RANK": "0",
-            "LOCAL_WORLD_SIZE": str(size),
-            "MASTER_ADDR": "127.0.0.1",
-            "MASTER_PORT": str(port),
-            "TORCHELASTIC_USE_AGENT_STORE": "True",
-            "TORCHELASTIC_RESTART_COUNT": "0",
-        }
-    )
-    if device:
-        os.environ[VISIBLE] = device
+    of_torchrun = {
+        "RANK": str(rank),
+        "WORLD_SIZE": str(size),
+        "LOCAL_RANK": "0",
+        "LOCAL_WORLD_SIZE": str(size),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "TORCHELASTIC_USE_AGENT_STORE": "True",
+        "TORCHELASTIC_RESTART_COUNT": "0",
+    }
+    adopt({**environment, **of_torchrun, **({VISIBLE: device} if device else {})})
+
+    def show(line: str) -> None:
+        sender.send(_Line(line))
+
     with joined() as group:
         try:
             plugins.inherit()
-            answer = task(group)
+            answer = task(group, show=show) if showing else task(group)
         except DetKDSError as error:
             answer = error
         sender.send(answer)

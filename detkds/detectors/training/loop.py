@@ -254,11 +254,10 @@ class Training:
 
     def _speed_up(self) -> None:
         """What makes steps faster: TF32 where the card has it, copies that wait for nothing, and what the settings ask for."""
-        teacher = self.distiller.teacher
         if self._gpu:
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
             self.distiller.data_preprocessor._non_blocking = True
-        for detector in (self.student, *([teacher] if teacher is not None else [])):
+        for detector in (self.student, *self.distiller.teachers):
             if self.settings.channels_last:
                 detector.to(memory_format=torch.channels_last)
             if self.settings.compiled or self._config.get("compile"):

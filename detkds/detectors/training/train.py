@@ -13,6 +13,7 @@ from torch import nn
 from detkds.detectors.checkpoints import InheritReport, apply_backbone, apply_teacher, apply_weights, inherit, load_weights, save_student
 from detkds.detectors.configs.config import build_detector
 from detkds.detectors.distiller import DistilledDetector
+from detkds.detectors.ensemble import members
 from detkds.detectors.training.batches import Samples, Source
 from detkds.detectors.training.loop import Progress, Training, TrainSettings
 from detkds.detectors.training.parallel import Group
@@ -63,7 +64,7 @@ def start_student(config: Config, start: Start, *, seed: int, teacher: nn.Module
         config: adapted to the data set.
         start: where weights come from.
         seed: of the weights that come from nowhere else.
-        teacher: to inherit from; None inherits nothing.
+        teacher: to inherit from, of an ensemble the first; None inherits nothing.
     """
     student = build_detector(config, seed=seed)
     if start.checkpoint is not None:
@@ -71,7 +72,7 @@ def start_student(config: Config, start: Start, *, seed: int, teacher: nn.Module
         return student, None
     if start.backbone is not None:
         apply_backbone(student, load_weights(start.backbone), f"backbone weights {start.backbone}")
-    return student, inherit(student, teacher) if start.inherit and teacher is not None else None
+    return student, inherit(student, members(teacher)[0]) if start.inherit and teacher is not None else None
 
 
 def _with_rate(training: Training, progress: Progress, step: int, steps: int, losses: Mapping[str, float]) -> None:

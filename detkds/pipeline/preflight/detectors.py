@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from detkds.errors import ConfigError, DetKDSError
 from detkds.pipeline.preflight.facts import Facts
+from detkds.pipeline.run_config import is_remote
 from detkds.pipeline.settings import Pair
 
 if TYPE_CHECKING:
     from mmengine.config import Config
+    from torch import nn
 
 
 def stored_files(facts: Facts) -> None:
@@ -33,7 +36,8 @@ def detectors(facts: Facts) -> None:
     from detkds.pipeline import pair as pairs
 
     faults = []
-    for role, detector in (("teacher", facts.config.teacher), ("student", facts.config.student)):
+    further = {f"teacher.others.{number}": other for number, other in enumerate(facts.config.teacher.others)}
+    for role, detector in {"teacher": facts.config.teacher, "student": facts.config.student, **further}.items():
         try:
             loaded = read_config(detector.config, trust=facts.trust)
             loaded.merge_from_dict(detector.options)
@@ -62,8 +66,22 @@ def detectors(facts: Facts) -> None:
                 apply_backbone(facts.detectors[role], weights, f"backbone weights {checkpoint}")
         except DetKDSError as error:
             faults.append(f"{role}: {error}")
+    beside = list(_others(facts, pair, faults))
     if faults:
         raise ConfigError("\n".join(faults))
+    facts.detectors["teacher"] = pairs.ensemble(pair, facts.detectors["teacher"], beside)
+
+
+def _others(facts: Facts, pair: Pair, faults: list[str]) -> Iterator[nn.Module]:
+    """The teachers beside the first, with their weights where those are on this machine."""
+    from detkds.pipeline import pair as pairs
+
+    for number, other in enumerate(pairs.others(pair.teacher_config)):
+        try:
+            remote = is_remote(other.checkpoint)
+            yield pairs.untrained(other.config, facts.classes) if remote else pairs.other_teacher(pair, other, facts.classes)
+        except DetKDSError as error:
+            faults.append(f"teacher.others.{number}: {error}")
 
 
 def _classes(facts: Facts, pair: Pair) -> tuple[str, ...]:

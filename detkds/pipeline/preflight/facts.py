@@ -72,10 +72,11 @@ class Facts:
 
     @property
     def teacher_detects(self) -> bool:
-        """Whether the teacher, once it is built, is a detector, and no backbone alone."""
+        """Whether the first teacher, once it is built, is a detector, and no backbone alone."""
         from detkds.detectors.backbone_teacher import detects
+        from detkds.detectors.ensemble import members
 
-        return "teacher" not in self.detectors or detects(self.detectors["teacher"])
+        return "teacher" not in self.detectors or detects(members(self.detectors["teacher"])[0])
 
     def source(self) -> Source:
         """The data set, as the subset stage takes it."""

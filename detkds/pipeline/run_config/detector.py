@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -39,6 +39,14 @@ class Detector(Section):
     _located = field_validator("checkpoint")(lambda value, info: located(value, info))
 
 
+class OtherTeacher(Detector):
+    """A further teacher: a detector of the data's classes, or a backbone, with its weights. `weight` is its part of the mean."""
+
+    checkpoint: str
+    scale: Annotated[float, Field(ge=0.25, le=4)] = 1.0
+    weight: Annotated[float, Field(gt=0)] = 1.0
+
+
 class Teacher(Detector):
     """The teacher: a checkpoint, or `train` to make one first.
 
@@ -46,6 +54,9 @@ class Teacher(Detector):
     distilled; without `min_ap` a quarter of what it reaches by its own pipeline, and at least 1.
 
     `config: timm/NAME` is a backbone of the package timm, whose features alone teach; it has no AP, and nothing is inherited from it.
+
+    `others` teach beside it. `combine: mean` takes each loss as the mean over the teachers with their `weight`; `agreement` gives a teacher
+    the share of a batch's images on which its detections agree best with the labels. `min_ap` holds for each of them.
 
     `teacher: self` is the student of the generation before: of the first one a student trained without distillation, of each further one
     that which the search and the training before it made. `generations` is how many are distilled; 0 for any other teacher.
@@ -55,6 +66,9 @@ class Teacher(Detector):
     generations: Annotated[int, Field(ge=0, le=10)] = 0
     scale: Annotated[float, Field(ge=0.25, le=4)] = 1.0
     min_ap: Annotated[float, Field(ge=0, le=100)] | None = None
+    weight: Annotated[float, Field(gt=0)] = 1.0
+    combine: Literal["mean", "agreement"] = "mean"
+    others: tuple[OtherTeacher, ...] = ()
 
     @model_validator(mode="after")
     def _has_weights(self) -> Teacher:
@@ -66,6 +80,21 @@ class Teacher(Detector):
     def is_backbone(self) -> bool:
         """Whether it is a backbone alone, by its name."""
         return self.config.startswith(TIMM)
+
+    @model_validator(mode="after")
+    def _several_teachers(self) -> Teacher:
+        given = [key for key in ("combine", "weight") if key in self.model_fields_set]
+        if given and not self.others:
+            raise ValueError(f"`{given[0]}` says how several teachers are combined, and there is one; give `others`, or leave it out")
+        if self.combine == "agreement":
+            if backbones := [one.config for one in (self, *self.others) if one.config.startswith(TIMM)]:
+                raise ValueError(
+                    f"`combine: agreement` compares detections with labels, and {backbones[0]} is a backbone, which detects nothing; "
+                    "write `combine: mean`"
+                )
+            if any("weight" in one.model_fields_set for one in (self, *self.others)):
+                raise ValueError("`combine: agreement` chooses by the labels, so `weight` has no effect; leave it out")
+        return self
 
     @model_validator(mode="after")
     def _backbone_detects_nothing(self) -> Teacher:

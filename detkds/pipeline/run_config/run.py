@@ -61,6 +61,17 @@ class RunConfig(Section):
         require_no_objects(self)
         return self
 
+    @model_validator(mode="after")
+    def _one_teacher_without_labels(self) -> RunConfig:
+        if self.data.unlabelled and self.teacher.others:
+            raise ValueError("images without labels are used with one teacher; leave out `data.unlabelled` or `teacher.others`")
+        return self
+
+    @property
+    def further_checkpoints(self) -> tuple[str, ...]:
+        """Of the teachers beside the first."""
+        return tuple(other.checkpoint for other in self.teacher.others)
+
     def local_files(self) -> Iterator[str]:
         """Every path of this machine's file system that the run reads."""
         if not is_remote(self.data.root):
@@ -69,7 +80,8 @@ class RunConfig(Section):
                     yield from (f"{self.data.root}/{split.annotations}", f"{self.data.root}/{split.images}")
             if self.data.unlabelled and not is_remote(self.data.unlabelled.images):
                 yield str(Path(self.data.root, self.data.unlabelled.images))
-        optional = (self.teacher.checkpoint, self.student.checkpoint, self.teacher.train and self.teacher.train.backbone)
+        training = self.teacher.train
+        optional = (self.teacher.checkpoint, *self.further_checkpoints, self.student.checkpoint, training and training.backbone)
         yield from (path for path in optional if path and not is_remote(path))
 
     def stored_files(self) -> dict[str, str]:
@@ -79,11 +91,12 @@ class RunConfig(Section):
             "teacher.checkpoint": self.teacher.checkpoint,
             "teacher.train.backbone": training and training.backbone,
             "student.checkpoint": self.student.checkpoint,
+            **{f"teacher.others.{number}.checkpoint": address for number, address in enumerate(self.further_checkpoints)},
         }
         return {key: address for key, address in given.items() if address and address.startswith(S3)}
 
     def claims(self) -> Iterator[str]:
         """The volume claims that the run reads, each once."""
         unlabelled = self.data.unlabelled and self.data.unlabelled.images
-        addresses = (self.data.root, unlabelled, self.teacher.checkpoint, self.student.checkpoint)
+        addresses = (self.data.root, unlabelled, self.teacher.checkpoint, *self.further_checkpoints, self.student.checkpoint)
         yield from dict.fromkeys(urlsplit(address).netloc for address in addresses if address and address.startswith("pvc://"))

@@ -18,7 +18,7 @@ def with_own_teacher(raw: dict[str, Any]) -> dict[str, Any]:
     """
     teacher, student = raw.get("teacher"), raw.get("student")
     if isinstance(teacher, list):
-        raise ValueError("`teacher` is one detector, several are not combined; give `config` and `checkpoint` of the best of them")
+        raise ValueError("`teacher` is one detector: the one that the student inherits from; write the further ones as `teacher.others`")
     if isinstance(teacher, dict) and teacher.get("config") != SELF and teacher.get("generations"):
         raise ValueError("`teacher.generations` belongs to `teacher: self`, whose teacher is the student before; leave out one of the two")
     if teacher != SELF and not (isinstance(teacher, dict) and teacher.get("config") == SELF):
