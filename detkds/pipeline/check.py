@@ -111,6 +111,8 @@ def _teachers(facts: Facts) -> Iterator[tuple[str, Teaching]]:
 
 def _found(facts: Facts) -> dict[str, Any]:
     """Data and detectors; `lines` are for people."""
+    from detkds.pipeline import pair as pairs
+
     root, lines = facts.config.data.root, []
     if is_remote(root):
         seen = "annotations and the list of images were looked at; what is in the images, the run sees"
@@ -121,6 +123,10 @@ def _found(facts: Facts) -> dict[str, Any]:
         lines.append(("data", "{}: {} images, {} objects, {} classes".format(name, *counts[name].values())))
     if facts.kept is not None:
         lines.append(("training", str(facts.kept)))
+        if "student" in facts.configs:
+            config = facts.configs["student"]
+            if shortened := pairs.warm_up(pairs.settings(facts.schedule(), config), config, facts.kept.images):
+                lines.append(("training", shortened))
     if facts.unlabelled is not None:
         lines.append(("data", f"unlabelled: {facts.unlabelled}"))
         if facts.step:
@@ -133,7 +139,6 @@ def _found(facts: Facts) -> dict[str, Any]:
     sizes = {}
     from detkds.detectors.backbone_teacher import detects
     from detkds.detectors.ensemble import members
-    from detkds.pipeline.pair import NOT_MEASURED
 
     for role, detector in facts.detectors.items():
         sizes[role] = sum(parameter.numel() for parameter in detector.parameters())
@@ -142,7 +147,7 @@ def _found(facts: Facts) -> dict[str, Any]:
             count = sum(parameter.numel() for parameter in one.parameters())
             lines.append((role, f"{config.config}: {count / 1e6:.1f} million parameters"))
             if role == "teacher" and not detects(one):
-                lines.append((role, NOT_MEASURED))
+                lines.append((role, pairs.NOT_MEASURED))
     kept = facts.kept and {**{name: getattr(facts.kept, name) for name in ("images", "objects")}, "left_out": dict(facts.kept.left_out)}
     return {
         "run": facts.config.name,

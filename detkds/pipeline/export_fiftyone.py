@@ -96,14 +96,15 @@ def _annotations(detections: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]
 
 
 def loading(folder: Path, detectors: Sequence[str]) -> str:
-    """The lines of Python that load the folder."""
+    """The lines of Python that load the folder. Without `label_types` FiftyOne would also make fields of masks and keypoints, and put the
+    kind of the labels behind the name of each field."""
     names = ", ".join(f'"{name}"' for name in detectors)
     return "\n".join(
         [
             "  import fiftyone as fo",
-            f'  folder, kind = "{folder.resolve()}", fo.types.COCODetectionDataset',
-            '  dataset = fo.Dataset.from_dir(dataset_dir=folder, dataset_type=kind, label_field="truth")',
+            f'  folder, kind = "{folder.resolve()}", dict(dataset_type=fo.types.COCODetectionDataset, label_types="detections")',
+            '  dataset = fo.Dataset.from_dir(dataset_dir=folder, label_field="truth", **kind)',
             f"  for name in ({names},):",
-            '      dataset.merge_dir(dataset_dir=folder, dataset_type=kind, labels_path=f"{name}.json", label_field=name)',
+            '      dataset.merge_dir(dataset_dir=folder, labels_path=f"{name}.json", label_field=name, **kind)',
         ]
     )

@@ -19,6 +19,8 @@ from detkds.detectors.configs.pixels import colours
 from detkds.detectors.ensemble import Ensemble
 from detkds.detectors.normalization import show_scaled
 from detkds.detectors.training.loop import TrainSettings
+from detkds.detectors.training.order import Order
+from detkds.detectors.training.schedule import shortened_warm_up
 from detkds.detectors.training.train import Start, load_detector
 from detkds.errors import ConfigError, Rejected
 from detkds.pipeline.progress import say
@@ -237,3 +239,8 @@ def settings(schedule: Schedule, config: Config) -> TrainSettings:
         compiled=schedule.compiled,
         checkpoint_every=200,
     )
+
+
+def warm_up(settings: TrainSettings, config: Config, images: int) -> str:
+    """For people: the warm-up that a training on so many images cuts short; empty where it lasts as long as the config says."""
+    return shortened_warm_up(config, settings.epochs * Order.of(config).steps(images, settings.batch_size))

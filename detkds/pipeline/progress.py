@@ -93,9 +93,11 @@ def of_system(error: OSError) -> errors.DetKDSError | None:
     anything else."""
     where = error.filename or "a file"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return errors.StoreError(f"no space is left on the disk of {where}; free some and start the same command again.")
+        return errors.StoreError(
+            f"no space is left on the disk of {where}; free some and start the same command again: what was finished is kept."
+        )
     if error.errno == errno.EFBIG:
-        return errors.StoreError(f"{where} may not become as large as it must: see ulimit -f, or the limit of its file system.")
+        return errors.StoreError(f"{where} may not become as large as it must; raise `ulimit -f`, or the limit of its file system.")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST):
         return errors.ConfigError(f"{where}: {error.strerror}; give a place that can be written, or the right to.")
     return None

@@ -136,7 +136,7 @@ class StageLine:
         stage, task = self.now()
         if task is None:
             passed = duration(time.time() - self._stage_began)
-            return Text(f"{self.place(stage)}  {stage}  {passed}" if stage else f"starting  {passed}", "cyan", no_wrap=True)
+            return Text(f"{self.place(stage)}  {stage}  {passed}" if stage else f"checking the run  {passed}", "cyan", no_wrap=True)
         return stage_row(self.place(stage), task, self._console.width)
 
 

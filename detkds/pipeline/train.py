@@ -203,8 +203,11 @@ def fit(
     """Train the student of `pair`, labels in the order of `classes`, on `source`, with `unlabelled` images beside it, and publish the
     model; `place` keeps the checkpoint to resume from, `work` how far the training is, and `loggers` its figures."""
     config, start = pairs.student(pair, classes)
-    say(task, str(Kept.of_config(config, json.loads(source.annotations.read_text()))))
+    kept = Kept.of_config(config, json.loads(source.annotations.read_text()))
     settings = pairs.settings(schedule, config)
+    say(task, str(kept))
+    if shortened := pairs.warm_up(settings, config, kept.images):
+        say(task, shortened)
     if unlabelled and recipe.active:
         say(task, used(recipe, unlabelled, settings.batch_size))
     if settings.amp and resolve(settings.device).type != "cuda":

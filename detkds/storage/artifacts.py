@@ -168,17 +168,25 @@ def _room_for(path: Path) -> Iterator[None]:
         yield
     except (OSError, StoreError, RuntimeError) as error:
         # The error names a file in a hidden folder, or is one of torch's own; report it with the name that the user knows.
-        if (cause := _full_disk(error)) is None:
+        if (cause := _refused(error)) is None:
             raise
-        raise StoreError(
-            f"no space is left on the disk of {path}; free some and start the same command again: what was finished is kept."
-        ) from cause
+        words = _REFUSALS[cause.errno or 0].format(path=path)
+        raise StoreError(f"{words} and start the same command again: what was finished is kept.") from cause
 
 
-def _full_disk(error: BaseException | None) -> OSError | None:
-    """The error of a full disk that an error comes from, if it does."""
+_FULL = "no space is left on the disk of {path}; free some"
+_REFUSALS = {
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EFBIG: "{path} may not become as large as it must; raise `ulimit -f`, or the limit of its file system,",
+}
+"""What to say where the machine stores no more."""
+
+
+def _refused(error: BaseException | None) -> OSError | None:
+    """The refusal of the machine to store more that an error comes from, if it does."""
     while error is not None:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if isinstance(error, OSError) and error.errno in _REFUSALS:
             return error
         error = error.__cause__ or error.__context__
     return None

@@ -64,7 +64,7 @@ def test_a_file_that_may_not_grow_is_one_line_and_nothing_is_half_written(data: 
 
     ended = repaired(data, tmp_path / "out.json", preexec_fn=limit)
     assert (ended.returncode, ended.stderr.count("\n")) == (75, 1), ended.stderr
-    assert "may not become as large as it must: see ulimit -f" in ended.stderr
+    assert "may not become as large as it must; raise `ulimit -f`" in ended.stderr
     assert list(tmp_path.iterdir()) == []
 
 

@@ -21,7 +21,7 @@ from detkds.detectors import DistilledDetector, build_detector, load_weights
 from detkds.detectors.training.batches import Samples, Source
 from detkds.detectors.training.loop import Training, TrainSettings
 from detkds.detectors.training.randomness import preserved, seed_all
-from detkds.detectors.training.schedule import build_optimizer, build_schedulers
+from detkds.detectors.training.schedule import build_optimizer, build_schedulers, shortened_warm_up
 from detkds.detectors.training.train import Start, load_detector, start_student, train
 from detkds.errors import ArtifactError, ConfigError, DatasetError, Interrupted, Rejected
 from detkds.genome import Recipe
@@ -191,6 +191,13 @@ def test_schedule_is_stretched() -> None:
     assert rates[11:80] == pytest.approx([0.003] * 69)
     assert rates[80:110] == pytest.approx([0.0003] * 30)
     assert rates[110:] == pytest.approx([0.00003] * 10)
+
+
+@pytest.mark.parametrize(("steps", "lasts"), [(120, 12), (5000, None), (4990, 499)])
+def test_a_warm_up_that_is_cut_short_is_named(steps: int, lasts: int | None) -> None:
+    named = f"the config's warm-up of 500 steps lasts {lasts}, a tenth of the {steps} steps" if lasts else ""
+    assert shortened_warm_up(make_config(), steps).startswith(named)
+    assert bool(shortened_warm_up(make_config(), steps)) is bool(lasts)
 
 
 def test_schedule_without_a_length_is_an_error() -> None:

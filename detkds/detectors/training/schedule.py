@@ -97,6 +97,23 @@ def build_schedulers(config: Config, optimizer: OptimWrapper, *, steps: int) -> 
     ]
 
 
+def shortened_warm_up(config: Config, steps: int) -> str:
+    """For people: the warm-up of the config that a training of `steps` steps cuts short; empty where it lasts as long as it says."""
+    given = config.get("param_scheduler") or []
+    ends = [
+        int(options["end"])
+        for options in (given if isinstance(given, list | tuple) else [given])
+        if not options.get("by_epoch", True) and options.get("end") is not None and length(config)[1]
+    ]
+    limit = _ratio(config, steps, by_epoch=False)[1]
+    if not ends or max(ends) <= limit:
+        return ""
+    return (
+        f"the config's warm-up of {max(ends)} steps lasts {limit}, a tenth of the {steps} steps of this training; "
+        "mmdet's train.py would not shorten it"
+    )
+
+
 def _stretched(options: dict[str, Any], config: Config, steps: int) -> dict[str, Any]:
     """One scheduler's options with every moment in training steps."""
     if "Plateau" in str(options.get("type")):
