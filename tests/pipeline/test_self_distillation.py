@@ -62,7 +62,10 @@ def test_self_is_the_students_config_trained_first(pictures: Path, pair: Pair, t
     ("change", "said"),
     [
         ({"student": {"inherit": True}}, r"`student\.inherit` would start the student as its own copy under `teacher: self`; leave it out"),
-        ({"teacher": [{"config": "a", "checkpoint": "a.pth"}]}, r"`teacher` is one detector: .*write the further ones as `teacher\.others`"),
+        (
+            {"teacher": [{"config": "a", "checkpoint": "a.pth"}]},
+            r"`teacher` is one detector: .*write the further ones as `teacher\.others`",
+        ),
         ({"teacher": {"config": "self", "scale": 2}}, r"`teacher: self` is the student before, which decides scale; leave them out"),
         ({"teacher": {"config": "self", "checkpoint": "a.pth"}}, r"which decides checkpoint"),
         (
