@@ -38,8 +38,8 @@ from detkds.genome.presets import parse_recipe
 from detkds.objective import Goal
 from detkds.pipeline.race import epochs, race
 from detkds.pipeline.run import Run
-from detkds.pipeline.studies import Conducted
 from detkds.pipeline.values import Values
+from detkds.search.study import Study
 from detkds.search.trial import Trial, TrialState
 
 WAYS = ("search", "algorithm-1", "random", "presets")
@@ -72,7 +72,7 @@ class Bench:
         trials = [trial for study in found.studies for trial in study.trials if not trial.borrowed]
         known = {self.short.identify(trial.recipe): trial for trial in trials if trial.score is not None}
         raced = race(self.final, self.schedule, trials, known, lambda: self.short, self.proxy, workers=1)
-        return raced.recipe, _steps(study.counts.student_steps for study in found.studies) + _race_steps(raced.studies)
+        return raced.recipe, _steps((*found.studies, *(each.study for each in raced.studies)))
 
     def _plain(self, way: str, budget: int) -> tuple[Recipe, int]:
         searching = VariantSearch(replace(self.told.search_plan, warm_start=""), self.told.weights_plan, self.knowledges, self.seed)
@@ -83,7 +83,7 @@ class Bench:
         weights = replace(weights, iterations=max(0, round(last * more) - weights.population))
         variant = Variant(way, "random" if way == "random" else "evolution")
         found = replace(searching, plan=plan, weights=weights).search(variant, self.short)
-        return found.recipe, _steps(study.counts.student_steps for study in found.studies)
+        return found.recipe, _steps(found.studies)
 
     def _presets(self, budget: int) -> tuple[Recipe, int]:
         without = Recipe(semantics=self.told.semantics)
@@ -93,19 +93,15 @@ class Bench:
         plan = replace(self.final, candidates=2, seeds=seeds, known=",".join(PRESETS))  # two known ones run beside two candidates
         start = Trial(0, without, TrialState.COMPLETE, score=score)
         raced = race(plan, self.schedule, [start], {}, lambda: self.short, self.proxy, workers=1)
-        return raced.recipe, _race_steps(raced.studies)
+        return raced.recipe, _steps(each.study for each in raced.studies)
 
     @property
     def _steps_of_short(self) -> int:
         return self.short(Recipe(semantics=self.told.semantics), Goal()).student_steps
 
 
-def _steps(counts: Iterable[int]) -> int:
-    return sum(counts)
-
-
-def _race_steps(studies: Sequence[Conducted]) -> int:
-    return sum(conducted.study.counts.student_steps for conducted in studies)
+def _steps(studies: Iterable[Study]) -> int:
+    return sum(study.counts.student_steps for study in studies)
 
 
 def table(scores: Mapping[str, Mapping[int, float]], steps: Mapping[str, Sequence[int]]) -> Iterator[str]:
@@ -115,6 +111,8 @@ def table(scores: Mapping[str, Mapping[int, float]], steps: Mapping[str, Sequenc
     yield "|---|---:|---|---:|---|"
     for name, own in scores.items():
         seeds = sorted(own.keys() & first.keys())
+        if not seeds:
+            continue
         points = [100 * own[seed] for seed in seeds]
         gains = [100 * (first[seed] - own[seed]) for seed in seeds]
         cost = f"{statistics.mean(steps[name]):.0f}" if steps.get(name) else ""
