@@ -61,7 +61,7 @@ def test_a_module_that_needs_one_while_it_is_imported_gets_the_real_one(tmp_path
     for name in ("heavy_base", "heavy_user"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     with deferred(["heavy_base"]):
-        import heavy_user  # type: ignore[import-not-found]  # noqa: I001
+        import heavy_user  # type: ignore[import-not-found]
     import heavy_base  # type: ignore[import-not-found]
 
     assert heavy_user.Own.twice == 6
