@@ -42,7 +42,8 @@ class _Finder(MetaPathFinder, Loader):
         self.packages = packages
 
     def find_spec(self, fullname: str, path: object = None, target: object = None) -> ModuleSpec | None:
-        return ModuleSpec(fullname, self, is_package=True) if any(map(lambda package: _within(fullname, package), self.packages)) else None
+        inside = any(_within(fullname, package) for package in self.packages)
+        return ModuleSpec(fullname, self, is_package=True) if inside else None
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         return _Package(spec.name, self)
@@ -80,7 +81,7 @@ class _Package(ModuleType):
 
 
 class _Name:
-    """Stands for what `from package import name` asked for: it can be called, used as a base class and in isinstance, and has attributes."""
+    """Stands for what `from package import name` asked for: it can be called, subclassed, used in isinstance, and has attributes."""
 
     def __init__(self, package: _Package, name: str) -> None:
         self._package, self._name = package, name
