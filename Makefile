@@ -29,7 +29,7 @@ demo: $(INSTALLED) ## the whole pipeline on generated data, with its own object 
 	@$(BIN)/detkds demo
 
 test: $(INSTALLED) ## all tests
-	@$(PYTEST) -n 2 --dist loadfile
+	@$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(INSTALLED) ## format, lint, types, import rules, compiled pipelines, manifests, Dockerfiles
 	@$(BIN)/ruff format --check --quiet . || { echo "run: make format"; exit 1; }
