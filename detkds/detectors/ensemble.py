@@ -112,7 +112,8 @@ def confirmed(found: Sequence[Sequence[Any]]) -> Tensor:
     Args:
         found: of each teacher, of each image its detections with scores, in pixels of the student's batch.
     """
-    figures = torch.stack([torch.stack([_by_the_others(of_image, place) for place in range(len(found))]) for of_image in zip(*found)])
+    images = zip(*found, strict=True)
+    figures = torch.stack([torch.stack([_by_the_others(of_image, place) for place in range(len(found))]) for of_image in images])
     best = (figures == figures.amax(1, keepdim=True)).to(figures)
     return (best / best.sum(1, keepdim=True)).mean(0)
 
