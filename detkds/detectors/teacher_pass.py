@@ -16,6 +16,8 @@ class TeacherLevels(tuple[Tensor, ...]):
 
     agreement: Tensor | None = None
     """With the labels of each image (N,), where several teachers are chosen from, see `ensemble`."""
+    found: Sequence[Any] | None = None
+    """Its detections on each image of a batch without labels, if they were asked for, see `detected.looked_at`."""
     _answer: Any = None
 
     def answered(self, head: Callable[[], Any]) -> Any:
