@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -74,7 +75,6 @@ BACKBONE = {"config": "timm/test_convnext", "checkpoint": "s3://detkds/w.safeten
         ),
         (lambda raw: raw["teacher"]["others"][0].pop("checkpoint"), r"teacher\.others\.0\.checkpoint: is required"),
         (lambda raw: raw["teacher"]["others"][0].update(checkpoint="none.pth"), r"none\.pth does not exist"),
-        (lambda raw: raw["data"].update(unlabelled={"images": "teacher"}), r"images without labels are used with one teacher; leave out"),
         (lambda raw: raw.update(teacher={"config": "self", "others": [BACKBONE]}), r"`teacher: self` is the student before, .* others"),
     ],
 )
@@ -109,13 +109,33 @@ def test_check_measures_each_teacher(pictures: Path, pair: Pair, second: Path, t
         written(tmp_path / "run.yaml", content(pictures, pair, second)), trust=False, console=console, home=tmp_path / "home"
     )
     said = console.export_text()
-    assert said.count(f"teacher  {pair.teacher_config}: ") == 2
+    for number, checkpoint in enumerate((pair.teacher_checkpoint, second), 1):  # two lines of one config can be told apart
+        assert said.count(f"teacher {number} {pair.teacher_config} with {checkpoint}: ") == 1
     assert "teacher 1 AP " in said
     assert "teacher 2 AP " in said
     assert {"teacher 1", "teacher 2"} <= found.keys()
     raw = content(pictures, pair, second, min_ap=90)
     with pytest.raises(ConfigError, match=r"teacher 1: the teacher must reach AP 90\.0"):
         check.check(written(tmp_path / "run.yaml", raw), trust=False, console=QUIET, home=tmp_path / "home")
+
+
+@pytest.mark.parametrize(
+    ("combine", "count", "said"),
+    [
+        ("mean", 1, r"the first teacher's detections of score 0\.3 or more stand for objects there\n"),
+        ("agreement", 1, r"or more stand for objects there; without labels two teachers confirm each other equally, so each counts half\n"),
+        ("agreement", 2, r"objects there; without labels a teacher counts by the images on which the others confirm it best\n"),
+    ],
+)
+def test_check_says_how_teachers_share_images_without_labels(
+    pictures: Path, pair: Pair, second: Path, tmp_path: Path, combine: str, count: int, said: str
+) -> None:
+    raw = content(pictures, pair, second, combine=combine)
+    raw["teacher"]["others"] *= count
+    raw["data"]["unlabelled"] = {"images": "teacher"}
+    console = Console(record=True, width=250)
+    check.check(written(tmp_path / "run.yaml", raw), trust=False, console=console, home=tmp_path / "home", timed=False)
+    assert re.search(said, console.export_text())
 
 
 def test_every_stage_has_all_teachers_and_their_weights(pictures: Path, pair: Pair, second: Path, home: Path, tmp_path: Path) -> None:
