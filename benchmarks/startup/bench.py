@@ -12,6 +12,12 @@ COMMANDS = {
     "python -c pass": ["-c", "pass"],
     "detkds --help": ["-c", "from detkds.cli import main; main()", "--help"],
     "import torch": ["-c", "import torch"],
+    "import detkds.detectors": ["-c", "import detkds.detectors"],
+    "the same with what it defers": [
+        "-Wignore",
+        "-c",
+        "import imgaug, matplotlib.pyplot, torch.distributed.fsdp, mmengine._strategy.fsdp; import detkds.detectors",
+    ],
 }
 
 

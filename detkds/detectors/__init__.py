@@ -2,9 +2,10 @@
 
 import torch
 
+from detkds.detectors.deferred import deferred
 from detkds.detectors.silence import silence
 
-with silence():  # first of all: the modules below import mmdet, whose own import is noisy
+with silence(), deferred():  # first of all: the modules below import mmdet, whose own import is noisy and long
     import mmdet.datasets
     import mmdet.models  # noqa: F401
 

@@ -14,11 +14,12 @@ from torch import Tensor
 
 from detkds.detectors.normalization import TeacherView, enlarged
 from detkds.detectors.taps import tap
+from detkds.detectors.teacher_pass import TeacherLevels
 
 
 def looked_at(
     teacher: Any, view: TeacherView, inputs: Tensor, samples: Sequence[Any], *, boxes: bool, min_score: float, masks: bool
-) -> tuple[tuple[Tensor, ...], list[Any]]:
+) -> tuple[TeacherLevels, list[Any]]:
     """Run the teacher over a batch without labels, once and without gradient.
 
     Args:
@@ -31,33 +32,37 @@ def looked_at(
         masks: whether the student wants masks of its objects too; it gets their boxes as masks.
 
     Returns:
-        The teacher's neck levels, and samples whose `gt_instances` are its detections, in pixels of the student's batch.
+        The teacher's neck levels, with the detections as `found` if `boxes`, and samples whose `gt_instances` are these detections, in
+        pixels of the student's batch.
     """
     with torch.no_grad(), tap(teacher) as tapped:
         shown = view(inputs, samples)
         if boxes:
             results = teacher.predict(shown, enlarged([sample.new() for sample in samples], view.scale), rescale=False)
-            found = [_objects(result.pred_instances, min_score, view.scale) for result in results]
         else:
             teacher.extract_feat(shown)
-            found = [_instances(inputs.new_zeros(0, 4), torch.zeros(0, dtype=torch.long, device=inputs.device))] * len(samples)
-    return tapped.levels, [_with_objects(sample, objects, masks) for sample, objects in zip(samples, found, strict=True)]
+    levels = TeacherLevels(tapped.levels)
+    found = [_nothing(inputs)] * len(samples)
+    if boxes:
+        found = levels.found = [_objects(result.pred_instances, min_score, view.scale) for result in results]
+    return levels, [_with_objects(sample, objects, masks) for sample, objects in zip(samples, found, strict=True)]
 
 
 def _objects(predicted: Any, min_score: float, scale: float) -> InstanceData:
     sure = predicted.scores >= min_score
-    return _instances(get_box_tensor(predicted.bboxes)[sure].float() / scale, predicted.labels[sure])
+    boxes = get_box_tensor(predicted.bboxes)[sure].float() / scale
+    return InstanceData(bboxes=boxes, labels=predicted.labels[sure], scores=predicted.scores[sure].float())
 
 
-def _instances(boxes: Tensor, labels: Tensor) -> InstanceData:
-    return InstanceData(bboxes=boxes, labels=labels)
+def _nothing(inputs: Tensor) -> InstanceData:
+    return InstanceData(bboxes=inputs.new_zeros(0, 4), labels=torch.zeros(0, dtype=torch.long, device=inputs.device))
 
 
 def _with_objects(sample: Any, objects: InstanceData, masks: bool) -> Any:
     """A copy of a sample that has these objects and no others."""
     height, width = sample.batch_input_shape
     given = sample.new()
-    given.gt_instances = objects.new()
+    given.gt_instances = InstanceData(bboxes=objects.bboxes, labels=objects.labels)
     if masks:
         polygons = [[np.array([x1, y1, x2, y1, x2, y2, x1, y2])] for x1, y1, x2, y2 in objects.bboxes.tolist()]
         given.gt_instances.masks = PolygonMasks(polygons, height, width)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -16,13 +16,14 @@ from detkds.detectors.backbone_teacher import detects
 from detkds.detectors.configs.classes import class_count
 from detkds.detectors.connectors import Connectors, match_levels, shown_strides, stride_mismatch
 from detkds.detectors.detected import looked_at
-from detkds.detectors.ensemble import AGREEMENT, MEAN, Ensemble, levels_and_agreement, members, shares
+from detkds.detectors.ensemble import AGREEMENT, MEAN, Ensemble, confirmed, levels_and_agreement, members, needs_detections, shares
 from detkds.detectors.heads import Reader, crossing, mismatch, reader
 from detkds.detectors.heads.dense import Grids
 from detkds.detectors.normalization import TeacherView, shown_scale
 from detkds.detectors.taps import Tapped, neck_shape, tap
 from detkds.detectors.teacher_pass import TeacherLevels, TeacherPass
 from detkds.detectors.training.masks import predicts_masks
+from detkds.detectors.training.parallel import Group
 from detkds.errors import ConfigError
 from detkds.genome import Knowledge, Recipe
 from detkds.losses.distill import RecipeLoss
@@ -124,6 +125,7 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]
     Attributes:
         student: save this one; the connectors beside it only serve the training.
         step: number of losses computed so far; it seeds the random masks and is part of `state_dict()`.
+        mean_of_processes: the mean of a tensor over the processes that share a batch; alone it is the tensor.
 
     Raises:
         ConfigError: no teacher for an active recipe, or a pair that cannot share one of its knowledges; the message says why.
@@ -144,6 +146,7 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]
         self.recipe = recipe
         self.unlabelled = unlabelled or Unlabelled()
         self.step = 0
+        self.mean_of_processes: Callable[[Tensor], Tensor] = Group().mean
         self._held: _Frozen | None = None
         self._beside: list[DistilledDetector] = []  # not registered: they have the same student
         self._ensemble: tuple[tuple[float, ...], str] = ((1.0,), MEAN)
@@ -151,7 +154,7 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]
             first, *others = members(teacher) if teacher is not None else (None,)
             self._add_teacher(first, every_word)
             if others:
-                self._add_others(teacher, others, every_word, unlabelled is not None)
+                self._add_others(teacher, others, every_word)
             if unlabelled is not None:
                 self._require_objects()
 
@@ -179,10 +182,8 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]
             raise ConfigError(f"this pair cannot share cross-head predictions: {reason}; use another transform than cross.")
         self._crosses = self._crosses and reason is None
 
-    def _add_others(self, ensemble: Any, others: Sequence[nn.Module], every_word: bool, unlabelled: bool) -> None:
+    def _add_others(self, ensemble: Any, others: Sequence[nn.Module], every_word: bool) -> None:
         """Further teachers, each with connectors and trained modules of its own."""
-        if unlabelled:
-            raise ConfigError("images without labels are used with one teacher; leave out data.unlabelled or teacher.others.")
         for number, other in enumerate(others):
             shared = self._pass.of(number) if self._pass else None
             self._beside.append(DistilledDetector(self.student, other, self.recipe, None, shared, every_word))
@@ -225,15 +226,21 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]
         if mode != "loss" or not self._held:
             return self.student(inputs, data_samples, mode=mode)
         losses, views, levels = self._observe(inputs, data_samples, self.student)
-        distilled = self._losses(views[0], self.step)
-        if self._beside:
-            taught = [distilled, *(one._losses(view, self.step) for one, view in zip(self._beside, views[1:], strict=True))]
-            distilled = {name: sum(share * of[name] for share, of in zip(self._shares(levels), taught, strict=True)) for name in distilled}
+        distilled = self._together(self._losses, views, self._shares(levels))
         if unlabelled is not None:
-            beside, share = self._unlabelled_losses(self._observe_unlabelled(**unlabelled), self.step), unlabelled["weight"]
+            views, levels = self._observe_unlabelled(unlabelled["inputs"], unlabelled["data_samples"])
+            beside = self._together(self._unlabelled_losses, views, self._unlabelled_shares(levels))
+            share = unlabelled["weight"]
             distilled = {name: (1 - share) * loss + share * beside[name] if name in beside else loss for name, loss in distilled.items()}
         self.step += 1
         return {**losses, **{f"loss_kd_{knowledge}": loss for knowledge, loss in distilled.items()}}
+
+    def _together(self, losses: RecipeLoss, views: Sequence[Views], shares: Sequence[Any]) -> dict[Knowledge, Any]:
+        """Losses with each teacher, each times the teacher's share, added up; with one teacher they are as they come."""
+        taught = [losses(view, self.step) for view in views]
+        if len(taught) == 1:
+            return taught[0]
+        return {name: sum(share * of[name] for share, of in zip(shares, taught, strict=True)) for name in taught[0]}
 
     def views(self, inputs: Tensor, data_samples: Any) -> Views:
         """What one training step on this batch offers to the losses, for the probe; see `trial_step`."""
@@ -269,12 +276,17 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]
         """
         with self._tapped() as tapped:
             losses = student(inputs, data_samples, mode="loss")
-        sides = [self] if trial else [self, *self._beside]
+        sides = [self] if trial else self._sides
         for side in sides:
             side.step = self.step
         levels = [side._levels(None if trial else self.step, inputs, data_samples, self._agrees and not trial) for side in sides]
         views = [side._views(tapped, some, inputs, data_samples) for side, some in zip(sides, levels, strict=True)]
         return losses, views, levels
+
+    @property
+    def _sides(self) -> list[DistilledDetector]:
+        """The student beside each of its teachers."""
+        return [self, *self._beside]
 
     @property
     def _agrees(self) -> bool:
@@ -297,25 +309,28 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]
     def _shares(self, levels: Sequence[TeacherLevels]) -> Sequence[Any]:
         """What each teacher's losses count in this step; they sum to 1."""
         weights, combine = self._ensemble
-        return shares(levels).unbind() if combine == AGREEMENT else weights
+        return self.mean_of_processes(shares(levels)).unbind() if combine == AGREEMENT else weights
 
-    def _observe_unlabelled(self, inputs: Tensor, data_samples: Any, weight: float) -> Views:
-        """What the student and the teacher offer to compare on a batch without labels, the teacher's detections in their place.
+    def _unlabelled_shares(self, levels: Sequence[TeacherLevels]) -> Sequence[Any]:
+        """The same on images without labels; with `agreement` they go by how the teachers confirm each other."""
+        weights, combine = self._ensemble
+        if not needs_detections(len(weights), combine):
+            return weights
+        return self.mean_of_processes(confirmed([one.found for one in levels if one.found is not None])).unbind()
+
+    def _observe_unlabelled(self, inputs: Tensor, data_samples: Any) -> tuple[list[Views], list[TeacherLevels]]:
+        """What the student and each teacher offer to compare on a batch without labels, and the levels of each teacher. The detections of
+        the first stand for the labels.
 
         The student takes a training step as on labelled images, and its own losses of it are thrown away; where no loss reads its head,
         the step ends at its neck. Batch norm normalises by this batch and its running statistics do not move: they are those of the
         labelled images, on which the student is measured.
         """
-        assert self._held
         regions = any(genome.knowledge in OF_OBJECTS for genome in self._unlabelled_losses.recipe.active)
-        teacher, boxes = self._held.detector, regions or self._responses is not None
-        score, masks = self.unlabelled.min_score, predicts_masks(self.student)
-
-        def look() -> tuple[TeacherLevels, list[Any]]:
-            levels, samples = looked_at(teacher, self._shown, inputs, data_samples, boxes=boxes, min_score=score, masks=masks)
-            return TeacherLevels(levels), samples
-
-        levels, samples = self._pass.unlabelled(self.step, inputs, boxes, look) if self._pass else look()
+        compared = needs_detections(len(self._sides), self._ensemble[1])
+        boxes = [compared or regions or self._responses is not None, *(compared for _ in self._beside)]
+        looks = [self._look_at_unlabelled(side, inputs, data_samples, some) for side, some in zip(self._sides, boxes, strict=True)]
+        levels, samples = [some for some, _ in looks], looks[0][1]
         buffers = self._copied_buffers()
         with self._tapped() as tapped:
             if self._responses is None:
@@ -323,7 +338,17 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]
                 torch.func.functional_call(_Features(self.student), named, (inputs,))
             else:
                 torch.func.functional_call(self.student, buffers, (inputs, samples), {"mode": "loss"})
-        return self._views(tapped, levels, inputs, samples)
+        return [side._views(tapped, some, inputs, samples) for side, some in zip(self._sides, levels, strict=True)], levels
+
+    def _look_at_unlabelled(self, side: DistilledDetector, inputs: Tensor, data_samples: Any, boxes: bool) -> tuple[TeacherLevels, Any]:
+        """What the teacher of a side says of a batch without labels, see `looked_at`."""
+        assert side._held
+        teacher, view, score, masks = side._held.detector, side._shown, self.unlabelled.min_score, predicts_masks(self.student)
+
+        def look() -> tuple[TeacherLevels, list[Any]]:
+            return looked_at(teacher, view, inputs, data_samples, boxes=boxes, min_score=score, masks=masks)
+
+        return side._pass.unlabelled(self.step, inputs, boxes, look) if side._pass else look()
 
     @contextmanager
     def _tapped(self) -> Iterator[Tapped]:

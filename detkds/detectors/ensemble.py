@@ -16,7 +16,8 @@ from detkds.detectors.teacher_pass import TeacherLevels
 from detkds.errors import ConfigError
 
 MEAN, AGREEMENT = COMBINED = ("mean", "agreement")
-"""How the losses of several teachers become one: by their weights, or by the images on which each agrees best with the labels."""
+"""How the losses of several teachers become one: by their weights, or by the images on which each agrees best with the labels, or where
+there are none with the other teachers."""
 
 
 class Ensemble(nn.Module):
@@ -94,6 +95,33 @@ def agreement(labels: Any, found: Any, scale: float = 1.0) -> Tensor:
     same = labels.labels[:, None] == found.labels[None, :]
     agreed: Tensor = (1.0 + 2.0 * (overlap * scores * same).amax(1).sum()) / total
     return agreed
+
+
+def needs_detections(teachers: int, combine: str) -> bool:
+    """Whether on images without labels the shares of so many teachers go by their detections. Two confirm each other equally."""
+    return combine == AGREEMENT and teachers > 2
+
+
+def confirmed(found: Sequence[Sequence[Any]]) -> Tensor:
+    """Of the images of a batch without labels, the share (K,) on which each of K teachers is confirmed best by the others.
+
+    How two teachers confirm each other on an image is the mean of two agreements: of the detections of each with those of the other in the
+    place of labels. A teacher's figure is the mean over the others. Teachers of equal figures have equal parts of the image, so that each
+    of two has one half of every image.
+
+    Args:
+        found: of each teacher, of each image its detections with scores, in pixels of the student's batch.
+    """
+    images = zip(*found, strict=True)
+    figures = torch.stack([torch.stack([_by_the_others(of_image, place) for place in range(len(found))]) for of_image in images])
+    best = (figures == figures.amax(1, keepdim=True)).to(figures)
+    return (best / best.sum(1, keepdim=True)).mean(0)
+
+
+def _by_the_others(found: Sequence[Any], place: int) -> Tensor:
+    """How the teacher at a place is confirmed on an image, a number."""
+    others = [other for number, other in enumerate(found) if number != place]
+    return torch.stack([(agreement(other, found[place]) + agreement(found[place], other)) / 2 for other in others]).mean()
 
 
 def shares(levels: Sequence[TeacherLevels]) -> Tensor:

@@ -143,11 +143,14 @@ def _found(facts: Facts) -> dict[str, Any]:
     for role, detector in facts.detectors.items():
         sizes[role] = sum(parameter.numel() for parameter in detector.parameters())
         section = getattr(facts.config, role)
-        for one, config in zip(members(detector), (section, *(section.others if role == "teacher" else ())), strict=True):
+        every = (section, *(section.others if role == "teacher" else ()))
+        for number, (one, config) in enumerate(zip(members(detector), every, strict=True), 1):
             count = sum(parameter.numel() for parameter in one.parameters())
-            lines.append((role, f"{config.config}: {count / 1e6:.1f} million parameters"))
+            name = role if len(every) == 1 else f"{role} {number}"
+            weights = "" if len(every) == 1 else f" with {config.checkpoint}"
+            lines.append((name, f"{config.config}{weights}: {count / 1e6:.1f} million parameters"))
             if role == "teacher" and not detects(one):
-                lines.append((role, pairs.NOT_MEASURED))
+                lines.append((name, pairs.NOT_MEASURED))
     kept = facts.kept and {**{name: getattr(facts.kept, name) for name in ("images", "objects")}, "left_out": dict(facts.kept.left_out)}
     return {
         "run": facts.config.name,

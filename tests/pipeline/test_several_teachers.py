@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tiny_run
 import torch
-import yaml
 from rich.console import Console
+from tiny_run import written
 
 from detkds.detectors import build_detector, load_weights, save_student
 from detkds.detectors.ensemble import Ensemble
@@ -42,21 +44,8 @@ def second(pair: Pair, pictures: Path, tmp_path_factory: pytest.TempPathFactory)
 
 
 def content(pictures: Path, pair: Pair, second: Path, **teacher: Any) -> dict[str, Any]:
-    splits = {part: {"annotations": f"annotations/{part}.json", "images": part} for part in ("train", "test")}
     others = [{"config": pair.teacher_config, "checkpoint": str(second)}]
-    return {
-        "name": "tiny",
-        "data": {"root": str(pictures), **splits},
-        "teacher": {"config": pair.teacher_config, "checkpoint": pair.teacher_checkpoint, "min_ap": 0, "others": others, **teacher},
-        "student": {"config": pair.student_config},
-        "search": {"knowledge": ["global"], "population": 1, "iterations": 0, "top_k": 1, "subset": 0.5, "search_val": 0.5},
-        "train": {"epochs": 1, "batch_size": 2},
-    }
-
-
-def written(path: Path, content: dict[str, Any]) -> Path:
-    path.write_text(yaml.safe_dump(content))
-    return path
+    return tiny_run.content(pictures, pair, teacher=tiny_run.teacher(pair, others=others, **teacher))
 
 
 def taught(path: Path, home: Path) -> Pair:
@@ -86,7 +75,6 @@ BACKBONE = {"config": "timm/test_convnext", "checkpoint": "s3://detkds/w.safeten
         ),
         (lambda raw: raw["teacher"]["others"][0].pop("checkpoint"), r"teacher\.others\.0\.checkpoint: is required"),
         (lambda raw: raw["teacher"]["others"][0].update(checkpoint="none.pth"), r"none\.pth does not exist"),
-        (lambda raw: raw["data"].update(unlabelled={"images": "teacher"}), r"images without labels are used with one teacher; leave out"),
         (lambda raw: raw.update(teacher={"config": "self", "others": [BACKBONE]}), r"`teacher: self` is the student before, .* others"),
     ],
 )
@@ -121,13 +109,33 @@ def test_check_measures_each_teacher(pictures: Path, pair: Pair, second: Path, t
         written(tmp_path / "run.yaml", content(pictures, pair, second)), trust=False, console=console, home=tmp_path / "home"
     )
     said = console.export_text()
-    assert said.count(f"teacher  {pair.teacher_config}: ") == 2
+    for number, checkpoint in enumerate((pair.teacher_checkpoint, second), 1):  # two lines of one config can be told apart
+        assert said.count(f"teacher {number} {pair.teacher_config} with {checkpoint}: ") == 1
     assert "teacher 1 AP " in said
     assert "teacher 2 AP " in said
     assert {"teacher 1", "teacher 2"} <= found.keys()
     raw = content(pictures, pair, second, min_ap=90)
     with pytest.raises(ConfigError, match=r"teacher 1: the teacher must reach AP 90\.0"):
         check.check(written(tmp_path / "run.yaml", raw), trust=False, console=QUIET, home=tmp_path / "home")
+
+
+@pytest.mark.parametrize(
+    ("combine", "count", "said"),
+    [
+        ("mean", 1, r"the first teacher's detections of score 0\.3 or more stand for objects there\n"),
+        ("agreement", 1, r"or more stand for objects there; without labels two teachers confirm each other equally, so each counts half\n"),
+        ("agreement", 2, r"objects there; without labels a teacher counts by the images on which the others confirm it best\n"),
+    ],
+)
+def test_check_says_how_teachers_share_images_without_labels(
+    pictures: Path, pair: Pair, second: Path, tmp_path: Path, combine: str, count: int, said: str
+) -> None:
+    raw = content(pictures, pair, second, combine=combine)
+    raw["teacher"]["others"] *= count
+    raw["data"]["unlabelled"] = {"images": "teacher"}
+    console = Console(record=True, width=250)
+    check.check(written(tmp_path / "run.yaml", raw), trust=False, console=console, home=tmp_path / "home", timed=False)
+    assert re.search(said, console.export_text())
 
 
 def test_every_stage_has_all_teachers_and_their_weights(pictures: Path, pair: Pair, second: Path, home: Path, tmp_path: Path) -> None:

@@ -136,6 +136,7 @@ class Training:
         self._beside_all = unlabelled  # a training without a use for them makes the same batches as its neighbours
         self.unlabelled = unlabelled if unlabelled and of_unlabelled(distiller.recipe, unlabelled.use).active else None
         self.distiller: Any = distiller.to(device)
+        self.distiller.mean_of_processes = self.group.mean
         place_sizes(self.student, settings.seed)
         own = {id(parameter) for parameter in self.student.parameters()}
         self.optimizer = build_optimizer(

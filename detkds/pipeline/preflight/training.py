@@ -49,11 +49,23 @@ def samples(facts: Facts) -> None:
                 use, batch = unlabelled[1], settings.batch_size
                 count, losses = min(facts.unlabelled.images, use.images(batch)), use.knowledge.replace(",", ", ")
                 facts.step = f"{count} unlabelled images beside {batch} labelled ones per step, for the losses of {losses}"
-                if facts.teacher_detects:
-                    facts.step += f"; the teacher's detections of score {use.min_score:g} or more stand for objects there"
+                facts.step += _objects(facts, use.min_score)
     if training := facts.config.teacher.train:
         own = training.data or data.train
         _first(Samples(facts.configs["teacher"], Images(root / own.annotations, root / own.images), training=True))
+
+
+def _objects(facts: Facts, min_score: float) -> str:
+    """What teachers' detections are for on images without labels, for people."""
+    if not facts.teacher_detects:
+        return ""
+    several = facts.config.teacher.others
+    text = f"; the {'first ' if several else ''}teacher's detections of score {min_score:g} or more stand for objects there"
+    if facts.config.teacher.combine == "mean":
+        return text
+    if len(several) == 1:
+        return f"{text}; without labels two teachers confirm each other equally, so each counts half"
+    return f"{text}; without labels a teacher counts by the images on which the others confirm it best"
 
 
 def _first(samples: Samples) -> Samples:

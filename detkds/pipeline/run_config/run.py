@@ -61,12 +61,6 @@ class RunConfig(Section):
         require_no_objects(self)
         return self
 
-    @model_validator(mode="after")
-    def _one_teacher_without_labels(self) -> RunConfig:
-        if self.data.unlabelled and self.teacher.others:
-            raise ValueError("images without labels are used with one teacher; leave out `data.unlabelled` or `teacher.others`")
-        return self
-
     @property
     def further_checkpoints(self) -> tuple[str, ...]:
         """Of the teachers beside the first."""
