@@ -68,9 +68,12 @@ def look_at(folder: Path) -> Layout:
         return Layout("coco", splits)
     if (kind := kind_of(folder)) is not None:
         return Layout(kind)
+    for inside in sorted(path for pattern in ("*/", "*/*/") for path in folder.glob(pattern)):
+        if kind_of(inside) is not None:
+            raise DatasetError(f"{folder} holds no annotations itself, but {inside} does; name that folder instead.")
     raise DatasetError(
-        f"{folder} holds no annotations that are known: looked for COCO (*.json with `images` and `annotations`), YOLO (data.yaml or "
-        "labels/*.txt) and Pascal VOC (Annotations/*.xml), up to four folders deep."
+        f"{folder} holds no annotations that are known: looked for COCO (*.json with `images` and `annotations`, up to four folders deep), "
+        "YOLO (data.yaml or labels/*.txt) and Pascal VOC (Annotations/*.xml)."
     )
 
 

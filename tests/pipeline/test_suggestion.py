@@ -129,6 +129,15 @@ def test_a_folder_without_annotations_says_what_was_looked_for(tmp_path: Path) -
         suggest(tmp_path / "absent")
 
 
+@pytest.mark.parametrize(("file", "content"), [("VOCdevkit/VOC2007/Annotations/1.xml", "<annotation/>"), ("set/data.yaml", "names: [cat]")])
+def test_a_folder_around_the_data_set_names_the_one_inside(file: str, content: str, tmp_path: Path) -> None:
+    (tmp_path / file).parent.mkdir(parents=True)
+    (tmp_path / file).write_text(content)
+    inside = (tmp_path / file).parent if file.endswith(".yaml") else (tmp_path / file).parents[1]
+    with pytest.raises(DatasetError, match=f"{inside} does; name that folder instead"):
+        suggest(tmp_path)
+
+
 @pytest.mark.parametrize(("text", "name"), [("My Data", "my-data"), ("__", "run"), ("a" * 90, "a" * 62), ("Ünder_2", "nder-2")])
 def test_run_names(text: str, name: str) -> None:
     assert run_name(text) == name
