@@ -44,7 +44,7 @@ from detkds.search.trial import Trial, TrialState
 
 WAYS = ("search", "algorithm-1", "random", "presets")
 PRESETS = ("fitnets", "pkd x 1", "pkd x 5", "pkd", "cwd x 1", "cwd", "skd", "detkds-one-stage")
-FIXED = ("no distillation", "fitnets", "pkd x 5", "pkd")
+FIXED = ("no distillation", "fitnets", "pkd x 5", "pkd", "cwd")
 """Trained in full beside what the ways choose."""
 
 

@@ -40,6 +40,15 @@ RUN = {
     "train": {"epochs": 1},
 }
 
+USES_OF_THE_STUDENT = """
+from pathlib import Path
+from mmdet.apis import init_detector
+from rich.console import Console
+from detkds.pipeline.export_onnx import export_student
+init_detector("student/student.py", "student/student.pth", device="cpu")
+export_student(Path("student"), Path("student.onnx"), Console())
+"""
+
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -67,8 +76,9 @@ def test_run_pull_and_run_again(world: Path) -> None:
 
     pulled = detkds(world, "pull", "latest", "--to", "student")
     assert pulled.returncode == 0, pulled.stderr
-    check = "from mmdet.apis import init_detector; init_detector('student/student.py', 'student/student.pth', device='cpu')"
-    assert subprocess.run([sys.executable, "-W", "ignore", "-c", check], cwd=world, capture_output=True, timeout=120).returncode == 0
+    used = subprocess.run([sys.executable, "-W", "ignore", "-c", USES_OF_THE_STUDENT], cwd=world, capture_output=True, text=True, timeout=120)
+    assert used.returncode == 0, used.stderr[-2000:]
+    assert (world / "student.onnx").is_file()
 
     again = detkds(world, "run", "run.yaml")
     assert again.returncode == 0, again.stderr
