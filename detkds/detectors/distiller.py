@@ -38,7 +38,7 @@ OF_OBJECTS = (Knowledge.FGBG, Knowledge.INSTANCE)
 
 def of_unlabelled(recipe: Recipe, use: Unlabelled) -> Recipe:
     """The losses of a recipe that are taken of images without labels too."""
-    return Recipe(tuple(genome for genome in recipe.active if use.uses(genome.knowledge)), recipe.semantics)
+    return Recipe(tuple(genome for genome in recipe.active if use.uses(genome.knowledge) and not genome.labelled), recipe.semantics)
 
 
 def supported(student: nn.Module, teacher: nn.Module) -> dict[Knowledge, str | None]:

@@ -38,6 +38,7 @@ from detkds.detectors.training.train import Start, start_student, unlabelled_sam
 from detkds.errors import ConfigError, DatasetError, DetKDSError, Rejected
 from detkds.evaluation.coco import bounds, evaluate
 from detkds.genome import SLOTS, Genome, Knowledge, Recipe, canonical
+from detkds.genome.genome import ON_LABELLED
 from detkds.losses.filter import Signature, reject_on_probe, signature
 from detkds.losses.needs import missing
 from detkds.losses.views import Views
@@ -128,7 +129,9 @@ class ProxyObjective:
         effects = [self._effect(genome, recipe.semantics) for genome in recipe.active]
         return hashlib.sha256(json.dumps([effects, self.identity], sort_keys=True).encode()).hexdigest()
 
-    def _effect(self, genome: Genome, semantics: str) -> list[float] | str:
+    def _effect(self, genome: Genome, semantics: str) -> list[Any] | str:
+        if genome.labelled and self._unlabelled:  # the probe batch has labels, so it shows nothing of that
+            return [self._effect(genome.with_labelled(False), semantics), ON_LABELLED]
         form = Recipe((genome.with_weight(1.0).with_unit(1.0),), semantics)
         if form not in self._signatures:
             self._signatures[form] = self._sign(form)
