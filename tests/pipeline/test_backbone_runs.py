@@ -164,11 +164,11 @@ def test_it_teaches_and_is_not_evaluated(
     assert Role.TEACHER not in analysis.detectors
     data = ReportData(run="tiny", evaluation=analysis, recipe=RECIPE)
     assert (
-        "No teacher is evaluated: it is a backbone, which detects nothing, or the moving average of the student, which ends with it."
+        "No teacher is evaluated, since it is a backbone, which detects nothing, or the moving average of the student, which ends with it."
         in markdown(data)
     )
     assert (
-        "No teacher is evaluated: it is a backbone, which detects nothing, or the moving average of the student, which ends with it."
+        "No teacher is evaluated, since it is a backbone, which detects nothing, or the moving average of the student, which ends with it."
         in render(data)
     )
     assert Trainings(taught, schedule, subset).teacher() is None
