@@ -39,7 +39,7 @@ class Unlabelled(Section):
 
     @model_validator(mode="after")
     def _one_choice(self) -> Unlabelled:
-        if self.search and "knowledge" in self.model_fields_set:
+        if self.search and set(self.knowledge) != set(Knowledge):
             raise ValueError("with `search: true` the search chooses which losses use these images, so leave `knowledge` out")
         return self
 
