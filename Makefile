@@ -10,6 +10,8 @@ TORCH_INDEX ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check
+# Not every one of 20,000 files is compiled beforehand, which takes a minute: Python compiles what is imported, once.
+INSTALL := $(PIP) install --no-compile
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 # What is installed is named by what it was installed from: a change of these installs anew, and nothing else does.
@@ -18,7 +20,7 @@ PACKAGES := $(VENV)/.packages-$(shell ($(PYTHON) -VV; cat $(LOCKS)) 2>&1 | sha25
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench docs gpu gpu-pack e2e crash golden lock images rehearsal manifests kind clean
+.PHONY: help install demo test check types rules format bench docs gpu gpu-pack e2e crash golden lock images rehearsal manifests kind clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,12 +31,17 @@ demo: $(INSTALLED) ## the whole pipeline on generated data, with its own object 
 	@$(BIN)/detkds demo
 
 test: $(INSTALLED) ## all tests
-	@$(PYTEST) -n 2 --dist loadfile
+	@$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(INSTALLED) ## format, lint, types, import rules, compiled pipelines, manifests, Dockerfiles
+	@$(MAKE) --no-print-directory --jobs=2 types rules
+
+types: $(INSTALLED)
+	@$(BIN)/mypy
+
+rules: $(INSTALLED)
 	@$(BIN)/ruff format --check --quiet . || { echo "run: make format"; exit 1; }
 	@$(BIN)/ruff check --quiet .
-	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python -m pipelines.compile --check
 	@$(BIN)/python -m pipelines.lint
@@ -104,7 +111,7 @@ clean: ## remove .venv and what tools leave behind; results in .detkds stay
 
 $(INSTALLED): $(PACKAGES) pyproject.toml
 	@echo "4/4 detkds"
-	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 # torch before mmcv, whose operators are compiled against it; OpenMMLab's packages without their OpenCV (docs/adr)
@@ -113,11 +120,11 @@ $(PACKAGES):
 	@$(PYTHON) images/preflight.py
 	@$(PYTHON) -m venv --clear $(VENV)
 	@echo "1/4 locked packages"
-	@$(PIP) install --require-hashes -r images/requirements-dev.lock
+	@$(INSTALL) --require-hashes -r images/requirements-dev.lock
 	@echo "2/4 torch"
-	@$(PIP) install $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) -r images/torch.txt
+	@$(INSTALL) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) -r images/torch.txt
 	@echo "3/4 mmengine, mmdet and mmcv, whose operators take a minute or two to compile, once a machine"
-	@$(PIP) install --require-hashes --no-deps --no-build-isolation -r images/openmmlab.lock
-	@$(PIP) install --require-hashes --no-deps -r images/oracles.lock
-	@wheel=$$($(BIN)/python images/mmcv/build_wheel.py | tail -n 1) && $(PIP) install --no-deps "$$wheel"
+	@$(INSTALL) --require-hashes --no-deps --no-build-isolation -r images/openmmlab.lock
+	@$(INSTALL) --require-hashes --no-deps -r images/oracles.lock
+	@wheel=$$($(BIN)/python images/mmcv/build_wheel.py | tail -n 1) && $(INSTALL) --no-deps "$$wheel"
 	@touch $@

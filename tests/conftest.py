@@ -14,6 +14,15 @@ if TYPE_CHECKING:
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
+LONGEST = ("e2e", "crash", "contracts", "detectors", "losses")
+"""Folders whose files take longest: they begin first, so that no process of `make test` waits for the last file of the other."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {folder: place for place, folder in enumerate(LONGEST)}
+    items.sort(key=lambda item: min((places[part] for part in item.path.parts if part in places), default=len(LONGEST)))
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder with real data sets and weights, where it exists beside the checkout."""

@@ -28,6 +28,8 @@ from typing import Any
 
 from rich.console import Console
 
+from detkds.detectors import objective
+from detkds.detectors.teacher_pass import KEPT_BYTES
 from detkds.genome import Knowledge
 from detkds.pipeline.evolve import designer
 from detkds.pipeline.proxy import Proxy
@@ -52,6 +54,7 @@ VARIANTS = {
 def search(values: dict[str, Any], subset: Path, knowledge: str, variant: dict[str, Any], folder: str) -> dict[str, Any]:
     """One search; what it measured, and what it took."""
     use_cpus()
+    objective.KEPT_BYTES = KEPT_BYTES if variant["cohort"] > 1 else 0  # the others are measured in this process
     told = Values.read(values)
     plan = replace(told.search_plan, early_stop=variant["early_stop"], rungs=variant["rungs"])
     build = partial(Proxy, told.pair, told.proxy, subset, early_stop=plan.early_stop, repeats=plan.repeats, work=folder)

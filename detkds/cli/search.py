@@ -60,22 +60,32 @@ def export(
         Path | None,
         typer.Option(help="Folder for FiftyOne: the test images of a published run, their objects, and the detections of each detector."),
     ] = None,
-    images: Annotated[Path | None, typer.Option(help="With --fiftyone: folder of the test images; default: those of the run.")] = None,
-    store: Annotated[str, typer.Option(help="With --fiftyone: where runs are published.", envvar="DETKDS_STORE")] = "s3://detkds",
+    mlflow: Annotated[Path | None, typer.Option(help="Folder for the student of a published run as an MLflow model.")] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(help="With --fiftyone: the test images; default: those of the run. With --mlflow: images to compare with mmdet on."),
+    ] = None,
+    store: Annotated[
+        str, typer.Option(help="With --fiftyone or --mlflow: where runs are published.", envvar="DETKDS_STORE")
+    ] = "s3://detkds",
     embedded_s3: EmbeddedS3 = False,
     force: Annotated[bool, typer.Option("--force", help="Replace existing files; without it the export refuses to.")] = False,
     work: Work = "",
     home: Home = DEFAULT_HOME,
 ) -> None:
-    """Export the trials of a search (Optuna, TensorBoard, CSV) or the detections of a published run (FiftyOne). In Optuna's words a
-    rejected candidate is FAIL; one whose validation was stopped early is PRUNED, with the bound as its value; one whose training was
-    stopped at a rung is PRUNED, without a value."""
+    """Export the trials of a search (Optuna, TensorBoard, CSV), or the detections (FiftyOne) or the student (MLflow) of a published run.
+    In Optuna's words a rejected candidate is FAIL; one whose validation was stopped early is PRUNED, with the bound as its value; one whose
+    training was stopped at a rung is PRUNED, without a value."""
     from detkds.pipeline.export_fiftyone import export as write_images
     from detkds.pipeline.export_trials import export as write
 
     if fiftyone is not None:
         write_images(run, store, fiftyone, images, home, console, embedded_s3=embedded_s3)
-    if fiftyone is None or optuna or csv or tensorboard:
+    if mlflow is not None:
+        from detkds.pipeline.export_mlflow import export as write_model
+
+        write_model(run, store, mlflow, images, home, console, embedded_s3=embedded_s3)
+    if (fiftyone is None and mlflow is None) or optuna or csv or tensorboard:
         write(run, work, home, optuna=optuna, table=csv, tensorboard=tensorboard, force=force, console=console)
 
 

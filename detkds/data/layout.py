@@ -68,9 +68,12 @@ def look_at(folder: Path) -> Layout:
         return Layout("coco", splits)
     if (kind := kind_of(folder)) is not None:
         return Layout(kind)
+    for inside in sorted(path for pattern in ("*/", "*/*/") for path in folder.glob(pattern)):
+        if kind_of(inside) is not None:
+            raise DatasetError(f"{folder} holds no annotations itself, but {inside} does; name that folder instead.")
     raise DatasetError(
-        f"{folder} holds no annotations that are known: looked for COCO (*.json with `images` and `annotations`), YOLO (data.yaml or "
-        "labels/*.txt) and Pascal VOC (Annotations/*.xml), up to four folders deep."
+        f"{folder} holds no annotations that are known: looked for COCO (*.json with `images` and `annotations`, up to four folders deep), "
+        "YOLO (data.yaml or labels/*.txt) and Pascal VOC (Annotations/*.xml)."
     )
 
 
@@ -108,14 +111,26 @@ def _split(folder: Path, path: Path, content: dict[str, Any]) -> CocoSplit:
 
 
 def _image_folder(folder: Path, path: Path, names: Sequence[str]) -> str:
-    """The folder below `folder` that has most of the named images.
+    """The folder below `folder` that has most of the named images. Of several, as where each split numbers its images from 1, it is that of
+    the annotation file, or the one whose name is in the name of the annotation file.
 
     Raises:
-        DatasetError: no folder has one of them.
+        DatasetError: no folder has one of them, or several have as many and their names do not say which is meant.
     """
     below = [place for place in sorted(folder.glob("**/")) if len(place.relative_to(folder).parts) <= MAX_DEPTH]
     counts = {place: sum((place / name).is_file() for name in names) for place in dict.fromkeys((path.parent, *below))}
-    best = max(counts, key=lambda place: counts[place])
-    if not counts[best]:
+    most = max(counts.values())
+    if not most:
         raise DatasetError(f"{path}: none of its images is below {folder}, for example {names[0] if names else '(no image named)'}.")
+    equal = [place for place in counts if counts[place] == most]
+    shared = {
+        place: sum(len(part) > 2 and part.lower() in path.stem.lower() for part in place.relative_to(folder).parts) for place in equal
+    }
+    named = [place for place in equal if shared[place] == max(shared.values())]
+    best = path.parent if path.parent in equal else named[0]
+    if best != path.parent and len(named) > 1:
+        raise DatasetError(
+            f"{path}: {', '.join(str(place) for place in named[:3])} each have its images, such as {names[0]}, and their names do not say "
+            "which are meant; name the folder of the images like the annotation file, or write a run.yaml by hand."
+        )
     return best.relative_to(folder).as_posix().removeprefix(".")

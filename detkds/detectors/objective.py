@@ -25,7 +25,7 @@ from detkds.detectors.distiller import DistilledDetector, supported
 from detkds.detectors.ensemble import Ensemble
 from detkds.detectors.predict import Detection, detections, predict
 from detkds.detectors.rungs import Climb, Left
-from detkds.detectors.teacher_pass import TeacherPass
+from detkds.detectors.teacher_pass import KEPT_BYTES, TeacherPass
 from detkds.detectors.training.batches import Samples, Source
 from detkds.detectors.training.course import supply
 from detkds.detectors.training.kept import Kept
@@ -99,7 +99,10 @@ class ProxyObjective:
         self._val = Samples(config, val, training=False)
         if not any(not annotation["iscrowd"] for annotation in self._val.truth["annotations"]):
             raise DatasetError(f"{val.annotations} must hold at least one box to score candidates on, but holds none.")
-        self._teacher: Any = teacher.to(resolve(settings.device)).eval()
+        device = resolve(settings.device)
+        self._teacher: Any = teacher.to(device).eval()
+        # A GPU is not asked whether a batch is the one of before (it would make it wait), so nothing is kept there for later candidates.
+        self._pass = TeacherPass(KEPT_BYTES) if device.type == "cpu" else None
         self._student, self.inherited = start_student(config, start or Start(), seed=settings.seed, teacher=teacher)
         self._kind = measured_kind(self._student)
         if self._kind == "segm":
@@ -175,7 +178,7 @@ class ProxyObjective:
         return [answer for part in parts for answer in self._side_by_side(part)]
 
     def _side_by_side(self, jobs: Sequence[Job]) -> list[Answer]:
-        began, shared = time.monotonic(), TeacherPass()
+        began, shared = time.monotonic(), self._pass or TeacherPass()
         answers: dict[int, Answer] = {}
         trainings: dict[int, Training] = {}
         progress: dict[int, _Progress] = {}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -35,11 +36,21 @@ def _as_levels(found: Iterable[Tensor]) -> TeacherLevels:
     return found if isinstance(found, TeacherLevels) else TeacherLevels(found)
 
 
-class TeacherPass:
-    """What the teacher says of the step in which some students are, for all of them. Copies of a distiller share it."""
+KEPT_BYTES = 2**29
+"""What the TeacherPass of a search keeps at most: about 300 steps of four images of 320x240 pixels and necks of 64 channels."""
 
-    def __init__(self) -> None:
-        self._seen: dict[str, tuple[tuple[Any, ...], Any]] = {}
+
+class TeacherPass:
+    """What the teacher says of each step, for all students that are given the same batches. Copies of a distiller share it.
+
+    Students that are trained later see the same batches again, so steps are kept, the first ones until `limit` bytes are full. The next
+    student asks for them in the same order: if the oldest made room, a memory too small for all steps would never hold the one it asks for.
+    """
+
+    def __init__(self, limit: int = 0) -> None:
+        self._limit = limit
+        self._kept: dict[tuple[str, int], _Step] = {}
+        self._last: dict[str, tuple[int, _Step]] = {}
         self._others: dict[int, TeacherPass] = {}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> TeacherPass:
@@ -47,7 +58,7 @@ class TeacherPass:
 
     def of(self, number: int) -> TeacherPass:
         """That of another teacher of the same students."""
-        return self._others.setdefault(number, TeacherPass())
+        return self._others.setdefault(number, TeacherPass(self._limit))
 
     def levels(self, step: int | None, inputs: Tensor, look: Callable[[], Iterable[Tensor]]) -> TeacherLevels:
         """The levels of a batch.
@@ -70,9 +81,42 @@ class TeacherPass:
 
     def _once(self, what: str, step: int, inputs: Tensor, look: Callable[[], Any]) -> Any:
         total = 0.0 if inputs.is_cuda else float(inputs.sum(dtype=torch.float64))  # reading it would make a GPU wait in every step
-        mark = (step, *inputs.shape, inputs.dtype, total, torch.is_autocast_enabled(inputs.device.type))
-        known, found = self._seen.get(what, ((), None))
-        if known != mark:
-            found = look()
-            self._seen[what] = (mark, found)
-        return found
+        mark = (*inputs.shape, inputs.dtype, total, torch.is_autocast_enabled(inputs.device.type))
+        place, seen = self._last.get(what, (-1, None))
+        if place != step:
+            self._keep(what)
+            seen = self._kept.get((what, step))
+        if seen is None or seen.mark != mark:
+            seen = _Step(mark, look())
+        self._last[what] = (step, seen)
+        return seen.found
+
+    def _keep(self, what: str) -> None:
+        """Keep the step that students leave now, if there is room: the head may have answered since it was last weighed."""
+        if what in self._last:
+            step, seen = self._last[what]
+            others = sum(one.size for key, one in self._kept.items() if key != (what, step))
+            seen.size = _bytes(seen.found)
+            if others + seen.size <= self._limit:
+                self._kept[what, step] = seen
+            else:
+                self._kept.pop((what, step), None)
+
+
+@dataclass
+class _Step:
+    """What the teacher said of a batch, what the batch is recognised by, and the bytes of the answer."""
+
+    mark: tuple[Any, ...]
+    found: Any
+    size: int = 0
+
+
+def _bytes(found: Any) -> int:
+    """Of the tensors in an answer."""
+    if isinstance(found, Tensor):
+        return found.numel() * found.element_size()
+    if isinstance(found, Mapping):
+        return sum(map(_bytes, found.values()))
+    own = (found.agreement, found._answer) if isinstance(found, TeacherLevels) else ()
+    return sum(map(_bytes, (*own, *found))) if isinstance(found, tuple | list) else 0

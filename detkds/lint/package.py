@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from detkds.errors import ConfigError
+from detkds.lint.documents import read
 
 _PARAMETER = re.compile(r"\{\{\$\.inputs\.parameters\['([^']+)'\]\}\}")
 
@@ -98,7 +99,7 @@ class Package:
             ConfigError: the text is not YAML, or no pipeline.
         """
         try:
-            documents = [document for document in yaml.safe_load_all(text) if document]
+            documents = [document for document in read(text) if document]
         except yaml.YAMLError as error:
             raise ConfigError(f"the package is not YAML: {str(error).splitlines()[0]}; compile the pipeline again.") from None
         if not documents or len(documents) > 2 or not all(isinstance(document, dict) for document in documents):

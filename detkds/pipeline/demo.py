@@ -15,7 +15,7 @@ from detkds.pipeline.settings import Pair, Schedule
 from detkds.processes import gpus, server
 from detkds.storage.uri import ENDPOINT, open_store
 
-TEACHER_EPOCHS = 12
+TEACHER_EPOCHS = 10
 TEACHER_PROCESSES = 2
 """Share its batches where there is no GPU, on any number of CPUs: the teacher is the same everywhere."""
 TEACHER_IMAGES, TRAIN_IMAGES, TEST_IMAGES = 320, 40, 100

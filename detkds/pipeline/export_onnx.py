@@ -20,9 +20,9 @@ from detkds.detectors.checkpoints import read_checkpoint
 from detkds.detectors.configs.classes import named_classes
 from detkds.detectors.configs.config import adapt
 from detkds.detectors.configs.data_config import freeze, read_config
-from detkds.detectors.export.letterbox import Letterbox, Pixels, read_image
+from detkds.detectors.export.letterbox import letterbox_of, read_image
 from detkds.detectors.export.onnx import export, require_exportable
-from detkds.detectors.export.onnx_detector import OnnxDetector
+from detkds.detectors.export.onnx_detector import OnnxDetector, Pixels
 from detkds.detectors.export.parity import compare
 from detkds.detectors.tensors import config_digest
 from detkds.detectors.training.train import load_detector
@@ -82,9 +82,42 @@ def export_student(
     _require_packages()
     truth = _truth(annotations, images)
     target = _target(student, out)
+    exported, agreement = write_onnx(student, target, config=config, trust=trust, size=size, images=images, truth=truth)
+    shapes = ", ".join(f"{end.name} {end.shape}" for end in (*exported.session.get_inputs(), *exported.session.get_outputs()))
+    console.print(f"{target}  {target.stat().st_size / 1e6:.1f} MB  {shapes}", markup=False, soft_wrap=True)
+    console.print(agreement, markup=False, soft_wrap=True)
+    if truth is not None and images is not None:
+        console.print(_measured(exported, truth, images), markup=False, soft_wrap=True)
+    return target
+
+
+def write_onnx(
+    student: Path,
+    target: Path,
+    *,
+    config: str = "",
+    trust: bool = False,
+    size: str = "",
+    images: Path | None = None,
+    truth: dict[str, Any] | None = None,
+) -> tuple[OnnxDetector, str]:
+    """Write the file alone.
+
+    Args:
+        target: the file; replaced in one step.
+        truth: annotations of `images`, which name the files to check on.
+        student, config, trust, size, images: as of `export_student`.
+
+    Returns:
+        What the file holds, loaded, and a sentence that says how well it agrees with mmdet.
+
+    Raises:
+        ConfigError, ArtifactError, DatasetError, DetKDSError: as of `export_student`.
+    """
+    _require_packages()
     loaded = _load(student, config, trust)
     require_exportable(loaded.detector)
-    letterbox = Letterbox.of(loaded.config, loaded.detector, _size(size))
+    letterbox = letterbox_of(loaded.config, loaded.detector, _size(size))
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = target.with_name(f".{target.name}.part")
     try:
@@ -94,12 +127,7 @@ def export_student(
         draft.replace(target)
     finally:
         draft.unlink(missing_ok=True)
-    shapes = ", ".join(f"{end.name} {end.shape}" for end in (*exported.session.get_inputs(), *exported.session.get_outputs()))
-    console.print(f"{target}  {target.stat().st_size / 1e6:.1f} MB  {shapes}", markup=False, soft_wrap=True)
-    console.print(agreement, markup=False, soft_wrap=True)
-    if truth is not None and images is not None:
-        console.print(_measured(exported, truth, images), markup=False, soft_wrap=True)
-    return target
+    return exported, agreement
 
 
 def _require_packages() -> None:

@@ -9,12 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
 from rich.console import Console
 
 from detkds import plugins
 from detkds.errors import ConfigError, DetKDSError
-from detkds.lint import Finding, ImagePolicy, Package, examine
+from detkds.lint import Finding, ImagePolicy, Package, documents, examine
 from detkds.pipeline import run_config
 from detkds.pipeline.addresses import config_address, data_version, student_address, teacher_address
 from detkds.pipeline.form import Form
@@ -119,7 +118,7 @@ def submit(
     images = images.with_torch() if plugins.loaded() else images
     text, values = _prepared(path, config, home.resolve(), images, package, recipe, trust, console)
     pods = RunPods(endpoint.namespace or KUBEFLOW)
-    names = display_names(next(iter(yaml.safe_load_all(text))))
+    names = display_names(documents.read(text)[0])
     for attempt in range(creation.retries + 1):
         run = cluster.create(text, values, name=config.name, experiment=creation.experiment, service_account=creation.service_account)
         console.print(f"run {run}: {cluster.page(run)}", markup=False, soft_wrap=True)

@@ -6,13 +6,13 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from detkds.genome import Recipe
+from detkds.pipeline.fitting_table import FittingTable
 from detkds.pipeline.searches import StudyView, awaited, is_finished
 from detkds.pipeline.stages import BASELINE, DISTILLED, EVALUATE, REPORT, TEACHER
 from detkds.pipeline.task_progress import RunProgress, TaskProgress, duration
@@ -57,20 +57,15 @@ def shown(seen: Seen) -> Group:
     return Group(*parts, *([_others(seen.others)] if seen.others else []))
 
 
-def _studies(studies: Sequence[StudyView]) -> Table:
-    runs = studies[-1].task.runs
-    figures = Table(
-        box=SIMPLE_HEAD, title=f"search of {runs[-1]}" if runs else None, title_style="bold", title_justify="left", padding=(0, 1, 0, 0)
-    )
-    figures.add_column("study", no_wrap=True)
-    left = any(view.study.left for view in studies)
-    for column in ("", "done", "best AP", "gain", "rejected", *(["at a rung"] if left else []), "per hour", "time left"):
-        figures.add_column(column, justify="right", no_wrap=True)
+def _studies(studies: Sequence[StudyView]) -> FittingTable:
+    runs, left = studies[-1].task.runs, any(view.study.left for view in studies)
+    columns = ("study", "", "done", "best AP", "gain", "rejected", *(["at a rung"] if left else []), "per hour", "time left")
+    table = FittingTable(f"search of {runs[-1]}" if runs else "", columns, ("per hour", "at a rung", "rejected", "", "gain"))
     for view in studies:
-        figures.add_row(*_row(view, left=left), style="dim" if view.task.finished else "")
+        table.add_row(*_row(view, left=left), style="dim" if view.task.finished else "")
     for name in awaited(studies):
-        figures.add_row(name, *[""] * (len(figures.columns) - 2), "not begun", style="dim")
-    return figures
+        table.add_row(name, *[""] * (len(columns) - 2), "not begun", style="dim")
+    return table
 
 
 def _leaders(studies: Sequence[StudyView]) -> Table:
@@ -83,11 +78,9 @@ def _leaders(studies: Sequence[StudyView]) -> Table:
     return leaders
 
 
-def _others(tasks: Sequence[TaskProgress]) -> Table:
-    table = Table(box=SIMPLE_HEAD, title="trainings and evaluation", title_style="bold", title_justify="left", padding=(0, 1, 0, 0))
-    table.add_column("task", no_wrap=True)
-    for column in ("", "done", "loss", "images/s", "time left"):
-        table.add_column(column, justify="right", no_wrap=True)
+def _others(tasks: Sequence[TaskProgress]) -> FittingTable:
+    columns = ("task", "", "done", "loss", "images/s", "time left")
+    table = FittingTable("trainings and evaluation", columns, ("images/s", "", "loss"))
     for task in tasks:
         bar = ProgressBar(total=max(task.total, 1), completed=task.done, width=7) if task.total else ""
         count, note = (task.count if task.total else ""), task.note.removeprefix("loss ")

@@ -1,4 +1,4 @@
-"""A distance of your own: its value and gradient, and a search in which it competes with the paper's words."""
+"""A distance of your own: its value and gradient, and a search that chooses between it and the paper's words."""
 
 import torch
 

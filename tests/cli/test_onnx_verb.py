@@ -14,44 +14,24 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-import torch
 from rich.console import Console
+from small_student import CLASSES, write_student
 
 from detkds.detectors import adapt, build_detector, load_config, save_student
 from detkds.detectors.checkpoints import read_checkpoint
 from detkds.detectors.configs.data_config import freeze
 from detkds.detectors.export.parity import Parity
-from detkds.detectors.tensors import save_tensors
 from detkds.errors import ArtifactError, ConfigError, DatasetError, DetKDSError
 from detkds.pipeline import export_onnx as verb
-from detkds.storage.artifacts import publishing
 
 ROOT = Path(__file__).resolve().parents[2]
-CLASSES = ("ring", "bar")
 
 
 @pytest.fixture(scope="module")
 def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder as `detkds pull` brings it: a RetinaNet of two levels that sees something else in every cell."""
-    config = load_config("retinanet/retinanet_r18_fpn_1x_coco", trust=False)
-    model = config.model
-    model.backbone.update(base_channels=8, num_stages=2, strides=(1, 2), dilations=(1, 1), out_indices=(0, 1))
-    model.neck.update(in_channels=[8, 16], out_channels=8, num_outs=2, start_level=0, add_extra_convs=False)
-    model.bbox_head.update(in_channels=8, feat_channels=8, stacked_convs=1)
-    model.bbox_head.anchor_generator.strides = [4, 8]
-    model.test_cfg.update(nms_pre=5000, score_thr=0.001)
-    config.test_dataloader.dataset.pipeline[1].scale = (64, 64)
-    config = adapt(config, CLASSES).config
-    detector: Any = build_detector(config, seed=0)
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for parameter in detector.bbox_head.parameters():
-            parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
     folder = tmp_path_factory.mktemp("pulled") / "student"
-    with publishing(folder, kind="results") as inside:
-        save_student(detector, inside / "student.pth", classes=CLASSES, config=config)
-        (inside / "student.json").write_text(freeze(config))
-        save_tensors(read_checkpoint(inside / "student.pth"), inside / "student.safetensors", config=freeze(config))
+    write_student(folder)
     return folder
 
 
@@ -76,7 +56,7 @@ def test_a_student_is_exported_and_the_page_tells_how_to_use_its_files(
     assert re.search(r"agrees with mmdet: 1 images, [0-9]+ detections compared, boxes within \S+ pixels, scores within \S+\n", said)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["image.jpg", "student", "student.onnx"]
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "deploy.md").read_text(), re.DOTALL)
-    stock, plain, runtime = blocks
+    stock, plain, runtime, _mlflow = blocks
     names: dict[str, Any] = {}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="palette does not exist")

@@ -16,6 +16,7 @@ import pytest
 from rich.console import Console
 
 from detkds.errors import ArtifactError, ConfigError
+from detkds.pipeline import export_onnx
 from detkds.pipeline import publish as results
 from detkds.pipeline.pull import list_runs, pull
 from detkds.storage import Store, open_store, publishing
@@ -154,6 +155,15 @@ def test_a_name_that_leaves_its_place_is_refused(shelf: Shelf, run: str) -> None
     shelf.publish("one", b"a")
     with pytest.raises(ArtifactError, match="a stored name must be a relative path"):
         shelf.pull(run)
+
+
+def test_the_student_that_came_is_exported_beside_its_folder(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The export itself, of a folder that holds what a run publishes: test_onnx_verb.py."""
+    shelf.publish("one", b"weights")
+    exported: list[tuple[bytes, Path]] = []
+    monkeypatch.setattr(export_onnx, "export_student", lambda at, out, console: exported.append(((at / "student.pth").read_bytes(), out)))
+    pull("one", shelf.address, shelf.folder / "mine", (), shelf.folder / "home", Console(quiet=True), onnx=True)
+    assert exported == [(b"weights", shelf.folder / "mine.onnx")]
 
 
 def test_an_export_needs_the_whole_student(shelf: Shelf) -> None:

@@ -33,7 +33,7 @@ from detkds.errors import DatasetError
 
 Coco = dict[str, Any]
 
-CASES = int(os.environ.get("DETKDS_FUZZ_CASES", "2500"))
+CASES = int(os.environ.get("DETKDS_FUZZ_CASES", "1250"))
 BATCH = 250
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")  # pycocotools

@@ -121,6 +121,34 @@ def test_a_batch_is_loaded_and_the_teacher_looks_once_a_step(sources: tuple[Sour
     assert len(loaded) == images + 4 * scored  # each student looks at search-val by itself
 
 
+def test_later_candidates_ask_the_teacher_nothing_and_are_what_they_are_alone(
+    sources: tuple[Source, Source], weights: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = opened(PKD, MASKED, LOGITS, PKD)
+    found = {}
+    for limit in (0, 40_000, 2**20):  # nothing, about three of six steps, all
+        monkeypatch.setattr(module, "KEPT_BYTES", limit)
+        objective = build(sources, loss_filter=False)
+        objective.identify(LOGITS)
+        looked: list[int] = []
+        objective._teacher.neck.register_forward_hook(lambda *args, looked=looked: looked.append(1))
+        answers, passes = [], []
+        for job in jobs:
+            answers += objective.together([job])
+            passes.append(len(looked))
+            looked.clear()
+        found[limit] = (answers, list(weights), passes)
+        weights.clear()
+    steps = 6
+    assert found[0][2] == [steps] * 4
+    assert found[40_000][2] == [steps, 3, 3, 4], "what the head answers to LOGITS takes the room of a step"
+    assert found[2**20][2] == [steps, 0, 0, 0]
+    for answers, students, _ in found.values():
+        assert_alike(answers, found[0][0])
+        assert students == found[0][1]
+    assert len(set(found[0][1])) == 3
+
+
 def test_a_candidate_that_fails_leaves_and_the_others_go_on(sources: tuple[Source, Source], weights: list[str]) -> None:
     class Bad(Exception):
         pass

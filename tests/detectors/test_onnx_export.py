@@ -14,9 +14,9 @@ from mmengine.config import Config
 from shrink import shrink
 
 from detkds.detectors import adapt, build_detector, load_config
-from detkds.detectors.export.letterbox import Letterbox, Placed
-from detkds.detectors.export.onnx import TRIED, Candidates, Suppression, export, require_exportable
-from detkds.detectors.export.onnx_detector import Detections, OnnxDetector, suppress
+from detkds.detectors.export.letterbox import letterbox_of
+from detkds.detectors.export.onnx import TRIED, Candidates, export, require_exportable, suppression_of
+from detkds.detectors.export.onnx_detector import Detections, Letterbox, OnnxDetector, Placed, Suppression, suppress
 from detkds.detectors.export.parity import Parity, compare, found
 from detkds.errors import ConfigError
 
@@ -66,10 +66,10 @@ def test_onnxruntime_finds_what_mmdet_finds(name: str, tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
     config = tiny_config(name)
     detector = shaken(build_detector(config, seed=0))
-    letterbox = Letterbox.of(config, detector)
+    letterbox = letterbox_of(config, detector)
     export(detector, letterbox, tmp_path / "d.onnx", classes=CLASSES, config_sha256="abc")
     exported = OnnxDetector.load(tmp_path / "d.onnx")
-    assert (exported.letterbox, exported.suppression, exported.classes) == (letterbox, Suppression.of(detector.bbox_head), CLASSES)
+    assert (exported.letterbox, exported.suppression, exported.classes) == (letterbox, suppression_of(detector.bbox_head), CLASSES)
     assert json.loads(exported.session.get_modelmeta().custom_metadata_map["config_sha256"]) == "abc"
     assert agrees(compare(detector, exported, pictures()))
     # Batches of any size: an image alone, and the same one twice.
@@ -83,7 +83,7 @@ def test_onnxruntime_finds_what_mmdet_finds(name: str, tmp_path: Path) -> None:
 def test_graphs_of_other_heads_find_what_mmdet_finds(name: str) -> None:
     config = shrink(load_config(DENSE[name], trust=False))
     detector = shaken(small(name))
-    exported = OnnxDetector(InTorch(detector), Letterbox.of(config, detector), Suppression.of(detector.bbox_head), CLASSES)
+    exported = OnnxDetector(InTorch(detector), letterbox_of(config, detector), suppression_of(detector.bbox_head), CLASSES)
     assert agrees(compare(detector, exported, pictures()))
 
 
@@ -91,12 +91,12 @@ def test_thresholds_are_those_of_the_config() -> None:
     config = tiny_config("retinanet")
     config.model.test_cfg.update(score_thr=0.0, max_per_img=20)
     detector = shaken(build_detector(config, seed=0))
-    letterbox, head = Letterbox.of(config, detector), detector.bbox_head
+    letterbox, head = letterbox_of(config, detector), detector.bbox_head
     for picture, most in zip(pictures(), (20, 3, 20), strict=True):
         # Between the 7th and the 8th score: so many there are, unless fewer are allowed.
         seventh, eighth = found(detector, letterbox, picture).scores[6:8]
         head.test_cfg.update(score_thr=float(seventh + eighth) / 2, max_per_img=most)
-        exported = OnnxDetector(InTorch(detector), letterbox, Suppression.of(head), CLASSES)
+        exported = OnnxDetector(InTorch(detector), letterbox, suppression_of(head), CLASSES)
         ours, theirs = exported(picture), found(detector, letterbox, picture)
         head.test_cfg.update(score_thr=0.0, max_per_img=20)
         assert len(ours.scores) == len(theirs.scores) == min(7, most)
@@ -111,7 +111,7 @@ def test_disagreement_is_counted() -> None:
     session = InTorch(detector)
     session.graph.rgb = not session.graph.rgb
     parity = compare(
-        detector, OnnxDetector(session, Letterbox.of(config, detector), Suppression.of(detector.bbox_head), CLASSES), pictures()
+        detector, OnnxDetector(session, letterbox_of(config, detector), suppression_of(detector.bbox_head), CLASSES), pictures()
     )
     assert parity.alone > parity.detections // 2
 
@@ -149,23 +149,23 @@ def test_another_kind_of_nms_is_refused() -> None:
     head = small("retinanet").bbox_head
     head.test_cfg.nms = {"type": "soft_nms", "iou_threshold": 0.5}
     with pytest.raises(ConfigError, match=r"needs plain NMS, but test_cfg\.nms is .*soft_nms"):
-        Suppression.of(head)
+        suppression_of(head)
 
 
 def test_a_canvas_is_what_the_test_pipeline_makes() -> None:
     detector = small("retinanet")
     config = load_config(DENSE["retinanet"], trust=False)
     # 1333 x 800 rounded up to multiples of 32; padded with zeros after normalising, which is the mean colour.
-    letterbox = Letterbox.of(config, detector)
+    letterbox = letterbox_of(config, detector)
     assert (letterbox.height, letterbox.width, letterbox.keep_ratio) == (800, 1344, True)
     assert letterbox.padding == pytest.approx((123.675, 116.28, 103.53))
-    assert Letterbox.of(load_config("yolox/yolox_nano_8xb8-300e_coco", trust=False), detector) == Letterbox(416, 416, (114.0,) * 3, True)
-    assert Letterbox.of(config, detector, (320, 96)).height == 320
+    assert letterbox_of(load_config("yolox/yolox_nano_8xb8-300e_coco", trust=False), detector) == Letterbox(416, 416, (114.0,) * 3, True)
+    assert letterbox_of(config, detector, (320, 96)).height == 320
     with pytest.raises(ConfigError, match="multiples of 32, got 100x96"):
-        Letterbox.of(config, detector, (100, 96))
+        letterbox_of(config, detector, (100, 96))
     config.test_dataloader.dataset.pipeline.insert(1, {"type": "Normalize"})
     with pytest.raises(ConfigError, match="this one has Normalize"):
-        Letterbox.of(config, detector)
+        letterbox_of(config, detector)
 
 
 def test_an_image_lies_in_the_upper_left_corner() -> None:

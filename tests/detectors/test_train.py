@@ -200,6 +200,25 @@ def test_a_warm_up_that_is_cut_short_is_named(steps: int, lasts: int | None) -> 
     assert bool(shortened_warm_up(make_config(), steps)) is bool(lasts)
 
 
+@pytest.mark.parametrize(
+    ("scheduler", "called"),
+    [
+        ({"type": "LinearLR", "start_factor": 0.1}, "warm-up"),
+        ({"type": "ConstantLR"}, "warm-up"),
+        ({"type": "mmdet.QuadraticWarmupLR"}, "warm-up"),
+        ({"type": "LinearLR", "start_factor": 1.0, "end_factor": 0.0}, "LinearLR"),
+        ({"type": "LinearLR", "start_factor": 0.1, "begin": 10}, "LinearLR"),
+        ({"type": "MultiStepLR", "milestones": [100, 400]}, "MultiStepLR"),
+    ],
+)
+def test_only_a_rate_that_rises_from_the_first_step_is_called_a_warm_up(scheduler: dict[str, Any], called: str) -> None:
+    config = make_config()
+    config.param_scheduler = [{"begin": 0, "end": 500, "by_epoch": False, **scheduler}]
+    assert shortened_warm_up(config, 120).startswith(f"the config's {called} of 500 steps lasts 12, a tenth of the 120 steps")
+    config.param_scheduler[0]["by_epoch"] = True
+    assert shortened_warm_up(config, 120) == ""
+
+
 def test_schedule_without_a_length_is_an_error() -> None:
     config = make_config()
     optimizer = build_optimizer(config, build_detector(config, seed=0))

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tiny_run
 import torch
-import yaml
 from rich.console import Console
 from safetensors.torch import save_file
+from tiny_run import written
 
 from detkds.detectors import build_detector
 from detkds.detectors.configs.data_config import read_config
@@ -46,20 +47,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def content(pictures: Path, pair: Pair, weights: Path) -> dict[str, Any]:
-    splits = {part: {"annotations": f"annotations/{part}.json", "images": part} for part in ("train", "test")}
-    return {
-        "name": "tiny",
-        "data": {"root": str(pictures), **splits},
-        "teacher": {"config": NAME, "checkpoint": str(weights)},
-        "student": {"config": pair.student_config},
-        "search": {"knowledge": ["global"], "population": 1, "iterations": 0, "top_k": 1, "subset": 0.5, "search_val": 0.5},
-        "train": {"epochs": 1, "batch_size": 2},
-    }
-
-
-def written(path: Path, content: dict[str, Any]) -> Path:
-    path.write_text(yaml.safe_dump(content))
-    return path
+    return tiny_run.content(pictures, pair, teacher={"config": NAME, "checkpoint": str(weights)})
 
 
 def test_nothing_is_inherited_from_a_backbone(pictures: Path, pair: Pair, weights: Path, tmp_path: Path) -> None:

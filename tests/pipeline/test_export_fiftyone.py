@@ -1,6 +1,7 @@
 """`detkds export --fiftyone`: the folder has the layout of FiftyOne's COCODetectionDataset, and pycocotools reads in it what was found.
 
-FiftyOne itself needs a database and is not installed here. The facts are those of its user guide, "Importing data", and of
+FiftyOne itself needs a database and is not installed here; docs/following.md says which version ran the printed lines.
+The facts are those of its user guide, "Importing data", and of
 fiftyone/utils/coco.py: images below data/, labels.json with images, categories and annotations, and `score` as the confidence. Without
 `label_types` the importer of 1.22.1 offers boxes, masks and keypoints as three fields, and asks for pycocotools; with it, the boxes alone.
 """

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
+from tiny_run import content, written
 
 from detkds.pipeline.settings import Pair
 
@@ -24,18 +24,7 @@ main()
 
 @pytest.fixture
 def run_yaml(pictures: Path, pair: Pair, tmp_path: Path) -> Path:
-    splits = {part: {"annotations": f"annotations/{part}.json", "images": part} for part in ("train", "test")}
-    content = {
-        "name": "tiny",
-        "data": {"root": str(pictures), **splits},
-        "teacher": {"config": pair.teacher_config, "checkpoint": pair.teacher_checkpoint, "min_ap": 0},
-        "student": {"config": pair.student_config},
-        "search": {"subset": 0.5, "search_val": 0.5},
-        "train": {"epochs": 1, "batch_size": 4},
-    }
-    path = tmp_path / "run.yaml"
-    path.write_text(yaml.safe_dump(content))
-    return path
+    return written(tmp_path / "run.yaml", content(pictures, pair))
 
 
 @pytest.fixture

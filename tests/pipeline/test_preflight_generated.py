@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tiny_run
 import torch
 import yaml
 from hypothesis import HealthCheck, Phase, given, note, settings
@@ -113,15 +114,7 @@ def begun(path: Path, home: Path, recipe: str) -> None:
 
 @pytest.fixture(scope="module")
 def good(pictures: Path, pair: Pair) -> dict[str, Any]:
-    splits = {part: {"annotations": f"annotations/{part}.json", "images": part} for part in ("train", "test")}
-    return {
-        "name": "tiny",
-        "data": {"root": str(pictures), **splits},
-        "teacher": {"config": pair.teacher_config, "checkpoint": pair.teacher_checkpoint, "min_ap": 0},
-        "student": {"config": pair.student_config},
-        "search": {"knowledge": ["global"], "population": 1, "iterations": 0, "top_k": 1, "subset": 0.5, "search_val": 0.5},
-        "train": {"epochs": 1},
-    }
+    return tiny_run.content(pictures, pair, train={"epochs": 1})
 
 
 @pytest.fixture(scope="module")

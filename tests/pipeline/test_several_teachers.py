@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tiny_run
 import torch
-import yaml
 from rich.console import Console
+from tiny_run import written
 
 from detkds.detectors import build_detector, load_weights, save_student
 from detkds.detectors.ensemble import Ensemble
@@ -43,21 +44,8 @@ def second(pair: Pair, pictures: Path, tmp_path_factory: pytest.TempPathFactory)
 
 
 def content(pictures: Path, pair: Pair, second: Path, **teacher: Any) -> dict[str, Any]:
-    splits = {part: {"annotations": f"annotations/{part}.json", "images": part} for part in ("train", "test")}
     others = [{"config": pair.teacher_config, "checkpoint": str(second)}]
-    return {
-        "name": "tiny",
-        "data": {"root": str(pictures), **splits},
-        "teacher": {"config": pair.teacher_config, "checkpoint": pair.teacher_checkpoint, "min_ap": 0, "others": others, **teacher},
-        "student": {"config": pair.student_config},
-        "search": {"knowledge": ["global"], "population": 1, "iterations": 0, "top_k": 1, "subset": 0.5, "search_val": 0.5},
-        "train": {"epochs": 1, "batch_size": 2},
-    }
-
-
-def written(path: Path, content: dict[str, Any]) -> Path:
-    path.write_text(yaml.safe_dump(content))
-    return path
+    return tiny_run.content(pictures, pair, teacher=tiny_run.teacher(pair, others=others, **teacher))
 
 
 def taught(path: Path, home: Path) -> Pair:

@@ -6,8 +6,8 @@ import io
 from pathlib import Path
 
 import pytest
-import yaml
 from rich.console import Console
+from tiny_run import content, written
 
 from detkds.errors import ConfigError
 from detkds.genome import Recipe
@@ -46,16 +46,7 @@ def test_looking_leaves_no_trace_in_what_candidates_reach(proxy: Proxy) -> None:
 
 
 def test_a_person_reads_a_row_for_each_loss(pair: Pair, pictures: Path, tmp_path: Path) -> None:
-    run_yaml = tmp_path / "run.yaml"
-    split = {"annotations": "annotations/train.json", "images": "train"}
-    run = {
-        "name": "tiny",
-        "data": {"root": str(pictures), "train": split, "test": {"annotations": "annotations/test.json", "images": "test"}},
-        "teacher": {"config": pair.teacher_config, "checkpoint": pair.teacher_checkpoint},
-        "student": {"config": pair.student_config},
-        "search": {"subset": 0.5, "search_val": 0.5},
-    }
-    run_yaml.write_text(yaml.safe_dump(run))
+    run_yaml = written(tmp_path / "run.yaml", content(pictures, pair))
     out = io.StringIO()
     console = Console(file=out, width=140)
     show(["pkd x 20", "logits: none | l2", "localization: none | kl"], run_yaml, "paper", 0, home=tmp_path, trust=False, console=console)

@@ -16,11 +16,13 @@ from detkds.pipeline import run_config
 from detkds.pipeline.suggestion import run_name, shares, suggest
 
 
-def write_split(path: Path, images: Path, count: int, *, classes: tuple[str, ...] = ("cat", "dog"), masks: bool = False) -> None:
-    """A COCO file with one object per image, and the images."""
+def write_split(
+    path: Path, images: Path, count: int, *, classes: tuple[str, ...] = ("cat", "dog"), masks: bool = False, name: str = ""
+) -> None:
+    """A COCO file with one object per image, and the images, called after the file or `name`."""
     images.mkdir(parents=True, exist_ok=True)
     path.parent.mkdir(parents=True, exist_ok=True)
-    entries = [{"id": number, "file_name": f"{path.stem}_{number}.png", "width": 32, "height": 24} for number in range(count)]
+    entries = [{"id": number, "file_name": f"{name or path.stem}_{number}.png", "width": 32, "height": 24} for number in range(count)]
     for entry in entries:
         Image.new("RGB", (32, 24)).save(images / str(entry["file_name"]))
     mask = {"segmentation": [[2, 2, 12, 2, 12, 12]]} if masks else {}
@@ -127,6 +129,30 @@ def test_a_folder_without_annotations_says_what_was_looked_for(tmp_path: Path) -
         suggest(tmp_path)
     with pytest.raises(DatasetError, match="must be a folder"):
         suggest(tmp_path / "absent")
+
+
+@pytest.mark.parametrize(("file", "content"), [("VOCdevkit/VOC2007/Annotations/1.xml", "<annotation/>"), ("set/data.yaml", "names: [cat]")])
+def test_a_folder_around_the_data_set_names_the_one_inside(file: str, content: str, tmp_path: Path) -> None:
+    (tmp_path / file).parent.mkdir(parents=True)
+    (tmp_path / file).write_text(content)
+    inside = (tmp_path / file).parent if file.endswith(".yaml") else (tmp_path / file).parents[1]
+    with pytest.raises(DatasetError, match=f"{inside} does; name that folder instead"):
+        suggest(tmp_path)
+
+
+def test_splits_that_number_their_images_alike_have_folders_of_their_own(tmp_path: Path) -> None:
+    for split in ("more", "test", "train"):
+        write_split(tmp_path / "annotations" / f"instances_{split}.json", tmp_path / split / "images", 3, name="image")
+    text = suggest(tmp_path).text
+    assert 'train: {annotations: "annotations/instances_train.json", images: "train/images"}' in text
+    assert 'test: {annotations: "annotations/instances_test.json", images: "test/images"}' in text
+
+
+def test_folders_with_equal_names_of_images_are_not_guessed(tmp_path: Path) -> None:
+    write_split(tmp_path / "annotations" / "train.json", tmp_path / "a", 3, name="image")
+    write_split(tmp_path / "annotations" / "train.json", tmp_path / "b", 3, name="image")
+    with pytest.raises(DatasetError, match=r"/a, .*/b each have its images, such as image_0.png, .* name the folder of the images like"):
+        suggest(tmp_path)
 
 
 @pytest.mark.parametrize(("text", "name"), [("My Data", "my-data"), ("__", "run"), ("a" * 90, "a" * 62), ("Ünder_2", "nder-2")])

@@ -1,86 +1,41 @@
-"""The fixed input image of an exported detector, and how an image is placed on it: as the config's own test pipeline does."""
+"""The fixed input image of an exported detector, from the test pipeline of its config."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import cv2
-import numpy as np
-import numpy.typing as npt
 from mmengine.config import Config
 from torch import nn
 
 from detkds.data.checking import reading
+from detkds.detectors.export.onnx_detector import Letterbox, Pixels
 from detkds.detectors.normalization import Normalization
 from detkds.errors import ConfigError, DatasetError
 
-Pixels = npt.NDArray[Any]
 _SILENT = ("LoadImageFromFile", "LoadAnnotations", "PackDetInputs", "Resize", "Pad")
 """Steps of a test pipeline that a letterbox stands in for."""
 
 
-class Placed(NamedTuple):
-    """An image on a letterbox.
+def letterbox_of(config: Config, detector: nn.Module, size: tuple[int, int] | None = None) -> Letterbox:
+    """The letterbox of a config's test pipeline.
 
     Args:
-        pixels: (3, H, W) float32, RGB, 0 to 255: the image in the upper left corner, padding around it.
-        size: height and width of the image there, in pixels.
-        scale: (x, y), by which its pixels must be divided to be those of the original.
+        config: a full detector config.
+        detector: built from it.
+        size: height and width, multiples of what the detector's preprocessor pads to; None takes that of the pipeline, rounded up.
+
+    Raises:
+        ConfigError: there is no test pipeline or one with other steps, or the size does not suit.
     """
-
-    pixels: Pixels
-    size: tuple[int, int]
-    scale: tuple[float, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Letterbox:
-    """A picture of fixed size.
-
-    Args:
-        height, width: in pixels.
-        padding: RGB, 0 to 255, where no image is.
-        keep_ratio: whether images keep their ratio of sides; else they are stretched over the whole letterbox.
-    """
-
-    height: int
-    width: int
-    padding: tuple[float, float, float]
-    keep_ratio: bool = True
-
-    @classmethod
-    def of(cls, config: Config, detector: nn.Module, size: tuple[int, int] | None = None) -> Letterbox:
-        """The letterbox of a config's test pipeline.
-
-        Args:
-            config: a full detector config.
-            detector: built from it.
-            size: height and width, multiples of what the detector's preprocessor pads to; None takes that of the pipeline, rounded up.
-
-        Raises:
-            ConfigError: there is no test pipeline or one with other steps, or the size does not suit.
-        """
-        steps = {str(step["type"]).removeprefix("mmdet."): step for step in _pipeline(config)}
-        if unknown := next((name for name in steps if name not in _SILENT), None):
-            raise ConfigError(f"a test pipeline of {', '.join(_SILENT)} can be exported, but this one has {unknown}; export without it.")
-        resize, pad = steps.get("Resize", {}), steps.get("Pad", {})
-        divisor = max(int(getattr(detector.data_preprocessor, "pad_size_divisor", 1)), int(pad.get("size_divisor") or 1))
-        height, width = _checked(size, divisor) if size else _size(resize, pad, divisor)
-        return cls(height, width, _padding(pad, detector), bool(resize.get("keep_ratio", False)))
-
-    def place(self, image: Pixels) -> Placed:
-        """An image (H, W, 3), uint8, RGB, as large as the letterbox allows, in its upper left corner."""
-        height, width = image.shape[:2]
-        across, down = self.width / width, self.height / height
-        if self.keep_ratio:
-            across = down = min(across, down)
-        size = (int(width * across + 0.5), int(height * down + 0.5))  # mmcv's rounding
-        pixels = np.full((self.height, self.width, 3), self.padding, np.float32)
-        pixels[: size[1], : size[0]] = cv2.resize(np.ascontiguousarray(image), size, interpolation=cv2.INTER_LINEAR)
-        return Placed(np.ascontiguousarray(pixels.transpose(2, 0, 1)), (size[1], size[0]), (size[0] / width, size[1] / height))
+    steps = {str(step["type"]).removeprefix("mmdet."): step for step in _pipeline(config)}
+    if unknown := next((name for name in steps if name not in _SILENT), None):
+        raise ConfigError(f"a test pipeline of {', '.join(_SILENT)} can be exported, but this one has {unknown}; export without it.")
+    resize, pad = steps.get("Resize", {}), steps.get("Pad", {})
+    divisor = max(int(getattr(detector.data_preprocessor, "pad_size_divisor", 1)), int(pad.get("size_divisor") or 1))
+    height, width = _checked(size, divisor) if size else _size(resize, pad, divisor)
+    return Letterbox(height, width, _padding(pad, detector), bool(resize.get("keep_ratio", False)))
 
 
 def read_image(path: Path) -> Pixels:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from detkds.detectors.export.letterbox import Letterbox
+from detkds.detectors.export.onnx_detector import INPUT, Letterbox, Suppression
 from detkds.detectors.heads.dense import Dense, cells_of
 from detkds.detectors.normalization import Normalization
 from detkds.detectors.silence import silence
@@ -19,38 +19,21 @@ from detkds.errors import ConfigError
 
 TRIED = ("ATSSHead", "FCOSHead", "GFLHead", "RTMDetSepBNHead", "RetinaHead", "YOLOXHead")
 """Heads whose exported graphs are tested against mmdet's predictions."""
-INPUT, BOXES, SCORES = "images", "boxes", "scores"
+BOXES, SCORES = "boxes", "scores"
 OPSET = 18
 
 
-@dataclass(frozen=True, slots=True)
-class Suppression:
-    """What mmdet does with candidates, in the words of its test_cfg.
+def suppression_of(head: Any) -> Suppression:
+    """What mmdet does with the candidates of a head.
 
-    Args:
-        score_threshold: lower scores are not detections.
-        iou_threshold: of two boxes of a class with a higher IoU the better one stays.
-        most: detections per image, the most confident; -1 for all, as in YOLOX.
-        clip: boxes are cut at the image's border, before NMS.
+    Raises:
+        ConfigError: it is not plain NMS within classes.
     """
-
-    score_threshold: float
-    iou_threshold: float
-    most: int
-    clip: bool
-
-    @classmethod
-    def of(cls, head: Any) -> Suppression:
-        """That of a head.
-
-        Raises:
-            ConfigError: it is not plain NMS within classes.
-        """
-        nms = dict(head.test_cfg.nms)
-        if nms.pop("type", "nms") != "nms" or set(nms) != {"iou_threshold"}:
-            raise ConfigError(f"an exported detector needs plain NMS, but test_cfg.nms is {dict(head.test_cfg.nms)}; change the config.")
-        clip = type(head).__name__ != "YOLOXHead"
-        return cls(float(head.test_cfg.score_thr), float(nms["iou_threshold"]), int(head.test_cfg.get("max_per_img", -1)), clip)
+    nms = dict(head.test_cfg.nms)
+    if nms.pop("type", "nms") != "nms" or set(nms) != {"iou_threshold"}:
+        raise ConfigError(f"an exported detector needs plain NMS, but test_cfg.nms is {dict(head.test_cfg.nms)}; change the config.")
+    clip = type(head).__name__ != "YOLOXHead"
+    return Suppression(float(head.test_cfg.score_thr), float(nms["iou_threshold"]), int(head.test_cfg.get("max_per_img", -1)), clip)
 
 
 class Candidates(nn.Module):
@@ -138,7 +121,7 @@ def export(detector: nn.Module, letterbox: Letterbox, path: Path, *, classes: Se
         ConfigError: the detector was not tried, or torch cannot export one of its parts.
     """
     require_exportable(detector)
-    metadata = {"classes": list(classes), **asdict(letterbox), **asdict(Suppression.of(detector.bbox_head)), "config_sha256": config_sha256}
+    metadata = {"classes": list(classes), **asdict(letterbox), **asdict(suppression_of(detector.bbox_head)), "config_sha256": config_sha256}
     graph = Candidates(detector.eval())
     picture = torch.zeros(2, 3, letterbox.height, letterbox.width)
     try:
@@ -169,6 +152,9 @@ def _describe(path: Path, metadata: dict[str, Any]) -> None:
     import onnx
 
     model = onnx.load(path)
+    # torch writes the lines of its program into every node, with the paths of this machine
+    for part in (*model.graph.node, *model.graph.value_info, *model.functions, *(node for one in model.functions for node in one.node)):
+        del part.metadata_props[:]
     onnx.helper.set_model_props(model, {name: json.dumps(value) for name, value in metadata.items()})
     onnx.checker.check_model(model)
     onnx.save(model, path)

@@ -12,8 +12,7 @@ import numpy as np
 import torch
 from mmdet.structures import DetDataSample
 
-from detkds.detectors.export.letterbox import Letterbox, Pixels
-from detkds.detectors.export.onnx_detector import SUREST, Detections, OnnxDetector, suppress
+from detkds.detectors.export.onnx_detector import SUREST, Detections, Letterbox, OnnxDetector, Pixels, suppress
 from detkds.detectors.predict import look
 
 COMPARED = 20

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mmengine.config import Config
@@ -98,20 +98,32 @@ def build_schedulers(config: Config, optimizer: OptimWrapper, *, steps: int) -> 
 
 
 def shortened_warm_up(config: Config, steps: int) -> str:
-    """For people: the warm-up of the config that a training of `steps` steps cuts short; empty where it lasts as long as it says."""
-    given = config.get("param_scheduler") or []
-    ends = [
-        int(options["end"])
-        for options in (given if isinstance(given, list | tuple) else [given])
-        if not options.get("by_epoch", True) and options.get("end") is not None and length(config)[1]
-    ]
-    limit = _ratio(config, steps, by_epoch=False)[1]
-    if not ends or max(ends) <= limit:
+    """For people: what a training of `steps` steps cuts short of the schedulers that an epoch-based config counts in steps, its warm-up
+    above all; empty where each of them lasts as long as it says."""
+    if not length(config)[1]:
         return ""
-    return (
-        f"the config's warm-up of {max(ends)} steps lasts {limit}, a tenth of the {steps} steps of this training; "
-        "mmdet's train.py would not shorten it"
+    given = config.get("param_scheduler") or []
+    limit = _ratio(config, steps, by_epoch=False)[1]
+    cut = {
+        _called(options): int(options["end"])
+        for options in (given if isinstance(given, list | tuple) else [given])
+        if not options.get("by_epoch", True) and (options.get("end") or 0) > limit
+    }
+    if not cut:
+        return ""
+    named = " and ".join(f"{name} of {end} steps" for name, end in cut.items())
+    return f"the config's {named} lasts {limit}, a tenth of the {steps} steps of this training; mmdet's train.py would not shorten it"
+
+
+def _called(options: Mapping[str, Any]) -> str:
+    """A scheduler in a sentence: a warm-up is one that begins with the training and raises the learning rate."""
+    name = str(options.get("type")).removeprefix("mmdet.")
+    rising = (
+        "Warmup" in name
+        or (name == "LinearLR" and options.get("start_factor", 1 / 3) < options.get("end_factor", 1.0))
+        or (name == "ConstantLR" and options.get("factor", 1 / 3) < 1)
     )
+    return "warm-up" if rising and not options.get("begin") else name
 
 
 def _stretched(options: dict[str, Any], config: Config, steps: int) -> dict[str, Any]:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import Any
 
-import yaml
-
-from detkds.lint import Package
+from detkds.lint import Package, documents
 
 TRAIN = "exec-train"
 """How the names of the executors of the full training begin."""
@@ -45,7 +43,7 @@ def compiled(pipeline: str) -> str:
 
 def task_titles(package: str) -> dict[str, str]:
     """The titles of a package's tasks, such as "evolve global", by the names that kfp.local gives them, those of their components."""
-    pipeline = next(yaml.safe_load_all(package))
+    pipeline = documents.read(package)[0]
     graphs = [pipeline["root"], *pipeline["components"].values()]
     tasks = [task for graph in graphs for task in graph.get("dag", {}).get("tasks", {}).values()]
     return {task["componentRef"]["name"].removeprefix("comp-"): task["taskInfo"]["name"].replace("-", " ") for task in tasks}
@@ -63,12 +61,8 @@ def disk_size(cache_gb: int) -> str:
 
 def without_retries(package: str) -> str:
     """The package without retries, which wait minutes for a cluster to mend; here an error is shown at once, and the command resumes."""
-    documents = _documents(package)
-    for component in (documents[0]["root"], *documents[0]["components"].values()):
+    parts = documents.read(package)
+    for component in (parts[0]["root"], *parts[0]["components"].values()):
         for task in component.get("dag", {}).get("tasks", {}).values():
             task.pop("retryPolicy", None)
-    return yaml.safe_dump_all(documents)
-
-
-def _documents(package: str) -> list[dict[str, Any]]:
-    return list(yaml.safe_load_all(package))
+    return documents.write(parts)

@@ -14,11 +14,11 @@ from typing import Any
 
 import kfp_server_api
 import urllib3
-import yaml
 from kfp_server_api.exceptions import ApiException
 from urllib3.exceptions import HTTPError, SSLError
 
 from detkds.errors import ClusterError, ConfigError, ExitCode
+from detkds.lint import documents
 from detkds.pipeline.kubeflow.run_pods import RunPods
 from detkds.pipeline.kubeflow.run_progress import Progress
 
@@ -94,7 +94,7 @@ class Cluster:
         size = len(str(dict(parameters)).encode())
         if size > PARAMETER_BYTES:
             raise ConfigError(f"parameters of a run must be below {PARAMETER_BYTES:,} bytes, but are {size:,}; shorten addresses or names.")
-        specification, platform = yaml.safe_load_all(package)
+        specification, platform = documents.read(package)
         with _plain_errors(self._endpoint.url):
             body = kfp_server_api.V2beta1Run(
                 experiment_id=self._experiment(experiment),

@@ -6,8 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import yaml
-
+from detkds.lint import documents
 from detkds.lint.pods import CACHE_ANNOTATION, CPUS_ANNOTATION, HOME, NODE_ANNOTATION, SHM, quantity
 from detkds.pipeline.kubeflow.package import QUEUE_LABEL, RUN_LABEL, SEARCH, TRAIN, VOLUMES, disk_size
 from detkds.pipeline.run_config import Resources, RunConfig
@@ -37,10 +36,10 @@ def with_resources(
         run: name of the run, which its pods carry as a label and tell those who watch; empty: they tell the id that KFP gave the run.
         nodes: of each task, see `nodes_of`; None: each works in its pod.
     """
-    documents = list(yaml.safe_load_all(package))
+    parts = documents.read(package)
     claims = tuple(claims)
-    containers = documents[0]["deploymentSpec"]["executors"]
-    for name, platform in documents[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"].items():
+    containers = parts[0]["deploymentSpec"]["executors"]
+    for name, platform in parts[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"].items():
         asked = containers[name]["container"]["resources"]
         annotations = platform.setdefault("podMetadata", {}).setdefault("annotations", {})
         _mount(platform, claims)
@@ -57,7 +56,7 @@ def with_resources(
         else:
             _lower(asked, resources)
         annotations[CPUS_ANNOTATION] = str(asked["resourceCpuRequest"])
-    return yaml.safe_dump_all(documents, sort_keys=False)
+    return documents.write(parts)
 
 
 def with_plugins(package: str, plugins: str) -> str:
@@ -69,12 +68,12 @@ def with_plugins(package: str, plugins: str) -> str:
     """
     if not plugins:
         return package
-    documents = list(yaml.safe_load_all(package))
-    for executor in documents[0]["deploymentSpec"]["executors"].values():
+    parts = documents.read(package)
+    for executor in parts[0]["deploymentSpec"]["executors"].values():
         if "container" in executor:
             others = [entry for entry in executor["container"].get("env", []) if entry["name"] != VARIABLE]
             executor["container"]["env"] = [*others, {"name": VARIABLE, "value": plugins}]
-    return yaml.safe_dump_all(documents, sort_keys=False)
+    return documents.write(parts)
 
 
 def node_of(asked: Mapping[str, Any], platform: Mapping[str, Any]) -> dict[str, Any]:

@@ -186,7 +186,7 @@ def serving(api: FakeApi, certificate: tuple[Path, Path] | None = None) -> Itera
             context.load_cert_chain(*certificate)
             server.socket = context.wrap_socket(server.socket, server_side=True)
         api.url = f"{'https' if certificate else 'http'}://127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         try:
             yield api
