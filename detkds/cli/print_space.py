@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 from rich.console import Console
@@ -76,7 +77,7 @@ def plain_losses(text: str, space: str, semantics: str) -> list[dict[str, Any]]:
     recipe = presets.parse_recipe(text, semantics)
     if not recipe.genomes:
         raise GenomeError(f"{text!r} has no loss to look at; give a genome or a preset.")
-    inside = SearchSpace.preset(space, recipe.semantics).contains
+    inside = replace(SearchSpace.preset(space, recipe.semantics), labelled=(False, True)).contains
     return [
         {
             **named,

@@ -54,16 +54,17 @@ COPIES = 5
 A step's activations are one student's at a time."""
 
 
-def room(student: nn.Module, device: torch.device, free: int | None = None) -> int:
-    """How many students may be trained side by side: as many as fit with COPIES of their weights into half of the device's free memory.
+def room(student: nn.Module, device: torch.device, free: int | None = None, copies: int = COPIES) -> int:
+    """How many students may be trained side by side: as many as fit with copies of their weights into half of the device's free memory.
 
     Args:
         student: whose weights are counted.
         device: where they are trained.
         free: bytes; None asks the device.
+        copies: of its weights that a training keeps.
     """
     weights = sum(tensor.numel() * tensor.element_size() for tensor in student.state_dict().values())
-    return int((free_bytes(device) if free is None else free) // 2 // (COPIES * max(weights, 1)))
+    return int((free_bytes(device) if free is None else free) // 2 // (copies * max(weights, 1)))
 
 
 def free_bytes(device: torch.device) -> int:

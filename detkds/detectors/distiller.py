@@ -12,6 +12,7 @@ from mmdet.structures.bbox import get_box_tensor
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
+from detkds.detectors.average_teacher import AverageTeacher, MovingAverage, as_detector
 from detkds.detectors.backbone_teacher import detects
 from detkds.detectors.configs.classes import class_count
 from detkds.detectors.connectors import Connectors, match_levels, shown_strides, stride_mismatch
@@ -37,7 +38,7 @@ OF_OBJECTS = (Knowledge.FGBG, Knowledge.INSTANCE)
 
 def of_unlabelled(recipe: Recipe, use: Unlabelled) -> Recipe:
     """The losses of a recipe that are taken of images without labels too."""
-    return Recipe(tuple(genome for genome in recipe.active if use.uses(genome.knowledge)), recipe.semantics)
+    return Recipe(tuple(genome for genome in recipe.active if use.uses(genome.knowledge) and not genome.labelled), recipe.semantics)
 
 
 def supported(student: nn.Module, teacher: nn.Module) -> dict[Knowledge, str | None]:
@@ -46,6 +47,7 @@ def supported(student: nn.Module, teacher: nn.Module) -> dict[Knowledge, str | N
         found = [supported(student, one) for one in teacher.teachers]
         named = [{name: reason and f"teacher {number}: {reason}" for name, reason in one.items()} for number, one in enumerate(found, 1)]
         return {name: next((one[name] for one in named if one[name]), None) for name in Knowledge}
+    teacher = as_detector(teacher)
     features, responses = _features_mismatch(student, teacher), _responses_mismatch(student, teacher)
     reasons = {knowledge: features if knowledge.is_feature else responses for knowledge in Knowledge}
     if features is None:
@@ -111,15 +113,18 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]
 
     The student's backbone, neck and head run once a step, exactly as without distillation; hooks read what they made. The teacher runs
     without gradient, in evaluation mode, and only as far as the recipe needs it: not at all, to its neck, or to its box head. It is not
-    a submodule: `train()`, `parameters()` and `state_dict()` do not see it, `to()` moves it, copies share it.
+    a submodule: `train()`, `parameters()` and `state_dict()` do not see it, `to()` moves it, copies share it. A moving average of the
+    student is the distiller's own, and copies have copies.
 
     Args:
         student: a detector that mmdet built.
         teacher: the same; frozen in place. None where the recipe has no active genome. Of an Ensemble each loss is the weighted mean over
-            its teachers; what is looked at on trial is of the first.
+            its teachers; what is looked at on trial is of the first. An AverageTeacher has the student taught by its own moving average,
+            which `follow` moves.
         recipe: the losses to add.
         unlabelled: how images without labels are used, where a training has some.
-        teacher_pass: shared with the distillers of the same teacher that are given the same batches; None: a pass of its own.
+        teacher_pass: shared with the distillers of the same teacher that are given the same batches; None: a pass of its own, which a
+            moving average always has.
         every_word: views have what any word reads, as far as the pair offers it, and not only what the recipe does.
 
     Attributes:
@@ -147,7 +152,7 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]
         self.unlabelled = unlabelled or Unlabelled()
         self.step = 0
         self.mean_of_processes: Callable[[Tensor], Tensor] = Group().mean
-        self._held: _Frozen | None = None
+        self._held: _Frozen | MovingAverage | None = None
         self._beside: list[DistilledDetector] = []  # not registered: they have the same student
         self._ensemble: tuple[tuple[float, ...], str] = ((1.0,), MEAN)
         if recipe.active:
@@ -166,7 +171,11 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]
         for knowledge in knowledges:
             if reason := reasons[knowledge]:
                 raise ConfigError(f"this pair cannot share {knowledge} knowledge: {reason}; leave {knowledge} out or change the pair.")
-        self._held = _Frozen(teacher)
+        if isinstance(teacher, AverageTeacher):
+            self._held, self._pass = teacher.of(self.student), None
+            teacher = self._held.detector
+        else:
+            self._held = _Frozen(teacher)
         self._shown = TeacherView(self.student.data_preprocessor, teacher.data_preprocessor)
         self._losses = RecipeLoss(self.recipe)
         self._unlabelled_losses = RecipeLoss(of_unlabelled(self.recipe, self.unlabelled))
@@ -212,6 +221,16 @@ class DistilledDetector(BaseModel):  # type: ignore[misc]
     def teachers(self) -> tuple[nn.Module, ...]:
         """All frozen teachers."""
         return tuple(one.teacher for one in (self, *self._beside) if one.teacher is not None)
+
+    @property
+    def averages(self) -> list[MovingAverage]:
+        """The teachers that are moving averages of the student."""
+        return [one._held for one in self._sides if isinstance(one._held, MovingAverage)]
+
+    def follow(self) -> None:
+        """After each step of the optimizer: the averages follow the student."""
+        for average in self.averages:
+            average.follow(self.student)
 
     def forward(self, inputs: Tensor, data_samples: Any = None, mode: str = "tensor", unlabelled: Mapping[str, Any] | None = None) -> Any:
         """Mode "loss": the student's losses and `loss_kd_<knowledge>` of each active genome; other modes: the student's results.

@@ -17,8 +17,9 @@ from typing import Any
 from mmengine.config import Config
 from torch import Tensor, nn
 
+from detkds.detectors.average_teacher import AverageTeacher
 from detkds.detectors.calibration import look_step, reject_exploded, reject_idle, unit
-from detkds.detectors.device import resolve, room
+from detkds.detectors.device import COPIES, resolve, room
 from detkds.detectors.diagnosis import Diagnosis, diagnose
 from detkds.detectors.distiller import DistilledDetector, supported
 from detkds.detectors.ensemble import Ensemble
@@ -37,6 +38,7 @@ from detkds.detectors.training.train import Start, start_student, unlabelled_sam
 from detkds.errors import ConfigError, DatasetError, DetKDSError, Rejected
 from detkds.evaluation.coco import bounds, evaluate
 from detkds.genome import SLOTS, Genome, Knowledge, Recipe, canonical
+from detkds.genome.genome import ON_LABELLED
 from detkds.losses.filter import Signature, reject_on_probe, signature
 from detkds.losses.needs import missing
 from detkds.losses.views import Views
@@ -130,7 +132,9 @@ class ProxyObjective:
         effects = [self._effect(genome, recipe.semantics) for genome in recipe.active]
         return hashlib.sha256(json.dumps([effects, self.identity], sort_keys=True).encode()).hexdigest()
 
-    def _effect(self, genome: Genome, semantics: str) -> list[float] | str:
+    def _effect(self, genome: Genome, semantics: str) -> list[Any] | str:
+        if genome.labelled and self._unlabelled:  # the probe batch has labels, so it shows nothing of that
+            return [self._effect(genome.with_labelled(False), semantics), ON_LABELLED]
         form = Recipe((genome.with_weight(1.0).with_unit(1.0),), semantics)
         if form not in self._signatures:
             self._signatures[form] = self._sign(form)
@@ -166,7 +170,8 @@ class ProxyObjective:
         More candidates than memory holds (see `room`) are trained one part after the other. One that runs out of memory beside others
         is trained again alone, so that its neighbours decide nothing.
         """
-        size = max(1, min(len(jobs), room(self._student, resolve(self.settings.device))))
+        copies = COPIES + isinstance(self._teacher, AverageTeacher)  # each candidate has a teacher of its own then
+        size = max(1, min(len(jobs), room(self._student, resolve(self.settings.device), copies=copies)))
         if size < len(jobs):
             self.note(f"trains {size} instead of {len(jobs)} candidates side by side: memory has no room for the students of more")
         parts = [jobs[start : start + size] for start in range(0, len(jobs), size)]
@@ -282,9 +287,13 @@ class ProxyObjective:
             after: epochs that the student has trained without distillation before; 0: its first weights.
 
         Raises:
-            ConfigError: the pair does not offer what the losses read.
+            ConfigError: the pair does not offer what the losses read, or the teacher is the student's own moving average.
             DatasetError: search-train holds no box.
         """
+        if isinstance(self._teacher, AverageTeacher):
+            raise ConfigError(
+                "the teacher is the student's moving average, which is the student itself before a training; there is no loss."
+            )
         distiller = DistilledDetector(copy.deepcopy(self._grown(after)), self._teacher, recipe).to(resolve(self.settings.device))
         return Diagnosis.mean([self._look(distiller, batch) for batch in self._tried])
 
@@ -305,6 +314,15 @@ class ProxyObjective:
             raise DatasetError("search-train must hold an image with a box that the losses can be tried on, but holds none.")
         return found
 
+    @property
+    def _tried_teacher(self) -> nn.Module:
+        """The teacher beside which losses are tried. A moving average is the student itself before a training, and every loss would be 0:
+        a student that was trained without distillation stands for it."""
+        if not isinstance(self._teacher, AverageTeacher):
+            return self._teacher  # type: ignore[no-any-return]
+        self.note("trains a student without distillation first, beside which losses are tried; a moving average begins as its student")
+        return copy.deepcopy(self._grown(self.settings.epochs))
+
     def _grown(self, epochs: int) -> nn.Module:
         """The student after so many epochs without distillation."""
         if epochs not in self._students:
@@ -321,7 +339,7 @@ class ProxyObjective:
         return self._probe(recipe)
 
     def _probe(self, recipe: Recipe) -> Views:
-        distiller: Any = DistilledDetector(copy.deepcopy(self._student), self._teacher, recipe, every_word=True)
+        distiller: Any = DistilledDetector(copy.deepcopy(self._student), self._tried_teacher, recipe, every_word=True)
         distiller = distiller.to(resolve(self.settings.device))
         self._samples.reset()
         for batch in self._samples.training_batches(self.settings.batch_size, 1):

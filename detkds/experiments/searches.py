@@ -10,7 +10,7 @@ from detkds.errors import Rejected
 from detkds.genome import Genome, Knowledge, Recipe
 from detkds.objective import Answer, Goal, Job, Outcome
 from detkds.pipeline.cohorts import Cohorts
-from detkds.pipeline.evolve import candidates, designer, in_units
+from detkds.pipeline.evolve import candidates, designer, in_units, space_of
 from detkds.pipeline.proxy import Proxy
 from detkds.pipeline.settings import COHORT, SearchPlan, WeightsPlan
 from detkds.pipeline.studies import conduct
@@ -179,7 +179,7 @@ class VariantSearch:
 
     @property
     def _space(self) -> SearchSpace:
-        return SearchSpace.preset(self.plan.space, self.plan.semantics)
+        return space_of(self.plan)
 
     def _joint(self, variant: Variant, proxy: Proxy, budget: int) -> Study:
         plan = replace(self.plan, iterations=SLACK * len(self.knowledges) * (self.plan.iterations + self.plan.population))

@@ -127,8 +127,8 @@ class Trainings:
         return unsupported(self.context)
 
     def teacher(self) -> list[dict[str, Any]] | None:
-        """What the teacher finds in the test images; looked for once. None where it is a backbone, which detects nothing."""
-        if not pairs.detects(self.context.pair.teacher_config):
+        """What the teacher finds in the test images; looked for once. None where it is a backbone or a moving average."""
+        if pairs.not_measured(self.context.pair.teacher_config):
             return None
         place = self.folder / "teacher"
         evaluate_teacher(self.context, place)

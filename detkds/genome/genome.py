@@ -15,6 +15,8 @@ from detkds.genome.words import check_word as check_word
 SCHEMA = "detkds.genome/1"
 MAX_WEIGHT = 1000.0
 MAX_UNIT = 1e6
+ON_LABELLED = " on labelled"
+"""Ends the text of a genome whose loss is taken of labelled images alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,7 @@ class Genome:
         background: fgbg only: what background counts beside foreground (1), 0 to 1000.
         unit: what a weight of 1 multiplies the loss by, above 0 up to 1,000,000: 1 as in the paper, or measured, so that the weight is the
             loss's share of the detection loss's gradient (docs/genome.md, "Calibrated weights").
+        labelled: the loss is taken of labelled images alone, where a training has others too (`data.unlabelled`).
 
     Raises:
         GenomeError: a word is not in the slot's vocabulary, or a weight is out of range.
@@ -40,6 +43,7 @@ class Genome:
     weight: float = 1.0
     background: float = BACKGROUND
     unit: float = 1.0
+    labelled: bool = False
 
     def __post_init__(self) -> None:
         slots = SLOTS[self.knowledge]
@@ -84,6 +88,10 @@ class Genome:
         """The same genome with its weight counted in another unit."""
         return replace(self, unit=float(unit))
 
+    def with_labelled(self, labelled: bool) -> Genome:
+        """The same genome on labelled images alone, or on all."""
+        return replace(self, labelled=labelled)
+
     @property
     def factor(self) -> float:
         """What the loss is multiplied by."""
@@ -111,12 +119,13 @@ class Genome:
     def __str__(self) -> str:
         background = "" if self.background == BACKGROUND else f" bg {format_weight(self.background)}"
         unit = "" if self.unit == 1 else f" unit {format_weight(self.unit)}"
-        return f"{self.knowledge}: {' > '.join(self.transforms)} | {self.distance} x {format_weight(self.weight)}{unit}{background}"
+        weighed = f"{self.distance} x {format_weight(self.weight)}{unit}{background}"
+        return f"{self.knowledge}: {' > '.join(self.transforms)} | {weighed}{ON_LABELLED if self.labelled else ''}"
 
     @classmethod
     def parse(cls, text: str) -> Genome:
         """Read `knowledge: transform > … | distance x weight`; the weight may be left out and is then 1. ` unit factor` may follow, and of
-        fgbg ` bg share`.
+        fgbg ` bg share`, and last ` on labelled`.
 
         Raises:
             GenomeError: the text has another form or names an unknown word; the message says where and what is near.
@@ -129,17 +138,20 @@ class Genome:
                 "for example `global: catt > scale_2 > norm_N | l1 x 5`."
             )
         check_word("knowledge", head.strip(), tuple(Knowledge))
-        tail, _, background = tail.strip().partition(" bg ")
+        labelled = tail.rstrip().endswith(ON_LABELLED)
+        tail, _, background = tail.rstrip().removesuffix(ON_LABELLED).strip().partition(" bg ")
         tail, _, unit = tail.strip().partition(" unit ")
         distance, _, weight = tail.strip().partition(" x ")
         transforms = tuple(word.strip() for word in chain.split(">"))
         share = parse_weight(background, text) if background else BACKGROUND
-        return cls(Knowledge(head.strip()), transforms, distance.strip(), parse_weight(weight, text), share, parse_weight(unit, text))
+        factors = parse_weight(weight, text), share, parse_weight(unit, text)
+        return cls(Knowledge(head.strip()), transforms, distance.strip(), *factors, labelled)
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON object with the schema version; `background` and `unit` are there where they are not the usual."""
+        """A JSON object with the schema version; `background`, `unit` and `labelled` are there where they are not the usual."""
         further = {} if self.background == BACKGROUND else {"background": self.background}
         further |= {} if self.unit == 1 else {"unit": self.unit}
+        further |= {"labelled": True} if self.labelled else {}
         return {"schema": SCHEMA, "knowledge": str(self.knowledge), **self.slots, "weight": self.weight, **further}
 
     @classmethod
@@ -155,12 +167,13 @@ class Genome:
         knowledge = Knowledge(data["knowledge"])
         names = tuple(SLOTS[knowledge])
         expected = {"schema", "knowledge", "weight", *names}
-        if set(data) - {"background", "unit"} != expected:
+        if set(data) - {"background", "unit", "labelled"} != expected or not isinstance(data.get("labelled", False), bool):
             raise GenomeError(f"a {knowledge} genome in JSON has the keys {sorted(expected)}, got {sorted(map(str, data))}.")
         *transforms, distance = (data[name] for name in names)
         background = parse_weight(data.get("background", BACKGROUND), str(knowledge))
         unit = parse_weight(data.get("unit", 1.0), str(knowledge))
-        return cls(knowledge, tuple(transforms), distance, parse_weight(data["weight"], str(knowledge)), background, unit)
+        weight = parse_weight(data["weight"], str(knowledge))
+        return cls(knowledge, tuple(transforms), distance, weight, background, unit, data.get("labelled", False))
 
 
 def parse_weight(value: Any, where: str) -> float:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def teacher_address(teacher: Teacher, home: Path, trust: bool, placed: Callable[[str], str] = str) -> str:
     """The teacher's config as a data file that also carries what the run asks of the teacher: at which scale and from which AP on it
-    teaches, and which others teach beside it. Every stage reads it there.
+    teaches, which others teach beside it, and whether it is the moving average of the student. Every stage reads it there.
 
     Args:
         teacher: the section of run.yaml.
@@ -34,6 +34,8 @@ def teacher_address(teacher: Teacher, home: Path, trust: bool, placed: Callable[
     from detkds.detectors.configs.data_config import freeze
 
     asked: dict[str, Any] = {"scale": teacher.scale, "min_ap": teacher.min_ap}
+    if teacher.momentum is not None:
+        asked["momentum"] = teacher.momentum
     if teacher.others:
         asked |= {"weight": teacher.weight, "combine": teacher.combine, "others": []}
     for other in teacher.others:

@@ -101,7 +101,7 @@ def _teachers(facts: Facts) -> Iterator[tuple[str, Teaching]]:
         source = teaching.few(Source(drawn, Path(data.root) / data.train.images), Path(scratch) / "few.json")
         pair = facts.pair()
         for name, one in teaching.each(pair):
-            if not pairs.detects(one.teacher_config) or is_remote(one.teacher_checkpoint):
+            if pairs.not_measured(one.teacher_config) or is_remote(one.teacher_checkpoint):
                 continue
             measured = teaching.measure(one, facts.schedule(), source)
             if refusal := teaching.below_floor(measured, pairs.as_teacher(one.teacher_config)):
@@ -150,7 +150,9 @@ def _found(facts: Facts) -> dict[str, Any]:
             weights = "" if len(every) == 1 else f" with {config.checkpoint}"
             lines.append((name, f"{config.config}{weights}: {count / 1e6:.1f} million parameters"))
             if role == "teacher" and not detects(one):
-                lines.append((name, pairs.NOT_MEASURED))
+                lines.append((name, pairs.OF_A_BACKBONE))
+    if (momentum := facts.config.teacher.momentum) is not None:
+        lines.append(("teacher", f"{pairs.OF_AN_AVERAGE}; momentum {momentum:g}"))
     kept = facts.kept and {**{name: getattr(facts.kept, name) for name in ("images", "objects")}, "left_out": dict(facts.kept.left_out)}
     return {
         "run": facts.config.name,

@@ -129,6 +129,8 @@ def _teacher(config: RunConfig, home: Path, trust: bool, console: Console) -> st
     from detkds.pipeline.local_store import local_store
     from detkds.pipeline.settings import Pair, Schedule
 
+    if config.teacher.momentum is not None:
+        return pairs.OF_AN_AVERAGE
     if not config.teacher.checkpoint:
         return "has no checkpoint yet; `detkds run` trains it"
     with local_store(home, console):
@@ -137,16 +139,16 @@ def _teacher(config: RunConfig, home: Path, trust: bool, console: Console) -> st
         source = Source(few, place.images(train.images, [image["file_name"] for image in json.loads(few.read_text())["images"]]))
         address = teacher_address(config.teacher, home, trust)
         student = config_address(config.student, home, trust)
-        if not pairs.detects(address) and not config.teacher.others:
+        if pairs.not_measured(address) and not config.teacher.others:
             classes = [str(category["name"]) for category in json.loads(few.read_text())["categories"]]
             pairs.teacher(address, config.teacher.checkpoint, classes)
-            return f"loads: {pairs.NOT_MEASURED}"
+            return f"loads: {pairs.not_measured(address)}"
         pair = Pair(address, config.teacher.checkpoint, student, config.student.checkpoint or "", config.student.inherit)
         schedule, lines = Schedule(config.train.epochs, config.train.batch_size or 0), []
         for name, one in teaching.each(pair):
             told = "" if name == "teacher" else f"{name} "
-            if not pairs.detects(one.teacher_config):
-                lines.append(f"{told}loads: {pairs.NOT_MEASURED}")
+            if reason := pairs.not_measured(one.teacher_config):
+                lines.append(f"{told}loads: {reason}")
                 continue
             measured = teaching.measure(one, schedule, source)
             if refusal := teaching.below_floor(measured, pairs.as_teacher(one.teacher_config)):

@@ -52,7 +52,7 @@ def run(
 ) -> Result:
     """Publish the analysis, detections and examples of the teacher and of each student (name to model artifact) at `out`, with an event
     file of figures and examples for TensorBoard. `loggers` receive them too, see `pipeline.loggers`. A teacher that is a backbone alone
-    detects nothing, and is left out.
+    or the moving average of the student is left out.
 
     Raises:
         DetKDSError: a model or the data cannot be used; the message says which.
@@ -63,13 +63,13 @@ def run(
     began = time.monotonic()
     meta: dict[str, Any] = {}
     measured: dict[str, Measurement] = {}
-    if not pairs.detects(teacher_config):
-        say(EVALUATE, f"teacher: {pairs.NOT_MEASURED}")
+    if reason := pairs.not_measured(teacher_config):
+        say(EVALUATE, f"teacher: {reason}")
     elif beside := pairs.others(teacher_config):
         say(EVALUATE, f"teacher: the first of {1 + len(beside)} teachers is evaluated")
     seen = Progress(EVALUATE, "image", work=work, images=1)
     with publishing(out, kind=KIND, meta=meta) as folder:
-        detectors = (*((TEACHER,) if pairs.detects(teacher_config) else ()), *students)
+        detectors = (*(() if reason else (TEACHER,)), *students)
         for place, name in enumerate(detectors):
             detector, config = _detector(name, teacher_config, teacher_checkpoint, students, source)
             samples = Samples(config, source, training=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -85,12 +86,17 @@ def designer(knowledge: Knowledge, plan: SearchPlan, seed: int, proxy: Proxy) ->
         ConfigError: no such algorithm or space.
     """
     settings = SearchSettings(plan.population, plan.iterations, plan.sample_ratio, plan.top_k)
-    space = SearchSpace.preset(plan.space, plan.semantics)
     starts = warm_start(plan, knowledge)
     if plan.weights_are == "calibrated":
         shares = (share(genome, proxy.unit(form(genome), plan.semantics)) for genome in starts)
         starts = [genome for genome in shares if genome is not None]
-    return single_search(plan.algorithm, space, knowledge, settings, seed, starts[: plan.population])
+    return single_search(plan.algorithm, space_of(plan), knowledge, settings, seed, starts[: plan.population])
+
+
+def space_of(plan: SearchPlan) -> SearchSpace:
+    """The genomes that a plan may try."""
+    space = SearchSpace.preset(plan.space, plan.semantics)
+    return replace(space, labelled=(False, True)) if plan.unlabelled_search else space
 
 
 def in_units(designer: Designer, plan: SearchPlan, proxy: Proxy) -> Designer:

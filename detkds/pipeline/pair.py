@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from detkds.detectors.average_teacher import AverageTeacher
 from detkds.detectors.backbone_teacher import is_backbone
 from detkds.detectors.checkpoints import load_weights, read_checkpoint
 from detkds.detectors.configs.classes import label_order, named_classes
@@ -33,8 +34,10 @@ if TYPE_CHECKING:
     from mmengine.config import Config
 
 DEFAULT_BATCH_SIZE = 2
-NOT_MEASURED = "a backbone, which detects nothing: its AP is not measured"
-"""Said where the AP of a teacher would be."""
+OF_A_BACKBONE = "a backbone, which detects nothing: its AP is not measured"
+OF_AN_AVERAGE = "the moving average of the student in training: before it there is no teacher, and no AP of one is measured"
+MOMENTUM = "momentum"
+"""Of AS_TEACHER, where the teacher is the moving average of the student."""
 AS_TEACHER = "as_teacher"
 """The key of a teacher's config that holds the run's settings for it, so that every stage reads them with the teacher."""
 
@@ -97,6 +100,8 @@ def _named(role: str, config: str, checkpoint: str, data: tuple[str, ...]) -> tu
 
 def teacher(config: str, checkpoint: str, classes: Iterable[str]) -> nn.Module:
     """The teacher with its weights, in evaluation mode; `classes` in its own label order, see `classes_of_pair`."""
+    if is_average(config):
+        return untrained(config, classes)
     if not checkpoint:
         raise ConfigError(f"the teacher {config} needs a checkpoint, got none; name a file or an s3:// address.")
     path = local(checkpoint)
@@ -153,9 +158,11 @@ def other_teacher(pair: Pair, other: Other, classes: tuple[str, ...]) -> nn.Modu
     return teacher(other.config, other.checkpoint, classes)
 
 
-def untrained(config: str, classes: tuple[str, ...]) -> nn.Module:
+def untrained(config: str, classes: Iterable[str]) -> nn.Module:
     """The teacher of a config without its weights."""
     built = build_detector(detector_config(config, classes, pretrained=True), seed=0)
+    if is_average(config):
+        return AverageTeacher(built, momentum(config))
     show_scaled(built, float((as_teacher(config) or {}).get("scale", 1.0)))
     return built
 
@@ -172,6 +179,23 @@ def ensemble(pair: Pair, first: nn.Module, beside: Sequence[nn.Module]) -> nn.Mo
 def detects(config: str) -> bool:
     """Whether the teacher of a config is a detector, and no backbone alone."""
     return not is_backbone(_given_config(config).model)
+
+
+def is_average(config: str) -> bool:
+    """Whether a config asks for the moving average of the student in the place of a teacher."""
+    return MOMENTUM in (as_teacher(config) or {})
+
+
+def momentum(config: str) -> float:
+    """Of the moving average that a config asks for."""
+    return float((as_teacher(config) or {})[MOMENTUM])
+
+
+def not_measured(config: str) -> str:
+    """Why no AP of the teacher of a config is measured; empty where it is."""
+    if is_average(config):
+        return OF_AN_AVERAGE
+    return "" if detects(config) else OF_A_BACKBONE
 
 
 def identity(config: str) -> dict[str, Any]:

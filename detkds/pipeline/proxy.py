@@ -64,7 +64,7 @@ class Proxy:
         digests = (
             {
                 "subset": verify(subset).digest,
-                "teacher": file_sha256(local(pair.teacher_checkpoint)),
+                "teacher": _teacher_digest(pair),
                 "student": digest([config.to_dict(), pair.student_checkpoint and file_sha256(local(pair.student_checkpoint))]),
             }
             | ({} if pairs.detects(pair.teacher_config) else {"backbone": digest(pairs.backbone(pair.teacher_config))})
@@ -154,6 +154,13 @@ class Proxy:
             write_atomic(place.folder / OUTCOME, json.dumps({**stored, "sha256": digest(stored)}) + "\n")
             place.put(OUTCOME)
         return answer
+
+
+def _teacher_digest(pair: Pair) -> str:
+    """Of a teacher's checkpoint; a moving average of the student has none, and its momentum is all that tells it from others."""
+    if pairs.is_average(pair.teacher_config):
+        return f"average {pairs.momentum(pair.teacher_config)}"
+    return file_sha256(local(pair.teacher_checkpoint))
 
 
 def _read(path: Path) -> Outcome:

@@ -42,7 +42,8 @@ class Pair:
 class SearchPlan:
     """Budget and reading of Alg. 1 for one knowledge; `warm_start` lists presets, `NAME` or `NAME x FACTOR`, comma-separated; `weights_are`
     is what weights mean, see `search.calibrated`; `cohort` is how many candidates a device trains side by side, which changes no result;
-    with `rungs` candidates that are clearly behind leave their training, see `search.rungs`."""
+    with `rungs` candidates that are clearly behind leave their training, see `search.rungs`; with `unlabelled_search` it is part of a
+    genome whether its loss is taken of images without labels too."""
 
     semantics: str
     space: str
@@ -57,6 +58,7 @@ class SearchPlan:
     cohort: int = COHORT
     weights_are: str = "paper"
     rungs: bool = False
+    unlabelled_search: bool = False
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -83,8 +85,9 @@ class WeightsPlan:
 
 
 def _identity(plan: SearchPlan | WeightsPlan) -> dict[str, Any]:
-    """Without the size of a cohort; of rungs no word where there are none, so that earlier searches stay what they are."""
-    return {name: value for name, value in asdict(plan).items() if name != "cohort" and (name != "rungs" or value)}
+    """Without the size of a cohort; no word of what is off in earlier searches, so that they stay what they are."""
+    later = ("rungs", "unlabelled_search")
+    return {name: value for name, value in asdict(plan).items() if name != "cohort" and (name not in later or value)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -211,7 +211,7 @@ def _only_here(config: RunConfig, images: Images, package: Path | None) -> Itera
 def _teacher_address(config: RunConfig, home: Path, trust: bool) -> str:
     """The teacher's config with the run's settings for it. Without a store, a name of mmdet's stays a name and carries no settings."""
     teacher = config.teacher
-    asked = os.environ.get(ENDPOINT) or teacher.scale != 1 or teacher.min_ap is not None or teacher.others
+    asked = os.environ.get(ENDPOINT) or teacher.scale != 1 or teacher.min_ap is not None or teacher.others or teacher.momentum is not None
     if not asked:
         return config_address(teacher, home, trust)
 

@@ -37,13 +37,13 @@ def require_teaching(task: str, pair: Pair, schedule: Schedule, subset: Path, wo
         subset: artifact of the subset stage.
         work: see Workplace.
 
-    A backbone alone detects nothing, so it is not measured.
+    A backbone alone detects nothing, and a moving average of the student is none yet, so they are not measured.
 
     Raises:
         ConfigError: the teacher is below the floor.
     """
     for name, one in each(pair):
-        if pairs.detects(one.teacher_config):
+        if not pairs.not_measured(one.teacher_config):
             _require(task, name, one, schedule, subset, work)
 
 

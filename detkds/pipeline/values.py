@@ -40,6 +40,7 @@ class Values:
     unlabelled_schedule: str = _at("data.unlabelled.schedule", STUDENT)
     unlabelled_min_score: float = _at("data.unlabelled.min_score", STUDENT, 0.0)
     unlabelled_knowledge: str = _at("data.unlabelled.knowledge", STUDENT)
+    unlabelled_search: bool = _at("data.unlabelled.search", "evolve", False)
     teacher_config: str = _at("teacher.config", f"{STUDENT} evaluate")
     teacher_checkpoint: str = _at("teacher.checkpoint", f"{STUDENT} evaluate report")
     student_config: str = _at("student.config", STUDENT)

@@ -45,7 +45,9 @@ def teacher_note(data: ReportData) -> str:
     evaluation = data.evaluation
     if evaluation is None or not evaluation.detectors or Role.TEACHER in evaluation.detectors:
         return ""
-    return "The teacher is not evaluated, since it is a backbone, which detects nothing."
+    return (
+        "No teacher is evaluated, since it is a backbone, which detects nothing, or the moving average of the student, which ends with it."
+    )
 
 
 def interval(test: Comparison) -> str:

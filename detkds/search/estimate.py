@@ -97,6 +97,7 @@ def _distance(one: Genome, other: Genome) -> tuple[float, float]:
     """The share of words that differ, and how many decades lie between the weights."""
     ours, theirs = (tuple(genome.slots.values()) for genome in (one, other))
     differ = sum(a != b for a, b in zip(ours, theirs, strict=True)) + (one.background != other.background)
+    differ += one.labelled != other.labelled
     return differ / len(ours), math.log10(one.weight / other.weight)
 
 

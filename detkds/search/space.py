@@ -43,6 +43,7 @@ class SearchSpace:
         weights: loss weights, at least two, all above 0.
         semantics: "paper", "released" or "sound".
         backgrounds: what background may count in fgbg genomes, at least one.
+        labelled: whether a loss is taken of labelled images alone: False, or both where a search chooses.
 
     Raises:
         ConfigError: fewer than two weights, or one that is not above 0.
@@ -52,6 +53,7 @@ class SearchSpace:
     weights: tuple[float, ...] = WEIGHTS
     semantics: str = "paper"
     backgrounds: tuple[float, ...] = (BACKGROUND,)
+    labelled: tuple[bool, ...] = (False,)
 
     def __post_init__(self) -> None:
         if len(set(self.weights)) < 2 or min(self.weights) <= 0:
@@ -77,7 +79,9 @@ class SearchSpace:
         """A genome with every slot and the weight drawn uniformly."""
         *transforms, distance = (rng.choice(words) for words in self.slots[knowledge].values())
         genome = Genome(knowledge, tuple(transforms), distance, rng.choice(self.weights))
-        return genome.with_background(rng.choice(self._backgrounds(knowledge))) if len(self._backgrounds(knowledge)) > 1 else genome
+        if len(self._backgrounds(knowledge)) > 1:
+            genome = genome.with_background(rng.choice(self._backgrounds(knowledge)))
+        return genome.with_labelled(rng.choice(self.labelled)) if len(self.labelled) > 1 else genome
 
     def _backgrounds(self, knowledge: Knowledge) -> tuple[float, ...]:
         return self.backgrounds if knowledge is Knowledge.FGBG else (BACKGROUND,)
@@ -94,27 +98,29 @@ class SearchSpace:
             yield [genome.with_slot(slot, word) for word in words if word != genome.slots[slot]]
         yield [genome.with_weight(weight) for weight in self.weights if weight != genome.weight]
         yield [genome.with_background(share) for share in self._backgrounds(genome.knowledge) if share != genome.background]
+        yield [genome.with_labelled(alone) for alone in self.labelled if alone != genome.labelled]
 
     def contains(self, genome: Genome) -> bool:
         """True where the space offers the genome; scale_1 and local_1 are read as none."""
         words = {slot: NONE if Fold.IDENTITY in genome.word(slot).folds else word for slot, word in genome.slots.items()}
         offered = self.slots[genome.knowledge]
         weighed = genome.weight in self.weights and genome.background in self._backgrounds(genome.knowledge)
-        return weighed and all(word in offered[slot] for slot, word in words.items())
+        return weighed and genome.labelled in self.labelled and all(word in offered[slot] for slot, word in words.items())
 
     def forms(self, knowledge: Knowledge) -> Iterator[Genome]:
         """All genomes of a knowledge with weight 1."""
         for *transforms, distance in itertools.product(*self.slots[knowledge].values()):
-            for background in self._backgrounds(knowledge):
-                yield Genome(knowledge, tuple(transforms), distance, background=background)
+            for background, labelled in itertools.product(self._backgrounds(knowledge), self.labelled):
+                yield Genome(knowledge, tuple(transforms), distance, background=background, labelled=labelled)
 
     def count(self, knowledge: Knowledge) -> Count:
         """Exact counts. Folding multiplies a weight by a factor that depends on the words alone, so they are folded once."""
         backgrounds = self._backgrounds(knowledge)
-        folded = [canonical(form, self.semantics) for form in self.forms(knowledge) if form.background == backgrounds[0]]
+        first = (backgrounds[0], self.labelled[0])
+        folded = [canonical(form, self.semantics) for form in self.forms(knowledge) if (form.background, form.labelled) == first]
         distinct = {(form.with_weight(1), form.weight * weight) for form in folded for weight in self.weights}
         sizes = (len(folded), len(folded) * len(self.weights), len({form for form, _ in distinct}), len(distinct))
-        return Count(*(size * len(backgrounds) for size in sizes))
+        return Count(*(size * len(backgrounds) * len(self.labelled) for size in sizes))
 
     def count_weights(self, genomes: int = len(Knowledge), *, zero: bool = False) -> int:
         """Number of weight vectors; with `zero` a loss may be switched off, but not all of them."""

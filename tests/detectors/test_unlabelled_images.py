@@ -22,14 +22,16 @@ from detkds.data.unlabelled import Unlabelled, document
 from detkds.detectors import DistilledDetector, build_detector, load_weights
 from detkds.detectors.detected import looked_at
 from detkds.detectors.normalization import TeacherView
+from detkds.detectors.objective import ProxyObjective
 from detkds.detectors.training.batches import Samples, Source
 from detkds.detectors.training.local_processes import run_in_processes
 from detkds.detectors.training.loop import Training, TrainSettings
 from detkds.detectors.training.parallel import Group
-from detkds.detectors.training.train import train
+from detkds.detectors.training.train import Start, train
 from detkds.detectors.training.unlabelled import UnlabelledSamples
 from detkds.errors import Interrupted
 from detkds.genome import Recipe
+from detkds.objective import Goal
 
 GLOBAL = Recipe.parse("global: none > none > none | l2 x 2")
 BOTH = Recipe.parse("global: none > none > none | l2 x 2\nfgbg: none > none > norm_C | l1 x 2")
@@ -151,6 +153,29 @@ def test_a_knowledge_that_does_not_use_them_keeps_its_whole_weight(tiny: Callabl
     together = detector(**data, mode="loss", unlabelled=beside(detector, dimmed))
     moved = {name for name in KINDS if not torch.equal(alone[name], together[name])}
     assert moved == {"loss_kd_logits"}
+
+
+def test_a_loss_on_labelled_images_alone_keeps_its_whole_weight(tiny: Callable[..., nn.Module], batch: dict[str, Any]) -> None:
+    dimmed = {**batch, "inputs": [image // 4 for image in batch["inputs"]]}
+    losses = []
+    for recipe in (BOTH, Recipe(tuple(genome.with_labelled(genome.knowledge == "fgbg") for genome in BOTH.genomes))):
+        for other in (batch, dimmed):
+            detector = DistilledDetector(tiny("retinanet"), confident(tiny("retinanet", seed=1)), recipe, Unlabelled(min_score=0.01))
+            losses.append(detector(**detector.data_preprocessor(batch, True), mode="loss", unlabelled=beside(detector, other)))
+    for name, moved in (("loss_kd_global", (True, True)), ("loss_kd_fgbg", (True, False))):
+        assert (not torch.equal(losses[0][name], losses[1][name]), not torch.equal(losses[2][name], losses[3][name])) == moved
+
+
+def test_a_search_that_chooses_tells_candidates_apart_by_it(labelled: Source, bare: Source, teacher: nn.Module) -> None:
+    chosen = TrainSettings(epochs=1, batch_size=2, device="cpu")
+    build = partial(ProxyObjective, make_config(), teacher, labelled, labelled, chosen, start=Start(inherit=False))
+    with_them, without = build(unlabelled=(bare, Unlabelled())), build()
+    both, alone = GLOBAL, Recipe(tuple(genome.with_labelled(True) for genome in GLOBAL.genomes))
+    assert with_them.identify(both) != with_them.identify(alone)
+    assert without.identify(both) == without.identify(alone)  # there it changes nothing
+    scores = [with_them(recipe, Goal()).details["loss"] for recipe in (both, alone)]
+    assert scores[0] != scores[1]
+    assert scores[1] == without(both, Goal()).details["loss"]
 
 
 @pytest.mark.parametrize("scale", [1.0, 2.0])

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detkds.errors import GenomeError
-from detkds.genome import SLOTS, Genome, Knowledge
+from detkds.genome import SLOTS, Genome, Knowledge, Recipe, canonical
 
 
 @st.composite
@@ -18,7 +18,7 @@ def genomes(draw: st.DrawFn) -> Genome:
     knowledge = draw(st.sampled_from(Knowledge))
     *transforms, distance = (draw(st.sampled_from(words)) for words in SLOTS[knowledge].values())
     background = draw(st.floats(0, 1000)) if knowledge is Knowledge.FGBG else 0.5
-    return Genome(knowledge, tuple(transforms), distance, draw(st.floats(0, 1000)), background)
+    return Genome(knowledge, tuple(transforms), distance, draw(st.floats(0, 1000)), background, labelled=draw(st.booleans()))
 
 
 @settings(deadline=None)
@@ -32,6 +32,23 @@ def test_text_form() -> None:
     genome = Genome(Knowledge.GLOBAL, ("catt", "scale_2", "norm_N"), "l1", 6)
     assert str(genome) == "global: catt > scale_2 > norm_N | l1 x 6"
     assert str(Genome(Knowledge.LOGITS, ("none",), "cor", 0.1)) == "logits: none | cor x 0.1"
+
+
+def test_a_loss_may_be_taken_of_labelled_images_alone() -> None:
+    genome = Genome.parse("fgbg: none > none > none | l2 x 2 unit 3 bg 4 on labelled")
+    assert (genome.weight, genome.unit, genome.background, genome.labelled) == (2, 3, 4, True)
+    assert Genome.parse("global: none > none > none | l2 on labelled").labelled
+    assert genome.to_json()["labelled"] is True
+    assert genome.with_weight(3).with_slot("distance", "l1").labelled
+    assert canonical(Genome.parse("global: none > none > norm_HW | l2 x 6 on labelled")) == Genome.parse(
+        "global: none > none > none | pearson x 12 on labelled"
+    )
+    usual = genome.with_labelled(False)
+    assert str(usual) == "fgbg: none > none > none | l2 x 2 unit 3 bg 4"
+    assert "labelled" not in usual.to_json()
+    assert Recipe((genome,)).digest != Recipe((usual,)).digest
+    with pytest.raises(GenomeError, match="has the keys"):
+        Genome.from_json({**genome.to_json(), "labelled": "yes"})
 
 
 def test_fgbg_may_weigh_its_background() -> None:

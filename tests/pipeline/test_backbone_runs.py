@@ -24,7 +24,7 @@ from detkds.objective import Goal
 from detkds.pipeline import check, evaluate, run_config, teaching, train
 from detkds.pipeline.checkpoint_shapes import describe
 from detkds.pipeline.form import Form
-from detkds.pipeline.pair import NOT_MEASURED
+from detkds.pipeline.pair import OF_A_BACKBONE
 from detkds.pipeline.proxy import Proxy
 from detkds.pipeline.run import Run
 from detkds.pipeline.settings import Pair, Schedule
@@ -117,7 +117,7 @@ def test_check_says_that_no_ap_is_measured(pictures: Path, pair: Pair, weights: 
     found = check.check(path, trust=False, console=console, home=tmp_path / "home")
     said = console.export_text()
     assert f"teacher  {NAME}: 0.3 million parameters" in said
-    assert f"teacher  {NOT_MEASURED}" in said
+    assert f"teacher  {OF_A_BACKBONE}" in said
     assert "teacher" not in found
     assert found["pace"]["distilled_s"] > 0
 
@@ -147,12 +147,18 @@ def test_it_teaches_and_is_not_evaluated(
         taught.teacher_config, taught.teacher_checkpoint, students, subset=subset, batch_size=2, out=tmp_path / "evaluation"
     )
     assert set(result.metadata) == {"student_AP", "distilled_AP"}
-    assert f"[evaluate] teacher: {NOT_MEASURED}" in capsys.readouterr().out
+    assert f"[evaluate] teacher: {OF_A_BACKBONE}" in capsys.readouterr().out
     analysis, _ = evaluate.read(tmp_path / "evaluation")
     assert Role.TEACHER not in analysis.detectors
     data = ReportData(run="tiny", evaluation=analysis, recipe=RECIPE)
-    assert "The teacher is not evaluated, since it is a backbone, which detects nothing." in markdown(data)
-    assert "The teacher is not evaluated, since it is a backbone, which detects nothing." in render(data)
+    assert (
+        "No teacher is evaluated, since it is a backbone, which detects nothing, or the moving average of the student, which ends with it."
+        in markdown(data)
+    )
+    assert (
+        "No teacher is evaluated, since it is a backbone, which detects nothing, or the moving average of the student, which ends with it."
+        in render(data)
+    )
     assert Trainings(taught, schedule, subset).teacher() is None
 
 

@@ -21,7 +21,7 @@ from detkds.experiments.named_recipes import named_recipes
 from detkds.experiments.trainings import Entry, Trainings
 from detkds.genome import Recipe
 from detkds.objective import Goal
-from detkds.pipeline import check, data_check, rank, run_config, train
+from detkds.pipeline import check, data_check, evolve, rank, run_config, train
 from detkds.pipeline import subset as stage
 from detkds.pipeline.addresses import unlabelled_use
 from detkds.pipeline.form import Form
@@ -256,6 +256,19 @@ def test_what_run_yaml_says_reaches_every_stage_here_and_on_a_cluster(mixed: Pat
     assert rank.Job.loads(job.dumps(), "job.json") == job
 
 
+def test_the_search_may_choose_which_losses_use_them(mixed: Path, pair: Pair, tmp_path: Path) -> None:
+    told = {}
+    for chooses in (False, True):
+        config = run_config.load(written(tmp_path / "run.yaml", content(mixed, pair, search=chooses)))
+        values = Values.read(parameters(config, "teacher", "s3://detkds/t.pth", "student", "s3://detkds/runs", version="1"))
+        sent = json.loads(json.dumps(Form.of(values).parameters()), parse_int=float)  # KFP's structures know no whole numbers
+        sent |= {"epochs": int(sent["epochs"]), "gpus": int(sent["gpus"])}
+        told[chooses] = Values.read(Form(**sent).values().of_stage("evolve")).search_plan
+    assert [plan.unlabelled_search for plan in told.values()] == [False, True]
+    assert told[True].identity == {**told[False].identity, "unlabelled_search": True}
+    assert [evolve.space_of(plan).labelled for plan in told.values()] == [(False,), (False, True)]
+
+
 def test_without_them_nothing_is_told(mixed: Path, pair: Pair, tmp_path: Path) -> None:
     plain = content(mixed, pair)
     del plain["data"]["unlabelled"]
@@ -274,6 +287,7 @@ def test_without_them_nothing_is_told(mixed: Path, pair: Pair, tmp_path: Path) -
         ({"schedule": "late"}, r"data\.unlabelled\.schedule: .*'constant' or 'ramp'"),
         ({"knowledge": ["logits"]}, r"data\.unlabelled\.knowledge must name at least one of search\.knowledge, which has global"),
         ({"images": "nowhere"}, r"nowhere does not exist"),
+        ({"search": True, "knowledge": ["global"]}, r"with `search: true` the search chooses which losses use these images, so leave"),
         ({"shar": 0.5}, r"did you mean share\?"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -15,6 +16,11 @@ from detkds.search.space import PRESETS, Count, table_2_readings
 PAPER = SearchSpace.preset()
 EXTENDED = SearchSpace.preset("extended")
 RELEASED = SearchSpace.preset(semantics="released")
+FROZEN = [
+    "global: catt > scale_4 > norm_batch | ssim x 8",
+    "global: none > local_2 > norm_HW | pearson x 0.1",
+    "global: catt > none > norm_batch | ssim x 8",
+]
 
 
 def test_readings_of_table_2() -> None:
@@ -50,6 +56,35 @@ def test_counts_agree_with_enumeration() -> None:
     genomes = {form.with_weight(weight) for form in PAPER.forms(Knowledge.GLOBAL) for weight in PAPER.weights}
     count = PAPER.count(Knowledge.GLOBAL)
     assert (count.genomes, count.distinct) == (len(genomes), len({canonical(genome) for genome in genomes}))
+
+
+def test_where_a_search_chooses_the_images_each_genome_is_there_twice() -> None:
+    chosen = replace(PAPER, labelled=(False, True))
+    for knowledge in Knowledge:
+        one, two = PAPER.count(knowledge), chosen.count(knowledge)
+        assert (two.forms, two.genomes, two.distinct_forms, two.distinct) == (
+            2 * one.forms, 2 * one.genomes, 2 * one.distinct_forms, 2 * one.distinct,
+        )  # fmt: skip
+    genomes = {form.with_weight(weight) for form in chosen.forms(Knowledge.LOGITS) for weight in chosen.weights}
+    count = chosen.count(Knowledge.LOGITS)
+    assert (count.genomes, count.distinct) == (len(genomes), len({canonical(genome) for genome in genomes}))
+    rng = random.Random(0)
+    drawn = [chosen.sample(rng, Knowledge.GLOBAL) for _ in range(200)]
+    assert 70 < sum(genome.labelled for genome in drawn) < 130
+    assert all(chosen.contains(genome) for genome in drawn)
+    assert not any(PAPER.contains(genome) for genome in drawn if genome.labelled)
+    mutants = [chosen.mutate(drawn[0], rng) for _ in range(200)]
+    turned = [mutant for mutant in mutants if mutant.labelled != drawn[0].labelled]
+    assert turned
+    assert all(mutant.with_labelled(drawn[0].labelled) == drawn[0] for mutant in turned)
+
+
+def test_without_that_choice_the_same_draws_give_the_same_genomes() -> None:
+    """Frozen before a genome could say `on labelled`."""
+    rng = random.Random(5)
+    found = [str(PAPER.sample(rng, Knowledge.GLOBAL)) for _ in range(2)]
+    found.append(str(PAPER.mutate(Genome.parse(found[0]), rng)))
+    assert found == FROZEN
 
 
 def test_counts_of_combined_weights() -> None:

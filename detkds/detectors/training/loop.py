@@ -312,6 +312,7 @@ class Training:
         total, named = self.distiller.parse_losses(losses)
         reading = Reading(self.step, named, stop.is_set(), self.group, self.optimizer.param_groups[0]["lr"])
         self.optimizer.update_params(total)
+        self.distiller.follow()
         outputs = {name: value.detach() for name, value in named.items()}
         self._hooks.call("after_train_iter", batch_idx=place, data_batch=batch, outputs=outputs)
         for scheduler in self._schedulers:
@@ -335,7 +336,9 @@ class Training:
 
     @property
     def _identity(self) -> dict[str, Any]:
-        beside = {"unlabelled": self.unlabelled.identity} if self.unlabelled else {}
+        beside: dict[str, Any] = {"unlabelled": self.unlabelled.identity} if self.unlabelled else {}
+        if averages := self.distiller.averages:
+            beside["averages"] = [average.momentum for average in averages]
         own = {"recipe": self.distiller.recipe.digest, "images": len(self.samples), "steps": self.total_steps}
         return {**self.settings.identity, **own, **beside}
 
@@ -348,6 +351,7 @@ class Training:
             "optimizer": self.optimizer.state_dict(),
             "gradients": self._accumulated(),
             "schedulers": [scheduler.state_dict() for scheduler in self._schedulers],
+            "averages": [average.state() for average in self.distiller.averages],
         }
         store(path, self._identity, state)
 
@@ -371,6 +375,8 @@ class Training:
     def _restore(self, state: dict[str, Any]) -> None:
         weights = self._hooks.restored(state["student"])
         self.distiller.load_state_dict({f"student.{name}": value for name, value in weights.items()} | state["distillation"])
+        for average, stored in zip(self.distiller.averages, state.get("averages", []), strict=True):
+            average.restore(stored)
         self.optimizer.load_state_dict(state["optimizer"])
         parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
         for parameter, gradient in zip(parameters, state["gradients"], strict=False):

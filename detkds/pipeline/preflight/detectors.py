@@ -55,6 +55,8 @@ def detectors(facts: Facts) -> None:
         try:
             config = pairs.detector_config(address, facts.classes, pretrained=True)
             facts.configs[role], facts.detectors[role] = config, build_detector(config, seed=0)
+            if role == "teacher" and pairs.is_average(address):
+                facts.detectors[role] = pairs.untrained(address, facts.classes)
             if not checkpoint:
                 continue
             weights = load_weights(checkpoint)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from detkds.genome import Knowledge
 from detkds.pipeline.run_config.address import located
@@ -26,7 +26,8 @@ class Unlabelled(Section):
     """Images without labels, which the distillation losses are taken of too: a folder relative to `data.root`, or an address of its own.
 
     `share` of a step's images are unlabelled, beside as many labelled ones as ever; `schedule` is that of their weight, `constant` or
-    `ramp`; a detection of the teacher of `min_score` or more stands for an object; `knowledge` names the losses that use them.
+    `ramp`; a detection of the teacher of `min_score` or more stands for an object; `knowledge` names the losses that use them; with
+    `search` it is part of the search which of these do.
     """
 
     images: Annotated[str, Field(min_length=1)]
@@ -34,6 +35,13 @@ class Unlabelled(Section):
     schedule: Literal["constant", "ramp"] = "constant"
     min_score: Annotated[float, Field(gt=0, le=1)] = UNLABELLED.min_score
     knowledge: tuple[Knowledge, ...] = tuple(Knowledge)
+    search: bool = False
+
+    @model_validator(mode="after")
+    def _one_choice(self) -> Unlabelled:
+        if self.search and set(self.knowledge) != set(Knowledge):
+            raise ValueError("with `search: true` the search chooses which losses use these images, so leave `knowledge` out")
+        return self
 
 
 class Data(Section):

@@ -60,9 +60,13 @@ class Teacher(Detector):
 
     `teacher: self` is the student of the generation before: of the first one a student trained without distillation, of each further one
     that which the search and the training before it made. `generations` is how many are distilled; 0 for any other teacher.
+
+    `teacher: average` is the moving average of the student in training, of which a step keeps the share `momentum`; None for any other
+    teacher.
     """
 
     train: TeacherTraining | None = None
+    momentum: Annotated[float, Field(ge=0.5, lt=1)] | None = None
     generations: Annotated[int, Field(ge=0, le=10)] = 0
     scale: Annotated[float, Field(ge=0.25, le=4)] = 1.0
     min_ap: Annotated[float, Field(ge=0, le=100)] | None = None
@@ -72,7 +76,7 @@ class Teacher(Detector):
 
     @model_validator(mode="after")
     def _has_weights(self) -> Teacher:
-        if (self.checkpoint is None) == (self.train is None):
+        if self.momentum is None and (self.checkpoint is None) == (self.train is None):
             raise ValueError("give exactly one of `checkpoint` (a file or s3:// address) and `train` (how to make one)")
         return self
 

@@ -1,4 +1,5 @@
-"""`teacher: self`: the teacher that is the student of the generation before."""
+"""Teachers that the student makes itself: `teacher: self`, the student of the generation before, and `teacher: average`, its own moving
+average while it is trained."""
 
 from __future__ import annotations
 
@@ -8,30 +9,61 @@ from detkds.pipeline.run_config.train import Train
 
 SELF = "self"
 """A teacher that is the student of the generation before."""
+AVERAGE = "average"
+"""A teacher that is the moving average of the student in training."""
+MOMENTUM = 0.999
+"""Share of the average that a step keeps, as in Mean Teacher."""
+BELONGS = {"generations": (SELF, "the student before"), "momentum": (AVERAGE, "the moving average of the student")}
+"""Keys of one of these teachers alone, and what it is."""
 
 
 def with_own_teacher(raw: dict[str, Any]) -> dict[str, Any]:
-    """The content of a run.yaml in which `teacher: self` is written out: the student's config, trained first as the student is.
+    """The content of a run.yaml in which `teacher: self` and `teacher: average` are written out: the student's config, of the first also
+    that it is trained before as the student is, and of the second the momentum.
 
     Raises:
-        ValueError: it says of the teacher what the student before it decides, or it has several teachers.
+        ValueError: it says of the teacher what the student decides, or it has several teachers.
     """
     teacher, student = raw.get("teacher"), raw.get("student")
     if isinstance(teacher, list):
         raise ValueError("`teacher` is one detector: the one that the student inherits from; write the further ones as `teacher.others`")
-    if isinstance(teacher, dict) and teacher.get("config") != SELF and teacher.get("generations"):
-        raise ValueError("`teacher.generations` belongs to `teacher: self`, whose teacher is the student before; leave out one of the two")
-    if teacher != SELF and not (isinstance(teacher, dict) and teacher.get("config") == SELF):
+    given: dict[str, Any] = {"config": teacher} if isinstance(teacher, str) else teacher if isinstance(teacher, dict) else {}
+    for key, (word, meaning) in BELONGS.items():
+        if given.get("config") != word and given.get(key):
+            raise ValueError(f"`teacher.{key}` belongs to `teacher: {word}`, whose teacher is {meaning}; leave out one of the two")
+    if given.get("config") not in (SELF, AVERAGE):
         return raw
-    given = teacher if isinstance(teacher, dict) else {}
     student = student if isinstance(student, dict) else {}
-    if wrong := sorted(set(given) - {"config", "generations", "min_ap"}):
+    written = _before if given["config"] == SELF else _average
+    made = written({name: value for name, value in given.items() if name != "config"}, student, raw)
+    return raw if made is None else {**raw, "teacher": made, "student": {**student, "inherit": False}}
+
+
+def _before(asked: dict[str, Any], student: dict[str, Any], raw: dict[str, Any]) -> dict[str, Any] | None:
+    if wrong := sorted(set(asked) - {"generations", "min_ap"}):
         raise ValueError(f"`teacher: self` is the student before, which decides {', '.join(wrong)}; leave them out")
     if student.get("inherit"):
         raise ValueError("`student.inherit` would start the student as its own copy under `teacher: self`; leave it out")
     if not isinstance(epochs := (raw.get("train") or {}).get("epochs", Train().epochs), int):
-        return raw  # its own fault is said
-    itself = {name: student[name] for name in ("config", "options") if name in student}
+        return None  # its own fault is said
     trained = {"epochs": epochs} | ({"backbone": student["checkpoint"]} if student.get("checkpoint") else {})
-    asked = {name: value for name, value in given.items() if name != "config"}
-    return {**raw, "teacher": {"generations": 1, **asked, **itself, "train": trained}, "student": {**student, "inherit": False}}
+    return {"generations": 1, **asked, **_itself(student), "train": trained}
+
+
+def _average(asked: dict[str, Any], student: dict[str, Any], raw: dict[str, Any]) -> dict[str, Any]:
+    if wrong := sorted(set(asked) - {"momentum"}):
+        raise ValueError(f"`teacher: average` is the student's own moving average, which has no {', '.join(wrong)}; leave them out")
+    if student.get("inherit"):
+        raise ValueError("`student.inherit` needs a teacher that is there before the student, and `teacher: average` is not; leave it out")
+    search = raw.get("search")
+    if isinstance(search, dict) and search.get("weights_are") == "calibrated":
+        raise ValueError(
+            "`search.weights_are: calibrated` measures losses before a training, where the student and its moving average are one; "
+            "leave it out with `teacher: average`"
+        )
+    return {"momentum": MOMENTUM, **asked, **_itself(student)}
+
+
+def _itself(student: dict[str, Any]) -> dict[str, Any]:
+    """The student's detector as the teacher's."""
+    return {name: student[name] for name in ("config", "options") if name in student}
