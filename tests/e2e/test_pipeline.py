@@ -76,7 +76,9 @@ def test_run_pull_and_run_again(world: Path) -> None:
 
     pulled = detkds(world, "pull", "latest", "--to", "student")
     assert pulled.returncode == 0, pulled.stderr
-    used = subprocess.run([sys.executable, "-W", "ignore", "-c", USES_OF_THE_STUDENT], cwd=world, capture_output=True, text=True, timeout=120)
+    used = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", USES_OF_THE_STUDENT], cwd=world, capture_output=True, text=True, timeout=120
+    )
     assert used.returncode == 0, used.stderr[-2000:]
     assert (world / "student.onnx").is_file()
 
