@@ -10,8 +10,6 @@ TORCH_INDEX ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check
-# Not every one of 20,000 files is compiled beforehand, which takes a minute: Python compiles what is imported, once.
-INSTALL := $(PIP) install --no-compile
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 # What is installed is named by what it was installed from: a change of these installs anew, and nothing else does.
@@ -111,7 +109,7 @@ clean: ## remove .venv and what tools leave behind; results in .detkds stay
 
 $(INSTALLED): $(PACKAGES) pyproject.toml
 	@echo "4/4 detkds"
-	@$(INSTALL) --no-deps --no-build-isolation --editable .
+	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
 # torch before mmcv, whose operators are compiled against it; OpenMMLab's packages without their OpenCV (docs/adr)
@@ -120,11 +118,11 @@ $(PACKAGES):
 	@$(PYTHON) images/preflight.py
 	@$(PYTHON) -m venv --clear $(VENV)
 	@echo "1/4 locked packages"
-	@$(INSTALL) --require-hashes -r images/requirements-dev.lock
+	@$(PIP) install --require-hashes -r images/requirements-dev.lock
 	@echo "2/4 torch"
-	@$(INSTALL) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) -r images/torch.txt
+	@$(PIP) install $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) -r images/torch.txt
 	@echo "3/4 mmengine, mmdet and mmcv, whose operators take a minute or two to compile, once a machine"
-	@$(INSTALL) --require-hashes --no-deps --no-build-isolation -r images/openmmlab.lock
-	@$(INSTALL) --require-hashes --no-deps -r images/oracles.lock
-	@wheel=$$($(BIN)/python images/mmcv/build_wheel.py | tail -n 1) && $(INSTALL) --no-deps "$$wheel"
+	@$(PIP) install --require-hashes --no-deps --no-build-isolation -r images/openmmlab.lock
+	@$(PIP) install --require-hashes --no-deps -r images/oracles.lock
+	@wheel=$$($(BIN)/python images/mmcv/build_wheel.py | tail -n 1) && $(PIP) install --no-deps "$$wheel"
 	@touch $@
