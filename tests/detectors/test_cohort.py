@@ -219,7 +219,7 @@ def test_students_that_memory_has_no_room_for_wait(sources: tuple[Source, Source
     jobs = opened(Recipe(), PKD, MASKED)
     expected = objective.together(jobs)
     assert lines == []
-    monkeypatch.setattr(module, "room", lambda student, device: 2)
+    monkeypatch.setattr(module, "room", lambda student, device, **how: 2)
     parts: list[int] = []
     side_by_side = ProxyObjective._side_by_side
     monkeypatch.setattr(ProxyObjective, "_side_by_side", lambda self, part: parts.append(len(part)) or side_by_side(self, part))
