@@ -37,7 +37,7 @@ def _as_levels(found: Iterable[Tensor]) -> TeacherLevels:
 
 
 KEPT_BYTES = 2**29
-"""What the TeacherPass of a search keeps at most: about 300 steps of four images of 320x240 pixels and necks of 64 channels."""
+"""What the TeacherPass of a search keeps of each teacher at most: some 300 steps of 4 images of 320x240 pixels, necks of 64 channels."""
 
 
 class TeacherPass:
@@ -48,7 +48,7 @@ class TeacherPass:
     """
 
     def __init__(self, limit: int = 0) -> None:
-        self._limit = limit
+        self._limit, self._size = limit, 0
         self._kept: dict[tuple[str, int], _Step] = {}
         self._last: dict[str, tuple[int, _Step]] = {}
         self._others: dict[int, TeacherPass] = {}
@@ -93,14 +93,15 @@ class TeacherPass:
 
     def _keep(self, what: str) -> None:
         """Keep the step that students leave now, if there is room: the head may have answered since it was last weighed."""
-        if what in self._last:
-            step, seen = self._last[what]
-            others = sum(one.size for key, one in self._kept.items() if key != (what, step))
-            seen.size = _bytes(seen.found)
-            if others + seen.size <= self._limit:
-                self._kept[what, step] = seen
-            else:
-                self._kept.pop((what, step), None)
+        if not self._limit or what not in self._last:
+            return
+        step, seen = self._last[what]
+        if before := self._kept.pop((what, step), None):
+            self._size -= before.size
+        seen.size = _bytes(seen.found)
+        if self._size + seen.size <= self._limit:
+            self._kept[what, step] = seen
+            self._size += seen.size
 
 
 @dataclass

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 DEFAULT_BATCH_SIZE = 2
 OF_A_BACKBONE = "a backbone, which detects nothing: its AP is not measured"
-OF_AN_AVERAGE = "the moving average of the student in training: before it there is no teacher, and no AP of one is measured"
+OF_AN_AVERAGE = "the moving average of the student in training; it exists only during the training, so its AP is not measured"
 MOMENTUM = "momentum"
 """Of AS_TEACHER, where the teacher is the moving average of the student."""
 AS_TEACHER = "as_teacher"

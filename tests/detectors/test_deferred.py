@@ -45,7 +45,7 @@ def test_a_detector_is_imported_without_them_and_each_works_when_it_is_used() ->
         from torch.distributed.fsdp import FullyShardedDataParallel
         assert issubclass(Own, FullyShardedDataParallel) and torch.distributed.fsdp.FullyShardedDataParallel is FullyShardedDataParallel
         from mmengine.registry import STRATEGIES
-        assert strategy.__call__ and strategy.__getattr__("prepare") is STRATEGIES.get("FSDPStrategy").prepare
+        assert strategy.prepare is STRATEGIES.get("FSDPStrategy").prepare
         print("all")
         """
     )
