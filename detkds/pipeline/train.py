@@ -250,7 +250,11 @@ def fit(
         if trained.inherited:
             listed = {"copied": trained.inherited.copied, "skipped": trained.inherited.skipped}
             (folder / "inherited.json").write_text(json.dumps(listed, indent=1))
-            say(task, f"inherited {len(listed['copied'])} tensors of the teacher, {len(listed['skipped'])} not; inherited.json lists them")
+            copied, skipped = len(listed["copied"]), len(listed["skipped"])
+            say(
+                task,
+                f"{copied} of {copied + skipped} tensors of neck and head started with the teacher's values; inherited.json lists them",
+            )
         meta |= {"student_steps": trained.steps, "seconds": round(time.monotonic() - began, 1)}
     saved.retire()
     return Result({"recipe": str(recipe), "framework": "mmdet", "digest": digest(meta)}, {"student_steps": trained.steps})

@@ -66,9 +66,9 @@ BACKBONE = {"config": "timm/test_convnext", "checkpoint": "s3://detkds/w.safeten
             lambda raw: raw["teacher"].update(others=[], combine="mean"),
             r"`combine` says how several teachers are combined, and there is one",
         ),
-        (lambda raw: raw["teacher"].update(combine="vote"), r"teacher\.combine: Input should be 'mean' or 'agreement', but got 'vote'"),
+        (lambda raw: raw["teacher"].update(combine="vote"), r"teacher\.combine: must be 'mean' or 'agreement', but got 'vote'"),
         (lambda raw: raw["teacher"].update(combine="agreement", weight=2), r"so `weight` has no effect; leave it out"),
-        (lambda raw: raw["teacher"].update(weight=0), r"teacher\.weight: Input should be greater than 0, but got 0"),
+        (lambda raw: raw["teacher"].update(weight=0), r"teacher\.weight: must be greater than 0, but got 0"),
         (
             lambda raw: raw["teacher"].update(combine="agreement", others=[BACKBONE]),
             r"`combine: agreement` compares detections with labels, and timm/test_convnext is a backbone",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from detkds.errors import ConfigError, DetKDSError
 from detkds.pipeline.preflight.facts import Facts
+from detkds.pipeline.preflight.options import misspelt
 from detkds.pipeline.run_config import is_remote
 from detkds.pipeline.settings import Pair
 
@@ -40,6 +41,7 @@ def detectors(facts: Facts) -> None:
     for role, detector in {"teacher": facts.config.teacher, "student": facts.config.student, **further}.items():
         try:
             loaded = read_config(detector.config, trust=facts.trust)
+            faults += [f"{role}.{fault}." for fault in misspelt(loaded, detector.options)]
             loaded.merge_from_dict(detector.options)
             _require_new(detector.config, loaded)
         except DetKDSError as error:
