@@ -126,7 +126,7 @@ WRONG: dict[str, tuple[Change, str]] = {
         lambda content, folder: content["teacher"].update(scale=0.25) or content["search"].update(knowledge=["logits"]),
         "shown images 0.25 times as large",
     ),
-    "train and test share images": (same_test_set, "must not share images"),
+    "train and test share images": (same_test_set, r"data\.train and data\.test both name"),
     "other classes in the test set": (train_set(lambda data: data["categories"][0].update(name="other")), "must list the same classes"),
     "too few images": (train_set(lambda data: data.update(annotations=data["annotations"][:1])), "a subset needs at least 2 images"),
 }
