@@ -120,7 +120,9 @@ def test_a_run_that_says_inherit_beside_a_whole_checkpoint_is_refused(content: C
     raw = content("checkpoint")
     raw["student"]["inherit"] = True
     path = written(tmp_path / "run.yaml", raw)
-    with pytest.raises(ConfigError, match=r"^student\.inherit: \S+whole\.pth has all of the student's weights, so .* write student.inherit: f"):
+    with pytest.raises(
+        ConfigError, match=r"^student\.inherit: \S+whole\.pth has all of the student's weights, so .* write student.inherit: f"
+    ):
         check(path, trust=False, console=Console(quiet=True), home=tmp_path / "home", timed=False)
 
 
@@ -160,4 +162,6 @@ def test_single_losses_refuses_words_that_say_nothing_of_losses(
     path = tmp_path / "run.yaml"
     path.write_text(yaml.safe_dump(content("average")))
     with pytest.raises(ConfigError, match=said):
-        ablate(path, "single-losses", Effort(1), recipe=recipe, home=tmp_path / "home", trust=False, console=Console(quiet=True), out=tmp_path)
+        ablate(
+            path, "single-losses", Effort(1), recipe=recipe, home=tmp_path / "home", trust=False, console=Console(quiet=True), out=tmp_path
+        )
