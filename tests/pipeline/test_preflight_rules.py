@@ -6,6 +6,7 @@ import copy
 import importlib.util
 import json
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -239,3 +240,32 @@ def test_a_checkpoint_that_the_store_does_not_have_is_refused(world: Path, pair:
     (bucket / "models").mkdir()
     shutil.copy(pair.teacher_checkpoint, bucket / "models" / "teacher.pth")
     assert check(path, trust=False, console=QUIET, home=tmp_path / "home", timed=False)["not_looked_at"] == []
+
+
+def test_check_says_what_it_does_before_it_loads_what_takes_seconds(world: Path, pair: Pair, tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text(yaml.safe_dump(good(world, pair)))
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom rich.console import Console\nfrom detkds.pipeline.check import check\n"
+        "class First(Console):\n"
+        "    def print(self, text, **how):\n"
+        "        print(text)\n"
+        "        sys.exit(', '.join({'torch', 'mmdet', 'scipy', 'mmengine'} & set(sys.modules)) or 0)\n"
+        f"check(Path({str(path)!r}), trust=False, console=First(), home=Path({str(tmp_path / 'home')!r}))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == (f"{path}: looking at data, detectors and losses\n", "")
+
+
+def test_with_json_that_line_stands_beside_the_answer(
+    world: Path, pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text(yaml.safe_dump(good(world, pair)))
+    monkeypatch.setattr(sys, "argv", ["detkds", "check", str(path), "--not-timed", "--json", "--home", str(tmp_path / "home")])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert not ended.value.code
+    said = capsys.readouterr()
+    assert json.loads(said.out)["run"] == "tiny"
+    assert said.err.startswith(f"{path}: looking at data, detectors and losses\n")
