@@ -21,10 +21,11 @@ from detkds.detectors.average_teacher import AverageTeacher
 from detkds.detectors.calibration import look_step, reject_exploded, reject_idle, unit
 from detkds.detectors.device import COPIES, resolve, room
 from detkds.detectors.diagnosis import Diagnosis, diagnose
-from detkds.detectors.distiller import DistilledDetector, supported
+from detkds.detectors.distiller import DistilledDetector
 from detkds.detectors.ensemble import Ensemble
 from detkds.detectors.predict import Detection, detections, predict
 from detkds.detectors.rungs import Climb, Left
+from detkds.detectors.sharing import supported
 from detkds.detectors.teacher_pass import KEPT_BYTES, TeacherPass
 from detkds.detectors.training.batches import Samples, Source
 from detkds.detectors.training.course import supply
