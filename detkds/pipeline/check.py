@@ -153,6 +153,8 @@ def _found(facts: Facts) -> dict[str, Any]:
                 lines.append((name, pairs.OF_A_BACKBONE))
     if (momentum := facts.config.teacher.momentum) is not None:
         lines.append(("teacher", f"{pairs.OF_AN_AVERAGE}; momentum {momentum:g}"))
+    if facts.nothing_inherited and facts.config.student.inherit:
+        lines.append(("student", f"nothing is inherited: {facts.nothing_inherited}"))
     kept = facts.kept and {**{name: getattr(facts.kept, name) for name in ("images", "objects")}, "left_out": dict(facts.kept.left_out)}
     return {
         "run": facts.config.name,

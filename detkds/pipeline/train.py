@@ -251,6 +251,8 @@ def fit(
             listed = {"copied": trained.inherited.copied, "skipped": trained.inherited.skipped}
             (folder / "inherited.json").write_text(json.dumps(listed, indent=1))
             say(task, f"inherited {len(listed['copied'])} tensors of the teacher, {len(listed['skipped'])} not; inherited.json lists them")
+        elif pair.inherit and start.checkpoint:
+            say(task, f"nothing is inherited: {pair.student_checkpoint} has all of the student's weights")
         meta |= {"student_steps": trained.steps, "seconds": round(time.monotonic() - began, 1)}
     saved.retire()
     return Result({"recipe": str(recipe), "framework": "mmdet", "digest": digest(meta)}, {"student_steps": trained.steps})
