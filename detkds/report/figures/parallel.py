@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from detkds.genome import SLOTS, Knowledge
+from detkds.genome import Knowledge
+from detkds.genome.decisions import in_order
 from detkds.report.figures.figure import Figure, Key
 from detkds.report.figures.plot import Axis, Plot, linear
 from detkds.report.study import WEIGHTS, ReportedStudy, ReportedTrial, top
@@ -47,7 +48,7 @@ def _words(study: ReportedStudy, candidates: Sequence[tuple[ReportedTrial, tuple
     used = {words[place] for _, words in candidates}
     if study.name == WEIGHTS:
         return sorted(used, key=float)
-    return [word for word in list(SLOTS[Knowledge(study.name)].values())[place] if word in used]
+    return in_order(Knowledge(study.name), study.slots[place], used)
 
 
 def _height(words: Sequence[str], word: str, shift: float) -> float:
