@@ -145,6 +145,18 @@ def test_every_candidate_with_a_score_is_a_thread() -> None:
     assert threads.count("thread distilled") == max(3, len(scored) // 5)
 
 
+def test_axes_beside_the_words_have_the_space_of_one() -> None:
+    texts = ("", " bg 4", " bg 1", " on labelled", " bg 4 on labelled", " bg 1 on labelled")
+    trials = [ReportedTrial(place, f"fgbg: none > none > none | l2{text}", 0.1 * place, "complete") for place, text in enumerate(texts, 1)]
+    chart = figures.parallel(ReportedStudy("fgbg", tuple(trials)))
+    assert chart is not None
+    assert [label for _, label in chart.plot.x.ticks] == ["attention", "scale", "norm", "distance", "background", "images", "AP, %"]
+    assert chart.plot.px(1) - chart.plot.px(0) == 75
+    heights = {note.text: note.y for note in chart.plot.notes if note.look == "word"}
+    assert heights["0.5"] > heights["1"] > heights["4"]
+    assert heights["all"] > heights["labelled"]
+
+
 def test_threads_of_weights_are_ordered_by_size() -> None:
     text = "global: none > none > none | l2 x {}"
     trials = tuple(
