@@ -91,6 +91,16 @@ def test_every_candidate_is_a_marker() -> None:
     assert chart.title == "global: +2.0 points"
 
 
+def test_the_images_are_named_as_what_matters_most() -> None:
+    """The images alone explain the scores; of eight candidates with two words each, chance explains less."""
+    texts = [f"{norm} | {distance}" for norm in ("none", "norm_C") for distance in ("l1", "l2")]
+    candidates = [(f"global: none > none > {text}{end}", 0.2 + 0.1 * bool(end)) for text in texts for end in ("", " on labelled")]
+    trials = tuple(ReportedTrial(place, *candidate, "complete") for place, candidate in enumerate(candidates, 1))
+    chart = figures.importance([ReportedStudy("global", trials)])
+    assert chart is not None
+    assert chart.title == "The choice of images for global matters most"
+
+
 def test_a_random_search_is_drawn_beside_the_evolution() -> None:
     chart = figures.search_curve(study("global", 1), study("global", 2, 40, "random"))
     assert looks(chart).count("line random") == 1

@@ -236,7 +236,18 @@ def test_ops_leave_the_cells_of_a_search_empty_that_did_not_choose_images() -> N
     plain = tuple(ReportedTrial(place, f"global: none > none > {text}", 0.1 * place, "complete") for place, text in enumerate(texts, 1))
     (table,) = tables.ops([ReportedStudy("global", plain), chosen])
     assert {row[0]: row[1:] for row in table.rows}["labelled"] == ("", "", "100%", "50%")
+    assert list(table.groups.values()) == ["attention", "scale", "norm", "distance", "background", "images"]
+    assert [row[0] for row in table.rows if row[0][0] in "np"] == ["none", "none", "none", "norm_C", "norm_N", "pearson"]
     assert tables.ops([ReportedStudy("global", plain)])[0].groups.keys() == {0, 1, 2, 5}, "no group beside the slots"
+
+
+def test_ops_of_several_searches_are_in_the_order_of_the_vocabulary() -> None:
+    def search(name: str, norm: str) -> ReportedStudy:
+        texts = [f"{name}: none > none > {norm} | {distance}" for distance in ("l1", "l2", "smooth_l1", "cosine", "pearson", "kl")]
+        return ReportedStudy(name, tuple(ReportedTrial(place, text, 0.1 * place, "complete") for place, text in enumerate(texts, 1)))
+
+    (table,) = tables.ops([search("global", "norm_N"), search("fgbg", "norm_HW")])
+    assert [row[0] for row in table.rows][:4] == ["none", "none", "norm_HW", "norm_N"]
 
 
 def test_ops_of_the_weights_are_weights_by_knowledge() -> None:

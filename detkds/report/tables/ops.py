@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from detkds.genome import Knowledge
-from detkds.genome.decisions import in_order
+from detkds.genome import SLOTS, Knowledge
+from detkds.genome.decisions import BESIDE, in_order
 from detkds.report.study import WEIGHTS, ReportedStudy, top
 from detkds.report.tables.table import Column, Table
 from detkds.report.text import share
@@ -25,10 +25,12 @@ def _words(members: Sequence[ReportedStudy]) -> Table:
     """Words by slot, two columns per study."""
     rows: list[tuple[str, ...]] = []
     groups: dict[int, str] = {}
-    for slot in dict.fromkeys(slot for study in members for slot in study.slots):
-        groups[len(rows)] = slot
-        used = dict.fromkeys(word for study in members for word in _used(study, slot))
-        rows += [(word, *(cell for study in members for cell in _cells(study, slot, word))) for word in used]
+    knowledges = [Knowledge(study.name) for study in members]
+    for slot in (*SLOTS[knowledges[0]], *BESIDE):
+        if used := {word for study in members for word in _used(study, slot)}:
+            groups[len(rows)] = slot
+            ordered = dict.fromkeys(word for knowledge in knowledges for word in in_order(knowledge, slot, used))
+            rows += [(word, *(cell for study in members for cell in _cells(study, slot, word))) for word in ordered]
     heads = [head for study in members for head in _heads(study.name, study)]
     return Table((Column("op"), *heads), tuple(rows), groups)
 
@@ -45,12 +47,12 @@ def _heads(name: str, study: ReportedStudy) -> tuple[Column, Column]:
     return Column(f"{name}: top {len(top(study.choices))}", "heat"), Column(f"all {len(study.choices)}", "number")
 
 
-def _used(study: ReportedStudy, slot: str) -> list[str]:
-    """What a study's candidates have in a slot, in order; nothing of a slot that it has not."""
+def _used(study: ReportedStudy, slot: str) -> set[str]:
+    """What a study's candidates have in a slot; nothing of a slot that it has not."""
     if slot not in study.slots:
-        return []
+        return set()
     place = study.slots.index(slot)
-    return in_order(Knowledge(study.name), slot, {words[place] for _, words in study.choices})
+    return {words[place] for _, words in study.choices}
 
 
 def _cells(study: ReportedStudy, slot: str, word: str) -> tuple[str, str]:
