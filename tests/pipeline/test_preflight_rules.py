@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tiny_run
 import torch
 import yaml
 from rich.console import Console
@@ -44,15 +45,10 @@ def executed(path: Path, home: Path) -> None:
 
 
 def good(world: Path, pair: Pair) -> dict[str, Any]:
-    splits = {part: {"annotations": f"annotations/{part}.json", "images": part} for part in ("train", "test")}
-    return {
-        "name": "tiny",
-        "data": {"root": str(world / "data"), **splits},
-        "teacher": {"config": str(world / "demo_teacher.yaml"), "checkpoint": pair.teacher_checkpoint, "min_ap": 0},
-        "student": {"config": str(world / "demo_student.yaml")},
-        "search": {"knowledge": ["global"], "population": 1, "iterations": 0, "top_k": 1, "subset": 0.5, "search_val": 0.5},
-        "train": {"epochs": 1},
-    }
+    content = tiny_run.content(world / "data", pair, train={"epochs": 1})
+    content["teacher"]["config"] = str(world / "demo_teacher.yaml")
+    content["student"] = {"config": str(world / "demo_student.yaml")}
+    return content
 
 
 def student(change: Callable[[dict[str, Any]], Any]) -> Change:
@@ -137,8 +133,7 @@ def test_check_refuses_what_run_refuses(world: Path, pair: Pair, tmp_path: Path,
     content = copy.deepcopy(good(world, pair))
     change, words = WRONG[wrong]
     change(content, tmp_path)
-    path = tmp_path / "run.yaml"
-    path.write_text(yaml.safe_dump(content))
+    path = tiny_run.written(tmp_path / "run.yaml", content)
     monkeypatch.setattr(run_module, "ensure_bucket", lambda *_: pytest.fail("the run started"))
     said = []
     for refused in (
@@ -156,8 +151,7 @@ def test_check_refuses_what_run_refuses(world: Path, pair: Pair, tmp_path: Path,
     ("recipe", "words"), [("pdk", "pdk"), ("pkd x ten", "pkd x ten|ten"), ("global: none > none | l9 x 1", "l9|slots|none")]
 )
 def test_a_recipe_that_cannot_be_read(world: Path, pair: Pair, tmp_path: Path, recipe: str, words: str) -> None:
-    path = tmp_path / "run.yaml"
-    path.write_text(yaml.safe_dump(good(world, pair)))
+    path = tiny_run.written(tmp_path / "run.yaml", good(world, pair))
     with pytest.raises(ConfigError, match=words):
         check(path, trust=False, console=QUIET, home=tmp_path / "home", recipe=recipe)
 
@@ -166,8 +160,7 @@ def test_a_recipe_that_cannot_be_read(world: Path, pair: Pair, tmp_path: Path, r
 def test_a_missing_package(world: Path, pair: Pair, tmp_path: Path, package: str, algorithm: str, monkeypatch: pytest.MonkeyPatch) -> None:
     content = good(world, pair)
     content["search"]["algorithm"] = algorithm
-    path = tmp_path / "run.yaml"
-    path.write_text(yaml.safe_dump(content))
+    path = tiny_run.written(tmp_path / "run.yaml", content)
     find = importlib.util.find_spec
     monkeypatch.setattr("detkds.pipeline.preflight.place.find_spec", lambda name: None if name == package else find(name))
     with pytest.raises(ConfigError, match=f"the package {package} is not installed"):
@@ -175,16 +168,14 @@ def test_a_missing_package(world: Path, pair: Pair, tmp_path: Path, package: str
 
 
 def test_a_home_that_cannot_be_written(world: Path, pair: Pair, tmp_path: Path) -> None:
-    path = tmp_path / "run.yaml"
-    path.write_text(yaml.safe_dump(good(world, pair)))
+    path = tiny_run.written(tmp_path / "run.yaml", good(world, pair))
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="cannot be written"):
         check(path, trust=False, console=QUIET, home=tmp_path / "file" / "home")
 
 
 def test_a_good_run_tells_minutes_disk_and_what_is_trained_on(world: Path, pair: Pair, tmp_path: Path) -> None:
-    path = tmp_path / "run.yaml"
-    path.write_text(yaml.safe_dump(good(world, pair)))
+    path = tiny_run.written(tmp_path / "run.yaml", good(world, pair))
     found = check(path, trust=False, console=QUIET, home=tmp_path / "home")
     assert found["trained_on"]["images"] == 8
     assert found["studies"] == {"evolve global": 2, "weights": 51}
@@ -197,8 +188,7 @@ def test_a_good_run_tells_minutes_disk_and_what_is_trained_on(world: Path, pair:
 def test_a_teacher_below_the_floor_is_refused(world: Path, pair: Pair, tmp_path: Path) -> None:
     content = good(world, pair)
     del content["teacher"]["min_ap"]
-    path = tmp_path / "run.yaml"
-    path.write_text(yaml.safe_dump(content))
+    path = tiny_run.written(tmp_path / "run.yaml", content)
     with pytest.raises(ConfigError, match=r"the teacher must reach AP 1\.0 as it teaches .* teacher\.min_ap: 0 trains all the same"):
         check(path, trust=False, console=QUIET, home=tmp_path / "home")
 
@@ -206,8 +196,7 @@ def test_a_teacher_below_the_floor_is_refused(world: Path, pair: Pair, tmp_path:
 def test_a_learning_rate_that_explodes_is_named(world: Path, pair: Pair, tmp_path: Path) -> None:
     content = good(world, pair)
     content["train"] = {"epochs": 6, "learning_rate": 1e12}
-    path = tmp_path / "run.yaml"
-    path.write_text(yaml.safe_dump(content))
+    path = tiny_run.written(tmp_path / "run.yaml", content)
     with pytest.raises(ConfigError, match=r"lower train\.learning_rate, which is 1e\+12 \(0\.002 in the student's config\)"):
         check(path, trust=False, console=QUIET, home=tmp_path / "home")
 
@@ -218,8 +207,7 @@ def test_what_lies_in_a_store_that_is_not_at_hand_is_named_in_verdict_json_and_e
     monkeypatch.delenv("DETKDS_S3_ENDPOINT", raising=False)
     content = good(world, pair)
     content["data"]["root"], content["teacher"]["checkpoint"] = "s3://far/data", "s3://far/teacher.pth"
-    path = tmp_path / "run.yaml"
-    path.write_text(yaml.safe_dump(content))
+    path = tiny_run.written(tmp_path / "run.yaml", content)
     monkeypatch.setattr(sys, "argv", ["detkds", "check", str(path), "--json", "--home", str(tmp_path / "home")])
     with pytest.raises(SystemExit) as left:
         main()
@@ -233,7 +221,7 @@ def test_a_checkpoint_that_the_store_does_not_have_is_refused(world: Path, pair:
     content = good(world, pair)
     content["teacher"]["checkpoint"] = "s3://near/models/teacher.pth"
     path, bucket = tmp_path / "run.yaml", tmp_path / "home" / "store" / "near"
-    path.write_text(yaml.safe_dump(content))
+    tiny_run.written(path, content)
     bucket.mkdir(parents=True)
     with pytest.raises(ConfigError, match=r"teacher\.checkpoint: s3://near/models/teacher\.pth is not in the store"):
         check(path, trust=False, console=QUIET, home=tmp_path / "home", timed=False)
