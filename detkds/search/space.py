@@ -92,9 +92,7 @@ class SearchSpace:
         """The genome of one value for each of the `choices`."""
         values = {name: offered[0] for name, offered in self._offered(knowledge).items()} | dict(chosen)
         *transforms, distance = (values[slot] for slot in self.slots[knowledge])
-        return Genome(
-            knowledge, tuple(transforms), distance, values[_WEIGHT], background=values[_BACKGROUND], labelled=values[_LABELLED]
-        )
+        return Genome(knowledge, tuple(transforms), distance, values[_WEIGHT], background=values[_BACKGROUND], labelled=values[_LABELLED])
 
     def chosen(self, genome: Genome) -> dict[str, Any]:
         """The values of a genome by the names of the `choices` of its knowledge. They may be others than the space offers."""

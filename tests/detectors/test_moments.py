@@ -124,7 +124,7 @@ BY_EPOCH = {"type": "CosineAnnealingLR", "by_epoch": True, "T_max": 12}
         ([{"type": "LinearLR", "by_epoch": False}], {"max_epochs": 12}, "LinearLR counts in iterations"),
         ([{**WARM_UP, "begin": 10}, BY_EPOCH], {"max_epochs": 12}, "so when it acts is not known: write by_epoch: true, and epochs."),
         ([STEPS, BY_EPOCH], {"max_epochs": 12}, "MultiStepLR counts in iterations"),
-        ([WARM_UP, BY_EPOCH], {"max_iters": 9000}, "CosineAnnealingLR counts in epochs, train_cfg.max_iters in iterations: write by_epoch: "),
+        ([WARM_UP, BY_EPOCH], {"max_iters": 9000}, "CosineAnnealingLR counts in epochs, train_cfg.max_iters in iterations: write"),
         ([{"type": "MultiStepLR", "milestones": [8]}], {"max_iters": 9000}, "MultiStepLR counts in epochs"),
         ([BY_EPOCH], {"max_epochs": 12, "max_iters": 9000}, "train_cfg has max_epochs and max_iters: leave out"),
     ],
