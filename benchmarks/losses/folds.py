@@ -47,7 +47,7 @@ def main() -> None:
     """Measure and print."""
     with Run.open(Path(sys.argv[1]), home=Path(".detkds"), trust=False, console=Console(stderr=True)) as run:
         proxy = Proxy(stage.pair(run.values), stage.schedule(run.values, 1), run.subset, early_stop=False)
-        views = proxy._objective._views
+        views = proxy._objective.probe.views
     for knowledge in FEATURES:
         found = errors(knowledge, views)
         inexact = [one for one in found if one[0] > TOLERANCE]

@@ -111,26 +111,39 @@ def _split(folder: Path, path: Path, content: dict[str, Any]) -> CocoSplit:
 
 
 def _image_folder(folder: Path, path: Path, names: Sequence[str]) -> str:
-    """The folder below `folder` that has most of the named images. Of several, as where each split numbers its images from 1, it is that of
-    the annotation file, or the one whose name is in the name of the annotation file.
+    """The folder below `folder` that has most of the named images; of several, as where each split numbers its images from 1, the one that
+    belongs to the annotation file.
 
     Raises:
         DatasetError: no folder has one of them, or several have as many and their names do not say which is meant.
     """
+    places = _with_most(folder, path, names)
+    if not places:
+        raise DatasetError(f"{path}: none of its images is below {folder}, for example {names[0] if names else '(no image named)'}.")
+    meant = _belonging(folder, path, places)
+    if len(meant) > 1:
+        raise DatasetError(
+            f"{path}: {', '.join(str(place) for place in meant[:3])} each have its images, such as {names[0]}, and their names do not say "
+            "which are meant; name the folder of the images like the annotation file, or write a run.yaml by hand."
+        )
+    return "" if meant[0] == folder else meant[0].relative_to(folder).as_posix()
+
+
+def _with_most(folder: Path, path: Path, names: Sequence[str]) -> list[Path]:
+    """The folders below `folder`, itself and that of the annotation file among them, that have most of the named images; empty where none
+    has one."""
     below = [place for place in sorted(folder.glob("**/")) if len(place.relative_to(folder).parts) <= MAX_DEPTH]
     counts = {place: sum((place / name).is_file() for name in names) for place in dict.fromkeys((path.parent, *below))}
     most = max(counts.values())
-    if not most:
-        raise DatasetError(f"{path}: none of its images is below {folder}, for example {names[0] if names else '(no image named)'}.")
-    equal = [place for place in counts if counts[place] == most]
-    shared = {
-        place: sum(len(part) > 2 and part.lower() in path.stem.lower() for part in place.relative_to(folder).parts) for place in equal
-    }
-    named = [place for place in equal if shared[place] == max(shared.values())]
-    best = path.parent if path.parent in equal else named[0]
-    if best != path.parent and len(named) > 1:
-        raise DatasetError(
-            f"{path}: {', '.join(str(place) for place in named[:3])} each have its images, such as {names[0]}, and their names do not say "
-            "which are meant; name the folder of the images like the annotation file, or write a run.yaml by hand."
-        )
-    return best.relative_to(folder).as_posix().removeprefix(".")
+    return [place for place in counts if most and counts[place] == most]
+
+
+def _belonging(folder: Path, path: Path, places: Sequence[Path]) -> list[Path]:
+    """That of the annotation file, or those with most of their names in its name."""
+    if path.parent in places:
+        return [path.parent]
+
+    def shared(place: Path) -> int:
+        return sum(len(part) > 2 and part.lower() in path.stem.lower() for part in place.relative_to(folder).parts)
+
+    return [place for place in places if shared(place) == max(map(shared, places))]

@@ -22,7 +22,8 @@ from detkds.detectors.checkpoints import (
     save_student,
 )
 from detkds.detectors.configs.config import adapt, build_detector, load_config
-from detkds.detectors.distiller import DistilledDetector, supported
+from detkds.detectors.distiller import DistilledDetector
+from detkds.detectors.sharing import supported
 
 __all__ = [
     "Checkpoint",

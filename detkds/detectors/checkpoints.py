@@ -171,25 +171,30 @@ class InheritReport:
 def inherit(student: nn.Module, teacher: nn.Module) -> InheritReport:
     """Start the student's neck and heads from the teacher's (the paper's "inherit" initialisation); the backbone stays.
 
-    A tensor is copied where the teacher has one of the same name and shape.
-
     Returns:
-        Every tensor of the student's neck and heads, as copied or as skipped with a reason.
+        Every tensor of the student's neck and heads, as copied or as skipped with a reason, see `inheritable`.
     """
+    found, source, own = inheritable(student, teacher), teacher.state_dict(), student.state_dict()
+    with torch.no_grad():
+        for name in found.copied:
+            own[name].copy_(source[name])
+    return found
+
+
+def inheritable(student: nn.Module, teacher: nn.Module) -> InheritReport:
+    """What `inherit` would copy: each tensor of the student's neck and heads of which the teacher has one of the same name and shape."""
     copied: list[str] = []
     skipped: list[tuple[str, str]] = []
     source = teacher.state_dict()
-    with torch.no_grad():
-        for name, tensor in student.state_dict().items():
-            if name.startswith("backbone."):
-                continue
-            if name not in source:
-                skipped.append((name, "the teacher has no tensor of this name"))
-            elif source[name].shape != tensor.shape:
-                skipped.append((name, f"shape {tuple(tensor.shape)} in the student, {tuple(source[name].shape)} in the teacher"))
-            else:
-                tensor.copy_(source[name])
-                copied.append(name)
+    for name, tensor in student.state_dict().items():
+        if name.startswith("backbone."):
+            continue
+        if name not in source:
+            skipped.append((name, "the teacher has no tensor of this name"))
+        elif source[name].shape != tensor.shape:
+            skipped.append((name, f"shape {tuple(tensor.shape)} in the student, {tuple(source[name].shape)} in the teacher"))
+        else:
+            copied.append(name)
     return InheritReport(tuple(copied), tuple(skipped))
 
 

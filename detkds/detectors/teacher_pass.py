@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import FunctionType
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class TeacherLevels(tuple[Tensor, ...]):
@@ -114,10 +116,21 @@ class _Step:
 
 
 def _bytes(found: Any) -> int:
-    """Of the tensors in an answer."""
-    if isinstance(found, Tensor):
-        return found.numel() * found.element_size()
-    if isinstance(found, Mapping):
-        return sum(map(_bytes, found.values()))
-    own = (found.agreement, found._answer) if isinstance(found, TeacherLevels) else ()
-    return sum(map(_bytes, (*own, *found))) if isinstance(found, tuple | list) else 0
+    """Of all tensors and arrays that an answer keeps in memory, whatever holds them; what several share counts once."""
+    return sum(dict(_blocks(found, set())).values())
+
+
+def _blocks(value: Any, seen: set[int]) -> Iterator[tuple[int, int]]:
+    """Where each block of memory is, and its bytes; a tensor keeps the whole block of which it is a view."""
+    if id(value) in seen:
+        return
+    seen.add(id(value))
+    if isinstance(value, Tensor):
+        yield value.untyped_storage().data_ptr(), value.untyped_storage().nbytes()
+    elif isinstance(value, np.ndarray):
+        whole = value if value.base is None else value.base
+        yield id(whole), getattr(whole, "nbytes", value.nbytes)
+    elif not isinstance(value, type | nn.Module | FunctionType):  # a head may give what refers to its detector, which is there anyhow
+        parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, tuple | list | set) else ()
+        for part in (*parts, *getattr(value, "__dict__", {}).values()):
+            yield from _blocks(part, seen)

@@ -11,6 +11,8 @@ from rich.console import Console
 from detkds.errors import ConfigError
 from detkds.experiments.ablations import Ablations, Findings, Named
 from detkds.experiments.compare import publish, train_and_compare
+from detkds.experiments.comparison import INHERIT
+from detkds.experiments.named_recipes import NamedRecipe
 from detkds.experiments.prepared_run import Effort, prepared_run, recipes_of
 from detkds.experiments.searches_table import markdown, show
 from detkds.pipeline.run import Run
@@ -51,7 +53,7 @@ def ablate(
     """
     _check(kind, recipe, only, iterations)
     with Run.open(path, home=home, trust=trust, embedded_s3=embedded_s3, console=console) as run:
-        given = recipes_of(run, [recipe]) if recipe else []
+        given = [_losses(one) for one in recipes_of(run, [recipe])] if recipe else []
         made = prepared_run(run)
         trainings = made.trainings(effort)
         ablations = Ablations(made, trainings, effort)
@@ -59,7 +61,8 @@ def ablate(
             found = ablations.losses_of(given[0].recipe) if given else ablations.single_losses()
         else:
             found = ablations.algorithms(only) if kind == ALGORITHMS else ablations.iterations(iterations)
-        result = train_and_compare(made, trainings, [*ablations.references(), *found.entries], effort, found.left_out)
+        left_out = {**({INHERIT: made.nothing_inherited} if made.nothing_inherited else {}), **found.left_out}
+        result = train_and_compare(made, trainings, [*ablations.references(), *found.entries], effort, left_out)
         if found.searches:
             console.print(show(found.searches))
         publish(out or made.home / "ablate" / f"{made.name}-{kind}", result, console, _files(found))
@@ -79,6 +82,19 @@ def _check(kind: str, recipe: str, only: Sequence[str], iterations: Sequence[int
         names = [variant.name for variant in VARIANTS]
         if unknown := [name for name in only if name not in names]:
             raise ConfigError(f"unknown variant {unknown[0]!r}: choose from {', '.join(names)}.")
+
+
+def _losses(given: NamedRecipe) -> NamedRecipe:
+    """The recipe, whose losses are to be trained one by one.
+
+    Raises:
+        ConfigError: it says more than which losses, or has none.
+    """
+    if not given.unlabelled:
+        raise ConfigError(f"{given.name!r}: single-losses trains with what the run's data has; leave out `without unlabelled`.")
+    if not given.recipe.active:
+        raise ConfigError(f"{given.name!r} has no loss, and single-losses trains each loss alone; give a recipe with losses.")
+    return given
 
 
 def _files(found: Findings) -> dict[str, str]:

@@ -51,11 +51,12 @@ class Ablations:
     effort: Effort
 
     def references(self) -> list[Entry]:
-        """No distillation, without and with the teacher's neck and head."""
+        """No distillation, without the teacher's neck and head, and with them where the student can inherit some."""
         from detkds.experiments.comparison import INHERIT, NONE
 
         semantics = self.prepared_run.values["semantics"]
-        return [entry for name in (NONE, INHERIT) for entry in self._entries(name, Recipe(semantics=semantics), inherit=name == INHERIT)]
+        names = (NONE,) if self.prepared_run.nothing_inherited else (NONE, INHERIT)
+        return [entry for name in names for entry in self._entries(name, Recipe(semantics=semantics), inherit=name == INHERIT)]
 
     def losses_of(self, recipe: Recipe) -> Findings:
         """Table 11 for a recipe: each of its losses alone, and all together.
@@ -138,7 +139,7 @@ class Ablations:
     def _entry(self, name: str, recipe: Recipe, seed: int, inherit: bool | None = None) -> Entry:
         from detkds.experiments.trainings import Entry
 
-        return Entry(name, recipe, seed, bool(self.prepared_run.values["inherit"]) if inherit is None else inherit)
+        return Entry(name, recipe, seed, self.prepared_run.inherit if inherit is None else inherit)
 
     @cached_property
     def _missing(self) -> dict[Knowledge, str]:

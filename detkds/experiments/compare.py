@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from detkds.errors import ConfigError
+from detkds.experiments.comparison import NONE
 from detkds.experiments.named_recipes import DEFAULT, NamedRecipe
 from detkds.experiments.prepared_run import Effort, PreparedRun, prepared_run, recipes_of, refusal
 from detkds.pipeline.run import Run
@@ -53,10 +54,12 @@ def compare(
     with Run.open(path, home=home, trust=trust, embedded_s3=embedded_s3, console=console) as run:
         given = recipes_of(run, recipes or DEFAULT)
         _require_unlabelled(run, given)
+        given, left_out = _inheriting(run, given, chosen=bool(recipes))
         made = prepared_run(run)
         trainings = made.trainings(effort)
-        able, left_out = _parted(given, trainings)
-        entries = _entries(able, made.seeds(effort), inherit=made.values["inherit"])
+        able, unsupported = _parted(given, trainings)
+        left_out |= unsupported
+        entries = _entries(able, made.seeds(effort), inherit=made.inherit)
         result = train_and_compare(made, trainings, entries, effort, left_out)
         publish(out or made.home / "compare" / made.name, result, console)
         return result
@@ -113,6 +116,23 @@ def _require_unlabelled(run: Run, given: Sequence[NamedRecipe]) -> None:
         raise ConfigError(f"{named[0]!r} leaves out images without labels, but the run has none; add data.unlabelled, or drop the words.")
     if idle := [one.name for one in given if not one.unlabelled and not one.recipe.active]:
         raise ConfigError(f"{idle[0]!r}: without distillation no image without labels is used; leave the words out.")
+
+
+def _inheriting(run: Run, given: list[NamedRecipe], *, chosen: bool) -> tuple[list[NamedRecipe], dict[str, str]]:
+    """Those that are another training than no distillation, and why others are left out.
+
+    Raises:
+        ConfigError: one that was `chosen` inherits, and there is nothing to inherit.
+    """
+    run.look()
+    if not (reason := run.nothing_inherited):
+        return given, {}
+    named = [one.name for one in given if one.inherit]
+    if chosen and named:
+        raise ConfigError(f"{named[0]!r} would inherit nothing, as {NONE} does: {reason}; leave it out.")
+    for name in named:
+        run.show(f"[compare] {name} is left out: {reason}")
+    return [one for one in given if not one.inherit], dict.fromkeys(named, reason)
 
 
 def _parted(given: Sequence[NamedRecipe], trainings: Trainings) -> tuple[list[NamedRecipe], dict[str, str]]:

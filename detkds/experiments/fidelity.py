@@ -80,7 +80,7 @@ def _pairs(made: PreparedRun, genomes: int, effort: Effort) -> list[dict[str, An
     seed, trainings = int(made.values["seed"]), made.trainings(effort)
     ablations = Ablations(made, trainings, effort)
     scored = [trial for trial in ablations.sample(genomes) if trial.score is not None and trial.recipe.active]
-    entries = [Entry(str(trial.recipe), trial.recipe, seed, bool(made.values["inherit"])) for trial in scored]
+    entries = [Entry(str(trial.recipe), trial.recipe, seed, made.inherit) for trial in scored]
     trained = train(made, trainings, entries, effort)
     both = [(trial, trained[entry.id].score) for trial, entry in zip(scored, entries, strict=True)]
     found = [{"candidate": str(trial.recipe), "proxy": trial.score, "longer": longer} for trial, longer in both if longer is not None]

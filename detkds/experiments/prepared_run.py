@@ -35,13 +35,14 @@ class Effort:
 
 @dataclass(frozen=True)
 class PreparedRun:
-    """A prepared run: its values as the pipeline takes them, and its subset artifact."""
+    """A prepared run: its values as the pipeline takes them, its subset artifact, and why its student would inherit nothing, if so."""
 
     values: dict[str, Any]
     subset: Path
     home: Path
     console: Console
     show: Callable[[str], None]
+    nothing_inherited: str = ""
 
     @property
     def name(self) -> str:
@@ -52,6 +53,11 @@ class PreparedRun:
         """The run's seed and those after it."""
         first = int(self.values["seed"])
         return range(first, first + effort.seeds)
+
+    @property
+    def inherit(self) -> bool:
+        """Whether students start with something of the teacher's where a recipe does not say otherwise."""
+        return bool(self.values["inherit"]) and not self.nothing_inherited
 
     def trainings(self, effort: Effort) -> Trainings:
         """Where students of this run are trained."""
@@ -69,7 +75,7 @@ def recipes_of(run: Run, texts: Iterable[str]) -> list[NamedRecipe]:
 def prepared_run(run: Run) -> PreparedRun:
     """The run looked at, the teacher trained where there is none, the data checked and drawn, as `detkds run` does."""
     run.look()
-    return PreparedRun(run.values, run.subset, run.home, run.console, run.show)
+    return PreparedRun(run.values, run.subset, run.home, run.console, run.show, run.nothing_inherited)
 
 
 def refusal(genome: Genome, missing: Mapping[Knowledge, str]) -> str:

@@ -12,7 +12,7 @@ from torch import nn
 
 from detkds.detectors.configs.config import build_detector
 from detkds.detectors.configs.data_config import read_config
-from detkds.detectors.distiller import supported
+from detkds.detectors.sharing import supported
 from detkds.detectors.training.batches import Samples, Source
 from detkds.detectors.training.masks import measured_kind
 from detkds.detectors.training.train import load_detector

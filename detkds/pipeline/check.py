@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from detkds.errors import ConfigError
-from detkds.pipeline import cost, run_config
+from detkds.pipeline import run_config
 from detkds.pipeline.local_store import local_store
 from detkds.pipeline.preflight import Facts, preflight
 from detkds.pipeline.run_config import RunConfig, is_remote
@@ -46,6 +46,9 @@ def check(path: Path, *, trust: bool, console: Console, home: Path, pair: str = 
         DetKDSError: everything that is wrong, one line per fault.
     """
     config = run_config.load(path, pair)
+    console.print(f"{path}: looking at data, detectors and losses", markup=False, soft_wrap=True)
+    from detkds.pipeline import cost  # its imports take seconds, as do those of the rules
+
     run_config.load_plugins(config, path, trust=trust)
     unseen = [address for address in _stored(config) if not _store_at_hand(address, home)]
     with local_store(home, console):
@@ -160,6 +163,8 @@ def _found(facts: Facts) -> dict[str, Any]:
                 lines.append((name, pairs.OF_A_BACKBONE))
     if (momentum := facts.config.teacher.momentum) is not None:
         lines.append(("teacher", f"{pairs.OF_AN_AVERAGE}; momentum {momentum:g}"))
+    if facts.nothing_inherited and facts.config.student.inherit:
+        lines.append(("student", f"nothing is inherited: {facts.nothing_inherited}"))
     kept = facts.kept and {**{name: getattr(facts.kept, name) for name in ("images", "objects")}, "left_out": dict(facts.kept.left_out)}
     return {
         "run": facts.config.name,

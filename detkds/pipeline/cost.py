@@ -207,7 +207,7 @@ def _step_s(facts: Facts, recipe: Recipe, samples: Any, settings: Any, unlabelle
 
 def _some_recipe(facts: Facts) -> Recipe:
     """The recipe of the run, or a usual loss of a knowledge that the pair shares."""
-    from detkds.detectors.distiller import supported
+    from detkds.detectors.sharing import supported
 
     if facts.losses is not None:
         return facts.losses

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from detkds.errors import ConfigError
 from detkds.genome import SLOTS, Genome
+from detkds.genome.decisions import ALL, BACKGROUND, IMAGES, LABELLED, decisions, differing
 from detkds.pipeline.event_file import event_file
 from detkds.pipeline.searches import StudyView
 from detkds.pipeline.task import WEIGHTS, run_name
@@ -89,13 +90,13 @@ def write_events(studies: Sequence[StudyView], folder: Path) -> int:
     for study in studies:
         with event_file(folder / run_name(study.task.name)) as written:
             best = 0.0
-            for trial in study.trials:
+            for trial, params in zip(study.trials, _params(study), strict=True):
                 if trial.score is None:
                     continue
                 scored += 1
                 best = best if trial.partial else max(best, trial.score)
                 written.scalars(trial.number, {"AP": trial.score, "best_AP": best})
-                given = {"candidate": _short(trial), "is_bound": str(trial.partial), **_params(study, trial)}
+                given = {"candidate": _short(trial), "is_bound": str(trial.partial), **params}
                 written.hyperparameters(f"trial {trial.number}", given, {"trial/AP": trial.score})
     return scored
 
@@ -146,11 +147,11 @@ def _frozen(study: StudyView) -> Iterator[FrozenTrial]:
     """The trials as Optuna's. How long each took was measured; when it began was not, so they follow each other up to the last record."""
     from optuna.trial import FrozenTrial
 
-    distributions = _distributions(study)
+    every = _params(study)
+    distributions = _distributions(study, every)
     began = datetime.fromtimestamp(study.changed) - timedelta(seconds=sum(study.seconds.values()))
-    for trial in study.trials:
+    for trial, params in zip(study.trials, every, strict=True):
         ended = began + timedelta(seconds=study.seconds.get(trial.number, 0.0))
-        params = _params(study, trial)
         kept = {name: distributions[name] for name in params}
         attributes = {name: value for name, value in _attributes(study, trial).items() if value is not None and value is not False}
         yield FrozenTrial(trial.number, _state(trial), trial.score, began, ended, params, kept, attributes, {}, {}, -1)
@@ -181,26 +182,31 @@ def _attributes(study: StudyView, trial: Trial) -> dict[str, Any]:
     }
 
 
-def _params(study: StudyView, trial: Trial) -> dict[str, Any]:
-    """What was searched: the slots and the weight of the one genome, or the weight of each. No distillation has none."""
+def _params(study: StudyView) -> list[dict[str, Any]]:
+    """What was searched, for each trial: the slots and the weight of the one genome, and what else the study's genomes differ in, or the
+    weight of each. No distillation has none."""
+    recipes = [trial.recipe.genomes for trial in study.trials]
     if study.task.name == WEIGHTS:
-        return {f"{genome.knowledge} weight": genome.weight for genome in trial.recipe.genomes}
-    return {name: value for genome in trial.recipe.genomes for name, value in _genes(genome).items()}
+        return [{f"{genome.knowledge} weight": genome.weight for genome in genomes} for genomes in recipes]
+    beside = differing(genome for genomes in recipes for genome in genomes)
+    return [{name: value for genome in genomes for name, value in _genes(genome, beside).items()} for genomes in recipes]
 
 
-def _genes(genome: Genome) -> dict[str, Any]:
-    return {**genome.slots, "weight": genome.weight}
+def _genes(genome: Genome, beside: Sequence[str]) -> dict[str, Any]:
+    values: dict[str, Any] = {**decisions(genome), BACKGROUND: genome.background}
+    return {**genome.slots, "weight": genome.weight, **{name: values[name] for name in beside}}
 
 
-def _distributions(study: StudyView) -> dict[str, BaseDistribution]:
-    """The words of each slot, and the range of weights that came up."""
+def _distributions(study: StudyView, params: Sequence[dict[str, Any]]) -> dict[str, BaseDistribution]:
+    """The words of each slot, what stands beside them, and the range of numbers that came up."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution
 
     seen: dict[str, list[Any]] = {}
-    for trial in study.trials:
-        for name, value in _params(study, trial).items():
+    for of_trial in params:
+        for name, value in of_trial.items():
             seen.setdefault(name, []).append(value)
     words = {slot: choices for slots in (SLOTS[genome.knowledge] for genome in _first(study)) for slot, choices in slots.items()}
+    words[IMAGES] = ALL, LABELLED
     return {
         name: CategoricalDistribution(words[name])
         if name in words and study.task.name != WEIGHTS

@@ -20,8 +20,8 @@ from detkds.detectors.configs.pixels import colours
 from detkds.detectors.ensemble import Ensemble
 from detkds.detectors.normalization import show_scaled
 from detkds.detectors.training.loop import TrainSettings
+from detkds.detectors.training.moments import shortened_warm_up
 from detkds.detectors.training.order import Order
-from detkds.detectors.training.schedule import shortened_warm_up
 from detkds.detectors.training.train import Start, load_detector
 from detkds.errors import ConfigError, Rejected
 from detkds.pipeline.progress import say

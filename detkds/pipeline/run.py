@@ -58,12 +58,13 @@ class Run:
         home: the folder for caches, unfinished work and results, absolute.
         store: the name of its store among the others of the same home, see `local_store`.
         console: gets progress.
+        nothing_inherited: once it was looked at, why a student that inherits would have nothing of the teacher; empty where it would.
     """
 
     def __init__(self, path: Path, config: RunConfig, home: Path, store: str, *, trust: bool, console: Console) -> None:
         self.config, self.home, self.store, self.console = config, home, store, console
         self._path, self._trust, self._recipe = path, trust, ""
-        self._looked = False
+        self._looked, self.nothing_inherited = False, ""
         self._stack = contextlib.ExitStack()
         self._line: StageLine | None = None
 
@@ -218,8 +219,8 @@ class Run:
         from detkds.pipeline.preflight import preflight
 
         if whole or not self._looked:
-            preflight(self.config, self._path, home=self.home, trust=self._trust, recipe=recipe, whole=whole)
-            self._looked = True
+            facts = preflight(self.config, self._path, home=self.home, trust=self._trust, recipe=recipe, whole=whole)
+            self._looked, self.nothing_inherited = True, facts.nothing_inherited
 
     @cached_property
     def subset(self) -> Path:

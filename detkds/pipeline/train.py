@@ -18,7 +18,6 @@ from detkds import plugins
 from detkds.detectors.checkpoints import read_checkpoint
 from detkds.detectors.configs.data_config import freeze
 from detkds.detectors.device import resolve
-from detkds.detectors.distiller import of_unlabelled
 from detkds.detectors.tensors import save_tensors
 from detkds.detectors.training import parallel
 from detkds.detectors.training import train as training
@@ -27,6 +26,7 @@ from detkds.detectors.training.kept import Kept
 from detkds.detectors.training.local_processes import run_in_processes
 from detkds.detectors.training.loop import TrainSettings
 from detkds.detectors.training.parallel import Group
+from detkds.detectors.unlabelled_step import of_unlabelled
 from detkds.errors import Rejected
 from detkds.genome import Recipe
 from detkds.pipeline import pair as pairs
@@ -255,6 +255,8 @@ def fit(
                 task,
                 f"{copied} of {copied + skipped} tensors of neck and head started with the teacher's values; inherited.json lists them",
             )
+        elif pair.inherit and start.checkpoint:
+            say(task, f"nothing is inherited: {pair.student_checkpoint} has all of the student's weights")
         meta |= {"student_steps": trained.steps, "seconds": round(time.monotonic() - began, 1)}
     saved.retire()
     return Result({"recipe": str(recipe), "framework": "mmdet", "digest": digest(meta)}, {"student_steps": trained.steps})

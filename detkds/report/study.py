@@ -13,7 +13,8 @@ from functools import cached_property
 from typing import Any
 
 from detkds.errors import GenomeError
-from detkds.genome import SLOTS, Knowledge, Recipe
+from detkds.genome import Knowledge, Recipe
+from detkds.genome.decisions import decided, decisions
 from detkds.genome.genome import format_weight
 from detkds.reading import flag, integer, number, sequence, text
 
@@ -138,11 +139,13 @@ class ReportedStudy:
 
     @cached_property
     def slots(self) -> tuple[str, ...]:
-        """What a candidate decides: the slots of the knowledge's genomes, or the knowledges whose weights are searched."""
+        """What a candidate decides: the slots of the knowledge's genomes and what else these differ in, see `decided`, or the knowledges
+        whose weights are searched."""
+        genomes = [genome for trial in self.trials if trial.recipe for genome in trial.recipe.genomes]
         if self.name == WEIGHTS:
-            there = {genome.knowledge for trial in self.trials if trial.recipe for genome in trial.recipe.genomes}
+            there = {genome.knowledge for genome in genomes}
             return tuple(str(knowledge) for knowledge in Knowledge if knowledge in there)
-        return tuple(SLOTS[Knowledge(self.name)]) if self.name in set(Knowledge) else ()
+        return decided(Knowledge(self.name), genomes) if self.name in set(Knowledge) else ()
 
     @cached_property
     def choices(self) -> list[tuple[ReportedTrial, tuple[str, ...]]]:
@@ -162,7 +165,8 @@ class ReportedStudy:
             weights = trial.recipe.weights
             return tuple(format_weight(weights.get(Knowledge(name), 0.0)) for name in self.slots)
         genome = trial.recipe.genomes[0]
-        return tuple(genome.slots.values()) if genome.knowledge == self.name else ()
+        words = decisions(genome)
+        return tuple(words[slot] for slot in self.slots) if genome.knowledge == self.name else ()
 
 
 def top(candidates: Sequence[tuple[ReportedTrial, tuple[str, ...]]]) -> list[tuple[ReportedTrial, tuple[str, ...]]]:

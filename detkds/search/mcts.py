@@ -20,7 +20,7 @@ _PLAYOUTS = 200
 """How many playouts of a step may end at genomes that were measured before."""
 
 Path = tuple[object, ...]
-"""The choices from the root on: words of the slots, then a weight."""
+"""The choices from the root on: words of the slots, then a weight, then what else the space offers."""
 
 
 @dataclass
@@ -33,7 +33,7 @@ class _Node:
 
 
 class MonteCarloTreeSearch(SingleSearch):
-    """UCT over the slots of one knowledge: a tree with a level a slot, in the order of the vocabulary, and one for the weight.
+    """UCT over the slots of one knowledge: a tree with a level for each of the space's choices, slots first.
 
     A playout goes down from the root. Where all children of a node were visited it takes the one of highest
     mean reward + c sqrt(ln N / n), ties by lot; else one of the others by lot, and the rest of the genome at random. Its reward goes into
@@ -51,7 +51,7 @@ class MonteCarloTreeSearch(SingleSearch):
         self, space: SearchSpace, knowledge: Knowledge, settings: SearchSettings, seed: int, warm_start: Sequence[Genome] = ()
     ) -> None:
         super().__init__(space, knowledge, settings, seed, warm_start)
-        self._levels: tuple[tuple[object, ...], ...] = (*space.slots[knowledge].values(), space.weights)
+        self._levels: dict[str, tuple[object, ...]] = space.choices(knowledge)
         self._nodes: dict[Path, _Node] = {(): _Node()}
         self._scores: dict[str, float | None] = {}
 
@@ -66,7 +66,7 @@ class MonteCarloTreeSearch(SingleSearch):
             return []
         for _ in range(_PLAYOUTS):
             path = self._playout(rng)
-            recipe = self._recipe(_genome(self._knowledge, path))
+            recipe = self._recipe(self._space.genome(self._knowledge, dict(zip(self._levels, path, strict=True))))
             if self._admit(recipe):
                 return [recipe]
             self._back(path, self._scores.get(recipe.digest))
@@ -76,17 +76,17 @@ class MonteCarloTreeSearch(SingleSearch):
         for trial in trials:
             genome = trial.recipe.genomes[0]
             self._scores[trial.recipe.digest] = trial.score
-            self._back((*genome.slots.values(), genome.weight), trial.score)
+            self._back(tuple(self._space.chosen(genome).values()), trial.score)
 
     def _playout(self, rng: random.Random) -> Path:
         """Selection and expansion, then a rollout."""
         path: Path = ()
-        for choices in self._levels:
+        for choices in self._levels.values():
             fresh = [choice for choice in choices if (*path, choice) not in self._nodes]
             path = (*path, rng.choice(fresh) if fresh else self._select(path, choices, rng))
             if fresh:
                 break
-        return (*path, *(rng.choice(choices) for choices in self._levels[len(path) :]))
+        return (*path, *(rng.choice(choices) for choices in list(self._levels.values())[len(path) :]))
 
     def _select(self, path: Path, choices: tuple[object, ...], rng: random.Random) -> object:
         """UCB1."""
@@ -115,8 +115,3 @@ class MonteCarloTreeSearch(SingleSearch):
             node.total += score or 0.0
             if not known:
                 return
-
-
-def _genome(knowledge: Knowledge, path: Path) -> Genome:
-    *transforms, distance, weight = path
-    return Genome(knowledge, tuple(map(str, transforms)), str(distance), float(str(weight)))

@@ -7,6 +7,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 from detkds.errors import ConfigError
 from detkds.genome import WEIGHTS, Genome, Knowledge, canonical
@@ -15,6 +16,8 @@ from detkds.genome.words import Fold, vocabulary
 
 PRESETS: dict[str, tuple[float, ...]] = {"paper": WEIGHTS, "extended": (*WEIGHTS, 20.0, 50.0, 100.0)}
 """Loss weights of each preset."""
+_WEIGHT, _BACKGROUND, _LABELLED = "weight", "background", "labelled"
+"""What a genome is chosen by beside the words of its slots."""
 
 
 @dataclass(frozen=True)
@@ -75,13 +78,30 @@ class SearchSpace:
         slots = {knowledge: vocabulary(knowledge, name, semantics) for knowledge in Knowledge}
         return cls(slots, PRESETS[name], semantics, (BACKGROUND,) if name == "paper" else BACKGROUNDS)
 
+    def choices(self, knowledge: Knowledge) -> dict[str, tuple[Any, ...]]:
+        """What a genome of a knowledge is chosen from, by name: the words of each slot and the weights, and where there is more than one,
+        what background may count and whether the loss is of labelled images alone. Every search makes all of these choices."""
+        offered = self._offered(knowledge)
+        return {name: values for name, values in offered.items() if name not in (_BACKGROUND, _LABELLED) or len(values) > 1}
+
+    def _offered(self, knowledge: Knowledge) -> dict[str, tuple[Any, ...]]:
+        beside = {_WEIGHT: self.weights, _BACKGROUND: self._backgrounds(knowledge), _LABELLED: self.labelled}
+        return {**self.slots[knowledge], **beside}
+
+    def genome(self, knowledge: Knowledge, chosen: Mapping[str, Any]) -> Genome:
+        """The genome of one value for each of the `choices`."""
+        values = {name: offered[0] for name, offered in self._offered(knowledge).items()} | dict(chosen)
+        *transforms, distance = (values[slot] for slot in self.slots[knowledge])
+        return Genome(knowledge, tuple(transforms), distance, values[_WEIGHT], background=values[_BACKGROUND], labelled=values[_LABELLED])
+
+    def chosen(self, genome: Genome) -> dict[str, Any]:
+        """The values of a genome by the names of the `choices` of its knowledge. They may be others than the space offers."""
+        values = _values(genome)
+        return {name: values[name] for name in self.choices(genome.knowledge)}
+
     def sample(self, rng: random.Random, knowledge: Knowledge) -> Genome:
-        """A genome with every slot and the weight drawn uniformly."""
-        *transforms, distance = (rng.choice(words) for words in self.slots[knowledge].values())
-        genome = Genome(knowledge, tuple(transforms), distance, rng.choice(self.weights))
-        if len(self._backgrounds(knowledge)) > 1:
-            genome = genome.with_background(rng.choice(self._backgrounds(knowledge)))
-        return genome.with_labelled(rng.choice(self.labelled)) if len(self.labelled) > 1 else genome
+        """A genome with every slot, the weight and what else the space offers drawn uniformly."""
+        return self.genome(knowledge, {name: rng.choice(values) for name, values in self.choices(knowledge).items()})
 
     def _backgrounds(self, knowledge: Knowledge) -> tuple[float, ...]:
         return self.backgrounds if knowledge is Knowledge.FGBG else (BACKGROUND,)
@@ -94,11 +114,15 @@ class SearchSpace:
 
     def _neighbours(self, genome: Genome) -> Iterator[list[Genome]]:
         """Slot by slot, the genomes that differ there and nowhere else."""
-        for slot, words in self.slots[genome.knowledge].items():
-            yield [genome.with_slot(slot, word) for word in words if word != genome.slots[slot]]
-        yield [genome.with_weight(weight) for weight in self.weights if weight != genome.weight]
-        yield [genome.with_background(share) for share in self._backgrounds(genome.knowledge) if share != genome.background]
-        yield [genome.with_labelled(alone) for alone in self.labelled if alone != genome.labelled]
+        own = _values(genome)
+        for name, values in self._offered(genome.knowledge).items():
+            yield [self._with(genome, name, value) for value in values if value != own[name]]
+
+    def _with(self, genome: Genome, name: str, value: Any) -> Genome:
+        if name in genome.slots:
+            return genome.with_slot(name, value)
+        change = {_WEIGHT: genome.with_weight, _BACKGROUND: genome.with_background, _LABELLED: genome.with_labelled}[name]
+        return change(value)
 
     def contains(self, genome: Genome) -> bool:
         """True where the space offers the genome; scale_1 and local_1 are read as none."""
@@ -143,6 +167,11 @@ class SearchSpace:
     def crossover(self, first: Sequence[float], second: Sequence[float], rng: random.Random) -> tuple[float, ...]:
         """Each entry from either parent with even odds. May be the zero vector; the mutation that follows it never is."""
         return tuple(rng.choice(pair) for pair in zip(first, second, strict=True))
+
+
+def _values(genome: Genome) -> dict[str, Any]:
+    """What a genome is, by the names of what a space offers."""
+    return {**genome.slots, _WEIGHT: genome.weight, _BACKGROUND: genome.background, _LABELLED: genome.labelled}
 
 
 def table_2_readings() -> dict[str, int]:

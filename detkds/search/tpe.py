@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from detkds.errors import ConfigError
 from detkds.genome import Genome, Knowledge, Recipe
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 INSTALL = "pip install 'detkds[optuna]'"
-_WEIGHT = "weight"
 
 
 class TreeParzenSearch(SingleSearch):
-    """Optuna's TPESampler with its defaults: words are categories, the weight is a place in the row of weights.
+    """Optuna's TPESampler with its defaults: words are categories, as is whether a loss is of labelled images alone; a weight, and that of
+    background, is a place in its row.
 
     A sampler of Optuna keeps a generator that cannot be stored, so none outlives a step: each ask makes a sampler, seeded from
     (seed, knowledge, step) as every designer here, and gives it all earlier trials. So a replayed search continues exactly. Rejected
@@ -49,6 +49,7 @@ class TreeParzenSearch(SingleSearch):
             raise ConfigError(f"search.algorithm tpe needs the package optuna, which is not installed: {INSTALL}") from None
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._told: list[Trial] = []
+        self._choices = space.choices(knowledge)
 
     def goal(self) -> Goal:
         """Open: every score is measured in full."""
@@ -81,20 +82,33 @@ class TreeParzenSearch(SingleSearch):
         for trial in self._told:
             genome = trial.recipe.genomes[0]
             if self._offers(genome):
-                params = {**genome.slots, _WEIGHT: self._space.weights.index(genome.weight)}
+                chosen = self._space.chosen(genome)
+                params = {name: self._place(name, value) for name, value in chosen.items()}
                 state = TrialState.PRUNED if trial.score is None else TrialState.COMPLETE
                 yield create_trial(state=state, value=trial.score, params=params, distributions=distributions)
 
     def _offers(self, genome: Genome) -> bool:
-        words = self._space.slots[self._knowledge]
-        return genome.weight in self._space.weights and all(word in words[slot] for slot, word in genome.slots.items())
+        chosen = self._space.chosen(genome)
+        return self._space.contains(genome) and all(value in self._choices[name] for name, value in chosen.items())
 
     def _distributions(self) -> dict[str, BaseDistribution]:
         from optuna.distributions import CategoricalDistribution, IntDistribution
 
-        words = {slot: CategoricalDistribution(words) for slot, words in self._space.slots[self._knowledge].items()}
-        return {**words, _WEIGHT: IntDistribution(0, len(self._space.weights) - 1)}
+        return {
+            name: IntDistribution(0, len(values) - 1) if _ordered(values) else CategoricalDistribution(values)
+            for name, values in self._choices.items()
+        }
 
-    def _genome(self, params: dict[str, object]) -> Genome:
-        *transforms, distance = (str(params[slot]) for slot in self._space.slots[self._knowledge])
-        return Genome(self._knowledge, tuple(transforms), distance, self._space.weights[int(str(params[_WEIGHT]))])
+    def _place(self, name: str, value: Any) -> Any:
+        values = self._choices[name]
+        return values.index(value) if _ordered(values) else value
+
+    def _genome(self, params: dict[str, Any]) -> Genome:
+        ordered = {name for name, values in self._choices.items() if _ordered(values)}
+        chosen = {name: self._choices[name][value] if name in ordered else value for name, value in params.items()}
+        return self._space.genome(self._knowledge, chosen)
+
+
+def _ordered(values: Sequence[Any]) -> bool:
+    """Whether the values are numbers in a row, and not words or yes and no."""
+    return isinstance(values[0], float)

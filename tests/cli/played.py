@@ -35,15 +35,20 @@ class Objective:
         return Outcome(score, student_steps=50, partial=goal.floor is not None and score < goal.floor, details={"AP50": score / 2})
 
 
-def designer(name: str) -> Designer:
-    space = SearchSpace.preset()
+def designer(name: str, space: SearchSpace) -> Designer:
     if name == WEIGHTS:
         return WeightSearch([Genome.parse(text) for text in FOUND], space, SETTINGS, 0)
     return Evolution(space, Knowledge(name), SETTINGS, 0)
 
 
 def play(
-    run: str, work: str, *, only: tuple[str, ...] = (*SEARCHED, WEIGHTS), seed: int = 0, objective: Callable[..., Outcome] | None = None
+    run: str,
+    work: str,
+    *,
+    only: tuple[str, ...] = (*SEARCHED, WEIGHTS),
+    seed: int = 0,
+    objective: Callable[..., Outcome] | None = None,
+    space: SearchSpace | None = None,
 ) -> None:
     """Conduct the studies named, one after the other; localization is left out."""
     proxy: Any = objective or Objective()
@@ -56,4 +61,4 @@ def play(
             if name == "localization":
                 studies.left_out(title, task, "the student predicts no boxes", settings, work)
             else:
-                studies.conduct(title, task, designer(name), proxy, settings, work=work)
+                studies.conduct(title, task, designer(name, space or SearchSpace.preset()), proxy, settings, work=work)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from detkds.genome import SLOTS, Genome, Knowledge, Recipe
 from detkds.pipeline.export_trials import export
 from detkds.pipeline.searches import Searches, StudyView
 from detkds.pipeline.task import WEIGHTS
+from detkds.search import SearchSpace
 from detkds.search.trial import Trial, TrialState
 from detkds.storage import FolderStore
 
@@ -153,6 +155,21 @@ def test_tensorboard_has_each_scored_trial_and_the_curve_of_each_study(home: Pat
             if len(trial.recipe.genomes) == 1 and name != WEIGHTS:
                 assert given["distance"] == trial.recipe.genomes[0].slots["distance"]
     assert f"{scored} trials with a score of 3 studies" in said
+
+
+def test_the_images_of_a_loss_are_a_column_where_the_search_chose_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DETKDS_HOME", str(tmp_path))
+    play("demo", "", only=("global",), space=replace(SearchSpace.preset(), labelled=(False, True)))
+    (study,) = studies(tmp_path).values()
+    take(tmp_path, tensorboard=tmp_path / "board", optuna=tmp_path / "study.db")
+    _, found = loaded(tmp_path / "study.db", "demo global")
+    chosen = {trial.number: "labelled" if trial.recipe.genomes[0].labelled else "all" for trial in study.trials if trial.recipe.genomes}
+    assert set(chosen.values()) == {"all", "labelled"}
+    assert {trial.number: trial.params["images"] for trial in found if trial.params} == chosen
+    assert all(trial.distributions["images"].choices == ("all", "labelled") for trial in found if trial.params)
+    for trial in study.trials:
+        if trial.score is not None and trial.recipe.genomes:
+            assert session(tmp_path / "board" / "global" / f"trial {trial.number}")[0]["images"] == chosen[trial.number]
 
 
 def events(folder: Path) -> Any:

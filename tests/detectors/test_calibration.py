@@ -99,11 +99,11 @@ def test_a_candidate_is_looked_at_again_in_its_training(objective: ProxyObjectiv
 
 def test_the_second_look_uses_the_batch_and_the_draws_of_the_first(objective: ProxyObjective, monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[Any] = []
-    monkeypatch.setattr("detkds.detectors.objective.reject_exploded", lambda *found: looks.append(found))
+    monkeypatch.setattr("detkds.detectors.probe.reject_exploded", lambda *found: looks.append(found))
     objective(Recipe.parse(LOSSES[0]), Goal())
     ((recipe, first, now, step),) = looks
     assert step == 2
-    assert first.value == pytest.approx(objective._look(_untrained(objective, recipe), objective._tried[0]).value)
+    assert first.value == pytest.approx(objective.probe.look(_untrained(objective, recipe)).value)
     assert now.value != first.value
 
 
@@ -112,4 +112,4 @@ def _untrained(objective: ProxyObjective, recipe: Recipe) -> Any:
 
     from detkds.detectors.distiller import DistilledDetector
 
-    return DistilledDetector(deepcopy(objective._student), objective._teacher, recipe)
+    return DistilledDetector(deepcopy(objective.task.student), objective.task.teacher, recipe)

@@ -21,6 +21,7 @@ from detkds.detectors.distiller import DistilledDetector
 from detkds.detectors.objective import ProxyObjective
 from detkds.detectors.training.batches import Samples, Source
 from detkds.detectors.training.loop import Training, TrainSettings
+from detkds.detectors.validation import Validation
 from detkds.errors import ConfigError, Rejected
 from detkds.genome import Knowledge, Recipe
 from detkds.losses.distill import RecipeLoss
@@ -51,14 +52,14 @@ def build(sources: tuple[Source, Source], config: Config | None = None, teacher:
 def weights(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """sha256 of each student's weights, in the order in which students are scored."""
     seen: list[str] = []
-    validate = ProxyObjective._validate
+    score = Validation.outcome
 
-    def watch(self: ProxyObjective, training: Training, *rest: Any) -> Outcome:
-        content = b"".join(tensor.numpy().tobytes() for tensor in training.student.state_dict().values())
+    def watch(self: Validation, student: nn.Module, *rest: Any) -> Outcome:
+        content = b"".join(tensor.numpy().tobytes() for tensor in student.state_dict().values())
         seen.append(hashlib.sha256(content).hexdigest())
-        return validate(self, training, *rest)
+        return score(self, student, *rest)
 
-    monkeypatch.setattr(ProxyObjective, "_validate", watch)
+    monkeypatch.setattr(Validation, "outcome", watch)
     return seen
 
 
@@ -109,8 +110,8 @@ def test_a_batch_is_loaded_and_the_teacher_looks_once_a_step(sources: tuple[Sour
     loaded, looked, asked = [], [], []
     item = Samples.__getitem__
     monkeypatch.setattr(Samples, "__getitem__", lambda self, key: loaded.append(key) or item(self, key))
-    objective._teacher.neck.register_forward_hook(lambda *args: looked.append(1))
-    objective._teacher.bbox_head.register_forward_hook(lambda *args: asked.append(1))
+    objective.task.teacher.neck.register_forward_hook(lambda *args: looked.append(1))
+    objective.task.teacher.bbox_head.register_forward_hook(lambda *args: asked.append(1))
     objective.identify(PKD)
     objective.diagnose(PKD)  # the batches on which losses are tried are kept
     for seen in (loaded, looked, asked):
@@ -131,7 +132,7 @@ def test_later_candidates_ask_the_teacher_nothing_and_are_what_they_are_alone(
         objective = build(sources, loss_filter=False)
         objective.identify(LOGITS)
         looked: list[int] = []
-        objective._teacher.neck.register_forward_hook(lambda *args, looked=looked: looked.append(1))
+        objective.task.teacher.neck.register_forward_hook(lambda *args, looked=looked: looked.append(1))
         answers, passes = [], []
         for job in jobs:
             answers += objective.together([job])
@@ -221,8 +222,8 @@ def test_students_that_memory_has_no_room_for_wait(sources: tuple[Source, Source
     assert lines == []
     monkeypatch.setattr(module, "room", lambda student, device, **how: 2)
     parts: list[int] = []
-    side_by_side = ProxyObjective._side_by_side
-    monkeypatch.setattr(ProxyObjective, "_side_by_side", lambda self, part: parts.append(len(part)) or side_by_side(self, part))
+    side_by_side = module.side_by_side
+    monkeypatch.setattr(module, "side_by_side", lambda part, *rest: parts.append(len(part)) or side_by_side(part, *rest))
     assert_alike(objective.together(jobs), expected)
     assert parts == [2, 1]
     assert lines == ["trains 2 instead of 3 candidates side by side: memory has no room for the students of more"]

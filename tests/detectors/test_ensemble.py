@@ -21,8 +21,9 @@ from test_unlabelled_images import beside, unlabelled_source
 from torch import Tensor, nn
 
 from detkds.detectors import DistilledDetector, build_detector, load_weights, supported
+from detkds.detectors.agreement import agreement, confirmed
 from detkds.detectors.configs.data_config import read_config
-from detkds.detectors.ensemble import Ensemble, agreement, confirmed
+from detkds.detectors.ensemble import Ensemble
 from detkds.detectors.teacher_pass import TeacherPass
 from detkds.detectors.training.batches import Samples, Source
 from detkds.detectors.training.local_processes import run_in_processes

@@ -15,8 +15,7 @@ from pictures import make_config, make_source
 from small_families import FAMILIES, small
 from torch import nn
 
-from detkds.detectors import build_detector, predict
-from detkds.detectors import objective as module
+from detkds.detectors import build_detector, predict, validation
 from detkds.detectors.objective import ProxyObjective
 from detkds.detectors.training.batches import Source
 from detkds.detectors.training.loop import TrainSettings
@@ -59,7 +58,7 @@ def test_a_rung_scores_the_student_that_would_be_kept_and_changes_nothing(
         scored.append({key: value.clone() for key, value in student.state_dict().items()})
         return look(student, *rest, **options)
 
-    for place in (predict, module):
+    for place in (predict, validation):
         monkeypatch.setattr(place, "predict", watch)
     plain = objective(PKD, Goal())
     climbing = objective(PKD, Goal(rungs=(Rung(QUARTER), Rung(HALF), Rung(END))))
@@ -101,7 +100,7 @@ def test_infinite_boxes_reject_a_candidate_at_the_end_and_hit_nothing_at_a_rung(
     expected = objective(PKD, Goal(rungs=(Rung(END),)))
     monkeypatch.setattr(predict, "predict", wild)
     assert objective(PKD, Goal(rungs=(Rung(END),))) == expected
-    monkeypatch.setattr(module, "predict", wild)
+    monkeypatch.setattr(validation, "predict", wild)
     with pytest.raises(Rejected, match="infinite: a box of the trained student has no finite side") as caught:
         objective(PKD, Goal())
     assert caught.value.student_steps == 6

@@ -168,7 +168,7 @@ def test_the_search_scores_a_student_of_masks_by_mask_ap(source: Source, monkeyp
             x, y, w, h = entry["bbox"]
             half = encode(torch.from_numpy(rectangle(x, y, w // 2, h))[None])[0]
             found.append({**{key: entry[key] for key in ("image_id", "category_id", "bbox")}, "score": 0.9, "segmentation": half})
-    monkeypatch.setattr("detkds.detectors.objective.predict", lambda *args, **options: [Found((1, 2, 3, 4), tuple(found))])
+    monkeypatch.setattr("detkds.detectors.validation.predict", lambda *args, **options: [Found((1, 2, 3, 4), tuple(found))])
     scores = []
     for config in (make_mask_config(flip=0.0), make_config(flip=0.0)):
         settings = TrainSettings(epochs=1, batch_size=4, device="cpu")

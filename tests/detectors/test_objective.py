@@ -9,12 +9,11 @@ import pytest
 import torch
 from pictures import make_config, make_source
 
-from detkds.detectors import build_detector
-from detkds.detectors import objective as module
+from detkds.detectors import build_detector, validation
 from detkds.detectors.heads import crossing
 from detkds.detectors.objective import ProxyObjective
 from detkds.detectors.training.batches import Source
-from detkds.detectors.training.loop import TrainSettings
+from detkds.detectors.training.loop import Training, TrainSettings
 from detkds.detectors.training.train import Start
 from detkds.errors import DatasetError, Rejected
 from detkds.genome import Knowledge, Recipe
@@ -66,7 +65,7 @@ def test_a_loss_without_weight_is_no_distillation(objective: ProxyObjective) -> 
 
 def test_candidates_share_batches_and_draws(objective: ProxyObjective, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: dict[str, list[tuple[float, float]]] = {}
-    advance = module.Training._advance
+    advance = Training._advance
 
     def watch(self: Any, model: Any, batch: Any, *rest: Any) -> Any:
         ended = advance(self, model, batch, *rest)
@@ -74,7 +73,7 @@ def test_candidates_share_batches_and_draws(objective: ProxyObjective, monkeypat
         seen.setdefault(self.distiller.recipe.digest, []).append((pixels, torch.initial_seed()))
         return ended
 
-    monkeypatch.setattr(module.Training, "_advance", watch)
+    monkeypatch.setattr(Training, "_advance", watch)
     objective(Recipe(), Goal())
     objective(Recipe.parse("global: mask > none > none | l2"), Goal())
     plain, masked = seen.values()
@@ -87,7 +86,7 @@ def test_candidates_share_batches_and_draws(objective: ProxyObjective, monkeypat
     [("global: none > none > norm_batch | l2 x 1000", "too-large"), ("logits: softmax_C | kl x 1e-30", "zero-gradient")],
 )
 def test_the_probe_rejects_before_any_step(objective: ProxyObjective, monkeypatch: pytest.MonkeyPatch, recipe: str, kind: str) -> None:
-    monkeypatch.setattr(module.Training, "course", lambda *args, **kwargs: pytest.fail("trained a candidate that the filter rejects"))
+    monkeypatch.setattr(Training, "course", lambda *args, **kwargs: pytest.fail("trained a candidate that the filter rejects"))
     with pytest.raises(Rejected) as caught:
         objective(Recipe.parse(recipe), Goal())
     assert caught.value.kind == kind
@@ -101,7 +100,7 @@ def test_a_raising_loss_is_rejected_and_a_raising_student_is_not(objective: Prox
     assert objective.identify(Recipe.parse("fgbg: none > none > none | ssim"))  # not the place to reject
     with pytest.raises(Rejected, match=r"^raised: ValueError: two lines$"):
         objective(Recipe.parse(PKD), Goal())
-    monkeypatch.setattr(module.Training, "_advance", fail)
+    monkeypatch.setattr(Training, "_advance", fail)
     with pytest.raises(ValueError, match="two"):
         objective(Recipe(), Goal())
 
@@ -118,14 +117,14 @@ def test_a_candidate_that_runs_out_of_memory_is_rejected(objective: ProxyObjecti
 
 def test_validation_stops_when_the_floor_is_out_of_reach(objective: ProxyObjective, monkeypatch: pytest.MonkeyPatch) -> None:
     looked_at: list[int] = []
-    predict = module.predict
+    predict = validation.predict
 
     def watch(*args: Any, **kwargs: Any) -> Any:
         for found in predict(*args, **kwargs):
             looked_at.extend(found.image_ids)
             yield found
 
-    monkeypatch.setattr(module, "predict", watch)
+    monkeypatch.setattr(validation, "predict", watch)
     full = objective(Recipe(), Goal(floor=None))
     assert len(looked_at) == 9
     looked_at.clear()

@@ -21,7 +21,6 @@ from detkds.detectors import DistilledDetector, build_detector, load_weights
 from detkds.detectors.training.batches import Samples, Source
 from detkds.detectors.training.loop import Training, TrainSettings
 from detkds.detectors.training.randomness import preserved, seed_all
-from detkds.detectors.training.schedule import build_optimizer, build_schedulers, shortened_warm_up
 from detkds.detectors.training.train import Start, load_detector, start_student, train
 from detkds.errors import ArtifactError, ConfigError, DatasetError, Interrupted, Rejected
 from detkds.genome import Recipe
@@ -172,59 +171,6 @@ def test_global_generators_are_left_alone(source: Source) -> None:
     assert torch.equal(torch.rand(1), expected)
     with preserved():
         seed_all(1)
-
-
-def test_schedule_is_stretched() -> None:
-    # 12 epochs become 120 steps, so the milestones 8 and 11 lie at steps 80 and 110; the 500 warm-up iterations at most at a tenth, 12.
-    config = make_config()
-    optimizer = build_optimizer(config, build_detector(config, seed=0))
-    schedulers = build_schedulers(config, optimizer, steps=120)
-    rates = []
-    for _ in range(120):
-        rates.append(optimizer.optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        for scheduler in schedulers:
-            scheduler.step()
-    # LinearLR reaches the full rate after 12 - 1 steps: 0.1 + 0.9 * 5 / 11 of it after 5.
-    assert rates[0] == pytest.approx(0.0003)
-    assert rates[5] == pytest.approx(0.003 * (0.1 + 0.9 * 5 / 11))
-    assert rates[11:80] == pytest.approx([0.003] * 69)
-    assert rates[80:110] == pytest.approx([0.0003] * 30)
-    assert rates[110:] == pytest.approx([0.00003] * 10)
-
-
-@pytest.mark.parametrize(("steps", "lasts"), [(120, 12), (5000, None), (4990, 499)])
-def test_a_warm_up_that_is_cut_short_is_named(steps: int, lasts: int | None) -> None:
-    named = f"the config's warm-up of 500 steps lasts {lasts}, a tenth of the {steps} steps" if lasts else ""
-    assert shortened_warm_up(make_config(), steps).startswith(named)
-    assert bool(shortened_warm_up(make_config(), steps)) is bool(lasts)
-
-
-@pytest.mark.parametrize(
-    ("scheduler", "called"),
-    [
-        ({"type": "LinearLR", "start_factor": 0.1}, "warm-up"),
-        ({"type": "ConstantLR"}, "warm-up"),
-        ({"type": "mmdet.QuadraticWarmupLR"}, "warm-up"),
-        ({"type": "LinearLR", "start_factor": 1.0, "end_factor": 0.0}, "LinearLR"),
-        ({"type": "LinearLR", "start_factor": 0.1, "begin": 10}, "LinearLR"),
-        ({"type": "MultiStepLR", "milestones": [100, 400]}, "MultiStepLR"),
-    ],
-)
-def test_only_a_rate_that_rises_from_the_first_step_is_called_a_warm_up(scheduler: dict[str, Any], called: str) -> None:
-    config = make_config()
-    config.param_scheduler = [{"begin": 0, "end": 500, "by_epoch": False, **scheduler}]
-    assert shortened_warm_up(config, 120).startswith(f"the config's {called} of 500 steps lasts 12, a tenth of the 120 steps")
-    config.param_scheduler[0]["by_epoch"] = True
-    assert shortened_warm_up(config, 120) == ""
-
-
-def test_schedule_without_a_length_is_an_error() -> None:
-    config = make_config()
-    optimizer = build_optimizer(config, build_detector(config, seed=0))
-    config.train_cfg = None
-    with pytest.raises(ConfigError, match="max_epochs"):
-        build_schedulers(config, optimizer, steps=10)
 
 
 def test_connectors_are_trained_and_the_teacher_is_not(source: Source, teacher: nn.Module) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import torch
 from rich.console import Console
-from test_self_distillation import QUIET, content, written
+from test_self_distillation import QUIET, content
+from tiny_run import written
 
 from detkds.detectors import load_weights
 from detkds.detectors.average_teacher import AverageTeacher

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+import tiny_run
 from rich.console import Console
 
 from detkds.errors import ConfigError
@@ -20,28 +20,14 @@ from detkds.pipeline.run import Run
 from detkds.pipeline.settings import Pair
 from detkds.search.trial import Trial, TrialState
 
-SEARCH = {"population": 1, "iterations": 0, "top_k": 1, "weights": {"population": 1, "iterations": 0}, "subset": 0.5, "search_val": 0.5}
+SEARCH = {**tiny_run.SEARCH, "weights": {"population": 1, "iterations": 0}}
 
 
 @pytest.fixture
 def run_yaml(pair: Pair, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("DETKDS_S3_ENDPOINT", raising=False)
-    content = {
-        "name": "tiny",
-        "data": {
-            "root": str(pictures),
-            "train": {"annotations": "annotations/train.json", "images": "train"},
-            "test": {"annotations": "annotations/test.json", "images": "test"},
-        },
-        "teacher": {"config": pair.teacher_config, "checkpoint": pair.teacher_checkpoint, "min_ap": 0},
-        "student": {"config": pair.student_config},
-        "search": {"knowledge": ["global"], **SEARCH},
-        "train": {"epochs": 1, "batch_size": 4},
-        "seed": 5,
-    }
-    path = tmp_path / "run.yaml"
-    path.write_text(yaml.safe_dump(content))
-    return path
+    content = tiny_run.content(pictures, pair, search=SEARCH, train={"epochs": 1, "batch_size": 4}, seed=5)
+    return tiny_run.written(tmp_path / "run.yaml", content)
 
 
 @pytest.fixture

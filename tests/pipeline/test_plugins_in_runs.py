@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tiny_run
 import yaml
 from rich.console import Console
 
@@ -43,22 +44,9 @@ def _robust(own_words: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def run_yaml(pair: Pair, pictures: Path, tmp_path: Path) -> Path:
-    content = {
-        "name": "tiny",
-        "plugins": ["detkds_robust"],
-        "data": {
-            "root": str(pictures),
-            "train": {"annotations": "annotations/train.json", "images": "train"},
-            "test": {"annotations": "annotations/test.json", "images": "test"},
-        },
-        "teacher": {"config": pair.teacher_config, "checkpoint": pair.teacher_checkpoint, "min_ap": 0},
-        "student": {"config": pair.student_config},
-        "search": {"knowledge": ["global"], "population": 2, "iterations": 0, "top_k": 1, "subset": 0.5, "search_val": 0.5},
-        "train": {"epochs": 1, "batch_size": 4},
-    }
-    path = tmp_path / "run.yaml"
-    path.write_text(yaml.safe_dump(content))
-    return path
+    search, train = {**tiny_run.SEARCH, "population": 2}, {"epochs": 1, "batch_size": 4}
+    content = tiny_run.content(pictures, pair, plugins=["detkds_robust"], search=search, train=train)
+    return tiny_run.written(tmp_path / "run.yaml", content)
 
 
 def opened(path: Path, tmp_path: Path, *, trust: bool) -> Run:

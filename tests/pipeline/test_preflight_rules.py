@@ -7,12 +7,14 @@ import importlib.util
 import io
 import json
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tiny_run
 import torch
 import yaml
 from rich.console import Console
@@ -44,15 +46,10 @@ def executed(path: Path, home: Path) -> None:
 
 
 def good(world: Path, pair: Pair) -> dict[str, Any]:
-    splits = {part: {"annotations": f"annotations/{part}.json", "images": part} for part in ("train", "test")}
-    return {
-        "name": "tiny",
-        "data": {"root": str(world / "data"), **splits},
-        "teacher": {"config": str(world / "demo_teacher.yaml"), "checkpoint": pair.teacher_checkpoint, "min_ap": 0},
-        "student": {"config": str(world / "demo_student.yaml")},
-        "search": {"knowledge": ["global"], "population": 1, "iterations": 0, "top_k": 1, "subset": 0.5, "search_val": 0.5},
-        "train": {"epochs": 1},
-    }
+    content = tiny_run.content(world / "data", pair, train={"epochs": 1})
+    content["teacher"]["config"] = str(world / "demo_teacher.yaml")
+    content["student"] = {"config": str(world / "demo_student.yaml")}
+    return content
 
 
 def student(change: Callable[[dict[str, Any]], Any]) -> Change:
@@ -137,8 +134,7 @@ def test_check_refuses_what_run_refuses(world: Path, pair: Pair, tmp_path: Path,
     content = copy.deepcopy(good(world, pair))
     change, words = WRONG[wrong]
     change(content, tmp_path)
-    path = tmp_path / "run.yaml"
-    path.write_text(yaml.safe_dump(content))
+    path = tiny_run.written(tmp_path / "run.yaml", content)
     monkeypatch.setattr(run_module, "ensure_bucket", lambda *_: pytest.fail("the run started"))
     said = []
     for refused in (
@@ -156,8 +152,7 @@ def test_check_refuses_what_run_refuses(world: Path, pair: Pair, tmp_path: Path,
     ("recipe", "words"), [("pdk", "pdk"), ("pkd x ten", "pkd x ten|ten"), ("global: none > none | l9 x 1", "l9|slots|none")]
 )
 def test_a_recipe_that_cannot_be_read(world: Path, pair: Pair, tmp_path: Path, recipe: str, words: str) -> None:
-    path = tmp_path / "run.yaml"
-    path.write_text(yaml.safe_dump(good(world, pair)))
+    path = tiny_run.written(tmp_path / "run.yaml", good(world, pair))
     with pytest.raises(ConfigError, match=words):
         check(path, trust=False, console=QUIET, home=tmp_path / "home", recipe=recipe)
 
@@ -166,8 +161,7 @@ def test_a_recipe_that_cannot_be_read(world: Path, pair: Pair, tmp_path: Path, r
 def test_a_missing_package(world: Path, pair: Pair, tmp_path: Path, package: str, algorithm: str, monkeypatch: pytest.MonkeyPatch) -> None:
     content = good(world, pair)
     content["search"]["algorithm"] = algorithm
-    path = tmp_path / "run.yaml"
-    path.write_text(yaml.safe_dump(content))
+    path = tiny_run.written(tmp_path / "run.yaml", content)
     find = importlib.util.find_spec
     monkeypatch.setattr("detkds.pipeline.preflight.place.find_spec", lambda name: None if name == package else find(name))
     with pytest.raises(ConfigError, match=f"the package {package} is not installed"):
@@ -175,16 +169,14 @@ def test_a_missing_package(world: Path, pair: Pair, tmp_path: Path, package: str
 
 
 def test_a_home_that_cannot_be_written(world: Path, pair: Pair, tmp_path: Path) -> None:
-    path = tmp_path / "run.yaml"
-    path.write_text(yaml.safe_dump(good(world, pair)))
+    path = tiny_run.written(tmp_path / "run.yaml", good(world, pair))
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="cannot be written"):
         check(path, trust=False, console=QUIET, home=tmp_path / "file" / "home")
 
 
 def test_a_good_run_tells_minutes_disk_and_what_is_trained_on(world: Path, pair: Pair, tmp_path: Path) -> None:
-    path = tmp_path / "run.yaml"
-    path.write_text(yaml.safe_dump(good(world, pair)))
+    path = tiny_run.written(tmp_path / "run.yaml", good(world, pair))
     console = Console(file=io.StringIO(), width=200)
     found = check(path, trust=False, console=console, home=tmp_path / "home")
     printed = console.file.getvalue()  # type: ignore[attr-defined]
@@ -201,8 +193,7 @@ def test_a_good_run_tells_minutes_disk_and_what_is_trained_on(world: Path, pair:
 def test_a_misspelt_option_is_refused(world: Path, pair: Pair, tmp_path: Path) -> None:
     content = good(world, pair)
     content["student"]["options"] = {"train_dataloader.batchsize": 2}
-    path = tmp_path / "run.yaml"
-    path.write_text(yaml.safe_dump(content))
+    path = tiny_run.written(tmp_path / "run.yaml", content)
     with pytest.raises(
         ConfigError, match=r"student\.options: .* no key train_dataloader\.batchsize: did you mean train_dataloader\.batch_size"
     ):
@@ -213,8 +204,7 @@ def test_a_misspelt_option_is_refused(world: Path, pair: Pair, tmp_path: Path) -
 def test_a_time_for_the_search_is_planned_by_the_pace_or_refused(world: Path, pair: Pair, tmp_path: Path, budget: str) -> None:
     content = good(world, pair)
     content["search"] = {"knowledge": ["global"], "budget": budget, "subset": 0.5, "search_val": 0.5}
-    path = tmp_path / "run.yaml"
-    path.write_text(yaml.safe_dump(content))
+    path = tiny_run.written(tmp_path / "run.yaml", content)
     if budget == "60 min":
         found = check(path, trust=False, console=QUIET, home=tmp_path / "home")
         assert 0 < found["pace"]["search_min"] < 80
@@ -226,8 +216,7 @@ def test_a_time_for_the_search_is_planned_by_the_pace_or_refused(world: Path, pa
 def test_a_teacher_below_the_floor_is_refused(world: Path, pair: Pair, tmp_path: Path) -> None:
     content = good(world, pair)
     del content["teacher"]["min_ap"]
-    path = tmp_path / "run.yaml"
-    path.write_text(yaml.safe_dump(content))
+    path = tiny_run.written(tmp_path / "run.yaml", content)
     with pytest.raises(ConfigError, match=r"the teacher must reach AP 1\.0 as it teaches .* teacher\.min_ap: 0 trains all the same"):
         check(path, trust=False, console=QUIET, home=tmp_path / "home")
 
@@ -235,8 +224,7 @@ def test_a_teacher_below_the_floor_is_refused(world: Path, pair: Pair, tmp_path:
 def test_a_learning_rate_that_explodes_is_named(world: Path, pair: Pair, tmp_path: Path) -> None:
     content = good(world, pair)
     content["train"] = {"epochs": 6, "learning_rate": 1e12}
-    path = tmp_path / "run.yaml"
-    path.write_text(yaml.safe_dump(content))
+    path = tiny_run.written(tmp_path / "run.yaml", content)
     with pytest.raises(ConfigError, match=r"lower train\.learning_rate, which is 1e\+12 \(0\.002 in the student's config\)"):
         check(path, trust=False, console=QUIET, home=tmp_path / "home")
 
@@ -247,8 +235,7 @@ def test_what_lies_in_a_store_that_is_not_at_hand_is_named_in_verdict_json_and_e
     monkeypatch.delenv("DETKDS_S3_ENDPOINT", raising=False)
     content = good(world, pair)
     content["data"]["root"], content["teacher"]["checkpoint"] = "s3://far/data", "s3://far/teacher.pth"
-    path = tmp_path / "run.yaml"
-    path.write_text(yaml.safe_dump(content))
+    path = tiny_run.written(tmp_path / "run.yaml", content)
     monkeypatch.setattr(sys, "argv", ["detkds", "check", str(path), "--json", "--home", str(tmp_path / "home")])
     with pytest.raises(SystemExit) as left:
         main()
@@ -262,10 +249,39 @@ def test_a_checkpoint_that_the_store_does_not_have_is_refused(world: Path, pair:
     content = good(world, pair)
     content["teacher"]["checkpoint"] = "s3://near/models/teacher.pth"
     path, bucket = tmp_path / "run.yaml", tmp_path / "home" / "store" / "near"
-    path.write_text(yaml.safe_dump(content))
+    tiny_run.written(path, content)
     bucket.mkdir(parents=True)
     with pytest.raises(ConfigError, match=r"teacher\.checkpoint: s3://near/models/teacher\.pth is not in the store"):
         check(path, trust=False, console=QUIET, home=tmp_path / "home", timed=False)
     (bucket / "models").mkdir()
     shutil.copy(pair.teacher_checkpoint, bucket / "models" / "teacher.pth")
     assert check(path, trust=False, console=QUIET, home=tmp_path / "home", timed=False)["not_looked_at"] == []
+
+
+def test_check_says_what_it_does_before_it_loads_what_takes_seconds(world: Path, pair: Pair, tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text(yaml.safe_dump(good(world, pair)))
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom rich.console import Console\nfrom detkds.pipeline.check import check\n"
+        "class First(Console):\n"
+        "    def print(self, text, **how):\n"
+        "        print(text)\n"
+        "        sys.exit(', '.join({'torch', 'mmdet', 'scipy', 'mmengine'} & set(sys.modules)) or 0)\n"
+        f"check(Path({str(path)!r}), trust=False, console=First(), home=Path({str(tmp_path / 'home')!r}))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == (f"{path}: looking at data, detectors and losses\n", "")
+
+
+def test_with_json_that_line_stands_beside_the_answer(
+    world: Path, pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text(yaml.safe_dump(good(world, pair)))
+    monkeypatch.setattr(sys, "argv", ["detkds", "check", str(path), "--not-timed", "--json", "--home", str(tmp_path / "home")])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert not ended.value.code
+    said = capsys.readouterr()
+    assert json.loads(said.out)["run"] == "tiny"
+    assert said.err.startswith(f"{path}: looking at data, detectors and losses\n")

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+import tiny_run
 from rich.console import Console
+from tiny_run import written
 
 from detkds.detectors import load_weights
 from detkds.errors import ConfigError
@@ -28,21 +29,8 @@ def _no_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def content(pictures: Path, pair: Pair, teacher: Any = "self", **more: Any) -> dict[str, Any]:
-    splits = {part: {"annotations": f"annotations/{part}.json", "images": part} for part in ("train", "test")}
-    return {
-        "name": "tiny",
-        "data": {"root": str(pictures), **splits},
-        "teacher": teacher,
-        "student": {"config": pair.student_config, **more.pop("student", {})},
-        "search": {"knowledge": ["global"], "population": 1, "iterations": 0, "top_k": 1, "subset": 0.5, "search_val": 0.5},
-        "train": {"epochs": 1, "batch_size": 4},
-        **more,
-    }
-
-
-def written(path: Path, content: dict[str, Any]) -> Path:
-    path.write_text(yaml.safe_dump(content))
-    return path
+    parts = {"teacher": teacher, "student": {"config": pair.student_config, **more.pop("student", {})}}
+    return tiny_run.content(pictures, pair, **parts, train={"epochs": 1, "batch_size": 4}, **more)
 
 
 def test_self_is_the_students_config_trained_first(pictures: Path, pair: Pair, tmp_path: Path) -> None:

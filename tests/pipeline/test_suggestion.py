@@ -164,6 +164,12 @@ def test_splits_that_number_their_images_alike_have_folders_of_their_own(tmp_pat
     assert 'test: {annotations: "annotations/instances_test.json", images: "test/images"}' in text
 
 
+def test_a_folder_of_images_whose_name_begins_with_a_dot_keeps_it(tmp_path: Path) -> None:
+    write_split(tmp_path / "train.json", tmp_path / ".images", 3)
+    write_split(tmp_path / "test.json", tmp_path / ".images", 3)
+    assert 'train: {annotations: "train.json", images: ".images"}' in suggest(tmp_path).text
+
+
 def test_folders_with_equal_names_of_images_are_not_guessed(tmp_path: Path) -> None:
     write_split(tmp_path / "annotations" / "train.json", tmp_path / "a", 3, name="image")
     write_split(tmp_path / "annotations" / "train.json", tmp_path / "b", 3, name="image")

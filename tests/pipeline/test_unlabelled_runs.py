@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+import tiny_run
 from rich.console import Console
+from tiny_run import written
 
 from detkds.data.unlabelled import Unlabelled
 from detkds.detectors import load_weights
@@ -221,20 +222,9 @@ def test_names_of_recipes_without_them() -> None:
 
 
 def content(mixed: Path, pair: Pair, **unlabelled: Any) -> dict[str, Any]:
-    splits = {part: {"annotations": f"annotations/{part}.json", "images": part} for part in ("train", "test")}
-    return {
-        "name": "tiny",
-        "data": {"root": str(mixed), **splits, "unlabelled": {"images": "bare", **unlabelled}},
-        "teacher": {"config": pair.teacher_config, "checkpoint": pair.teacher_checkpoint, "min_ap": 0},
-        "student": {"config": pair.student_config},
-        "search": {"knowledge": ["global"], "population": 1, "iterations": 0, "top_k": 1, "subset": 0.5, "search_val": 0.5},
-        "train": {"epochs": 1},
-    }
-
-
-def written(path: Path, content: dict[str, Any]) -> Path:
-    path.write_text(yaml.safe_dump(content))
-    return path
+    content = tiny_run.content(mixed, pair, train={"epochs": 1})
+    content["data"]["unlabelled"] = {"images": "bare", **unlabelled}
+    return content
 
 
 def test_what_run_yaml_says_reaches_every_stage_here_and_on_a_cluster(mixed: Path, pair: Pair, tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ import yaml
 
 from detkds.pipeline.settings import Pair
 
+SEARCH = {"knowledge": ["global"], "population": 1, "iterations": 0, "top_k": 1, "subset": 0.5, "search_val": 0.5}
+
 
 def content(pictures: Path, pair: Pair, **parts: Any) -> dict[str, Any]:
     """What it says; `parts` stand in place of its own, such as `teacher`."""
@@ -18,7 +20,7 @@ def content(pictures: Path, pair: Pair, **parts: Any) -> dict[str, Any]:
         "data": {"root": str(pictures), **splits},
         "teacher": teacher(pair),
         "student": {"config": pair.student_config},
-        "search": {"knowledge": ["global"], "population": 1, "iterations": 0, "top_k": 1, "subset": 0.5, "search_val": 0.5},
+        "search": dict(SEARCH),
         "train": {"epochs": 1, "batch_size": 2},
         **parts,
     }

@@ -91,6 +91,16 @@ def test_every_candidate_is_a_marker() -> None:
     assert chart.title == "global: +2.0 points"
 
 
+def test_the_images_are_named_as_what_matters_most() -> None:
+    """The images alone explain the scores; of eight candidates with two words each, chance explains less."""
+    texts = [f"{norm} | {distance}" for norm in ("none", "norm_C") for distance in ("l1", "l2")]
+    candidates = [(f"global: none > none > {text}{end}", 0.2 + 0.1 * bool(end)) for text in texts for end in ("", " on labelled")]
+    trials = tuple(ReportedTrial(place, *candidate, "complete") for place, candidate in enumerate(candidates, 1))
+    chart = figures.importance([ReportedStudy("global", trials)])
+    assert chart is not None
+    assert chart.title == "The choice of images for global matters most"
+
+
 def test_a_random_search_is_drawn_beside_the_evolution() -> None:
     chart = figures.search_curve(study("global", 1), study("global", 2, 40, "random"))
     assert looks(chart).count("line random") == 1
@@ -143,6 +153,18 @@ def test_every_candidate_with_a_score_is_a_thread() -> None:
     # A fifth of them, at least three, stand out, and are drawn last.
     assert threads[-1] == "thread distilled"
     assert threads.count("thread distilled") == max(3, len(scored) // 5)
+
+
+def test_axes_beside_the_words_have_the_space_of_one() -> None:
+    texts = ("", " bg 4", " bg 1", " on labelled", " bg 4 on labelled", " bg 1 on labelled")
+    trials = [ReportedTrial(place, f"fgbg: none > none > none | l2{text}", 0.1 * place, "complete") for place, text in enumerate(texts, 1)]
+    chart = figures.parallel(ReportedStudy("fgbg", tuple(trials)))
+    assert chart is not None
+    assert [label for _, label in chart.plot.x.ticks] == ["attention", "scale", "norm", "distance", "background", "images", "AP, %"]
+    assert chart.plot.px(1) - chart.plot.px(0) == 75
+    heights = {note.text: note.y for note in chart.plot.notes if note.look == "word"}
+    assert heights["0.5"] > heights["1"] > heights["4"]
+    assert heights["all"] > heights["labelled"]
 
 
 def test_threads_of_weights_are_ordered_by_size() -> None:

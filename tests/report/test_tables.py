@@ -207,6 +207,49 @@ def test_ops_of_the_best_against_all() -> None:
     assert tables.ops([ReportedStudy("localization", tuple(trials[:5]))]) == []
 
 
+def searched_images(name: str, beside: tuple[str, ...]) -> ReportedStudy:
+    """Six candidates that differ in what stands beside their words, the last the best."""
+    trials = (
+        ReportedTrial(place, f"{name}: none > none > none | l2{text}", 0.1 * place, "complete") for place, text in enumerate(beside, 1)
+    )
+    return ReportedStudy(name, tuple(trials))
+
+
+def test_ops_name_the_images_and_the_background_where_a_search_chose_them() -> None:
+    fgbg = searched_images("fgbg", ("", " bg 4", " bg 1", " on labelled", " bg 4 on labelled", " bg 1 on labelled"))
+    # The best three are the last ones. Candidates that differ in nothing else are different candidates.
+    assert [words[-2:] for _, words in top(fgbg.choices)] == [("1", "labelled"), ("4", "labelled"), ("0.5", "labelled")]
+    (table,) = tables.ops([fgbg])
+    assert table.groups == {0: "attention", 1: "scale", 2: "norm", 3: "distance", 4: "background", 7: "images"}
+    assert table.rows[4:] == (
+        ("0.5", "33%", "33%"),
+        ("1", "33%", "33%"),
+        ("4", "33%", "33%"),
+        ("all", "0%", "50%"),
+        ("labelled", "100%", "50%"),
+    )
+
+
+def test_ops_leave_the_cells_of_a_search_empty_that_did_not_choose_images() -> None:
+    chosen = searched_images("fgbg", ("", " bg 4", " bg 1", " on labelled", " bg 4 on labelled", " bg 1 on labelled"))
+    texts = ("none | l1", "none | l2", "none | pearson", "norm_C | l1", "norm_C | l2", "norm_N | l1")
+    plain = tuple(ReportedTrial(place, f"global: none > none > {text}", 0.1 * place, "complete") for place, text in enumerate(texts, 1))
+    (table,) = tables.ops([ReportedStudy("global", plain), chosen])
+    assert {row[0]: row[1:] for row in table.rows}["labelled"] == ("", "", "100%", "50%")
+    assert list(table.groups.values()) == ["attention", "scale", "norm", "distance", "background", "images"]
+    assert [row[0] for row in table.rows if row[0][0] in "np"] == ["none", "none", "none", "norm_C", "norm_N", "pearson"]
+    assert tables.ops([ReportedStudy("global", plain)])[0].groups.keys() == {0, 1, 2, 5}, "no group beside the slots"
+
+
+def test_ops_of_several_searches_are_in_the_order_of_the_vocabulary() -> None:
+    def search(name: str, norm: str) -> ReportedStudy:
+        texts = [f"{name}: none > none > {norm} | {distance}" for distance in ("l1", "l2", "smooth_l1", "cosine", "pearson", "kl")]
+        return ReportedStudy(name, tuple(ReportedTrial(place, text, 0.1 * place, "complete") for place, text in enumerate(texts, 1)))
+
+    (table,) = tables.ops([search("global", "norm_N"), search("fgbg", "norm_HW")])
+    assert [row[0] for row in table.rows][:4] == ["none", "none", "norm_HW", "norm_N"]
+
+
 def test_ops_of_the_weights_are_weights_by_knowledge() -> None:
     text = "global: none > none > none | l2 x {}\nlogits: none | kl x {}"
     pairs = [(0, 1), (1, 0), (1, 1), (2, 1), (2, 2), (8, 2)]

@@ -15,6 +15,7 @@ from mmengine.registry import init_default_scope
 from mmengine.utils import is_method_overridden
 
 from detkds.detectors.silence import silence
+from detkds.detectors.training import moments
 from detkds.detectors.training.hooks import SEEN, wanted
 from detkds.errors import ConfigError
 
@@ -58,7 +59,7 @@ def require(config: Config) -> None:
 
 def refusals(config: Config) -> list[str]:
     """What a full detector config requires of training and this loop does not do: one line each, with what to write instead."""
-    return [*_keys(config), *_parts(config), *_data(config), *_schedules(config), *_hooks(config)]
+    return [*_keys(config), *_parts(config), *_data(config), *moments.faults(config), *_hooks(config)]
 
 
 def _keys(config: Config) -> Iterator[str]:
@@ -87,13 +88,6 @@ def _data(config: Config) -> Iterator[str]:
         dataset = dataset["dataset"]
     if isinstance(dataset, Mapping) and not isinstance(dataset.get("pipeline"), list):
         yield f"train_dataloader.dataset: {_type(dataset)} must be one data set with a pipeline: merge the annotation files into one."
-
-
-def _schedules(config: Config) -> Iterator[str]:
-    given = config.get("param_scheduler") or []
-    for options in given if isinstance(given, list | tuple) else [given]:
-        if "Plateau" in str(options.get("type")):
-            yield f"param_scheduler: {options['type']} waits for validation results, which training does not make: use MultiStepLR."
 
 
 def _hooks(config: Config) -> Iterator[str]:

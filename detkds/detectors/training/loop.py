@@ -17,7 +17,7 @@ from mmengine.config import Config
 from torch import nn
 
 from detkds.detectors.device import resolve
-from detkds.detectors.distiller import DistilledDetector, of_unlabelled
+from detkds.detectors.distiller import DistilledDetector
 from detkds.detectors.training.asked import require
 from detkds.detectors.training.batches import Samples
 from detkds.detectors.training.course import Course, supply
@@ -32,6 +32,7 @@ from detkds.detectors.training.signals import terminated
 from detkds.detectors.training.sizes import ITERATION, place_sizes
 from detkds.detectors.training.state import restore, store
 from detkds.detectors.training.unlabelled import UnlabelledSamples
+from detkds.detectors.unlabelled_step import of_unlabelled
 from detkds.errors import ConfigError, Interrupted, Rejected
 
 Progress = Callable[[int, int, Mapping[str, float]], None]

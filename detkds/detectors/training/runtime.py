@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from mmengine.config import Config
 from mmengine.logging import MessageHub
 
-from detkds.detectors.training.schedule import length
+from detkds.detectors.training.moments import length
 
 
 def runtime(config: Config, step: int, steps: int) -> dict[str, int]:

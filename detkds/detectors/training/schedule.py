@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from mmengine.config import Config
@@ -12,11 +12,11 @@ from mmengine.registry import PARAM_SCHEDULERS, init_default_scope
 from torch import nn
 
 from detkds.detectors.silence import silence
+from detkds.detectors.training.moments import faults, schedulers, steps_per_unit
 from detkds.errors import ConfigError
 
 _MOMENTS = ("begin", "end", "T_max", "step_size", "total_steps")
 _LISTS_OF_MOMENTS = ("milestones", "periods")
-WARM_UP_SHARE = 0.1
 
 
 def build_optimizer(
@@ -81,15 +81,16 @@ def build_schedulers(config: Config, optimizer: OptimWrapper, *, steps: int) -> 
     """The config's `param_scheduler` over `steps` training steps; each is to be stepped once a training step.
 
     Moments keep their share of the training: a milestone at epoch 8 of the config's 12 lies at two thirds of `steps`. Schedules by
-    epoch move in steps, which is smoother and the same at whole epochs. A warm-up counted in iterations inside a config counted in
-    epochs keeps its iterations, but lasts at most a tenth of the training. Phases of less than two steps are left out.
+    epoch move in steps, which is smoother and the same at whole epochs. For those in iterations see `moments.steps_per_unit`. Phases of
+    less than two steps are left out.
 
     Raises:
-        ConfigError: the config does not say how long it trains, or has a schedule that waits for validation results.
+        ConfigError: the config does not say how long it trains, or has a schedule that cannot be followed, see `moments.faults`.
     """
-    given = config.get("param_scheduler") or []
+    if found := list(faults(config)):
+        raise ConfigError("\n".join(found))
     init_default_scope("mmdet")
-    wanted = [_stretched(dict(options), config, steps) for options in (given if isinstance(given, list | tuple) else [given])]
+    wanted = [_stretched(options, steps_per_unit(options, config, steps), steps) for options in schedulers(config)]
     return [
         PARAM_SCHEDULERS.build(options, default_args={"optimizer": optimizer})
         for options in wanted
@@ -97,76 +98,18 @@ def build_schedulers(config: Config, optimizer: OptimWrapper, *, steps: int) -> 
     ]
 
 
-def shortened_warm_up(config: Config, steps: int) -> str:
-    """For people: what a training of `steps` steps cuts short of the schedulers that an epoch-based config counts in steps, its warm-up
-    above all; empty where each of them lasts as long as it says."""
-    if not length(config)[1]:
-        return ""
-    given = config.get("param_scheduler") or []
-    limit = _ratio(config, steps, by_epoch=False)[1]
-    cut = {
-        _called(options): int(options["end"])
-        for options in (given if isinstance(given, list | tuple) else [given])
-        if not options.get("by_epoch", True) and (options.get("end") or 0) > limit
-    }
-    if not cut:
-        return ""
-    named = " and ".join(f"{name} of {end} steps" for name, end in cut.items())
-    return f"the config's {named} lasts {limit}, a tenth of the {steps} steps of this training; mmdet's train.py would not shorten it"
-
-
-def _called(options: Mapping[str, Any]) -> str:
-    """A scheduler in a sentence: a warm-up is one that begins with the training and raises the learning rate."""
-    name = str(options.get("type")).removeprefix("mmdet.")
-    rising = (
-        "Warmup" in name
-        or (name == "LinearLR" and options.get("start_factor", 1 / 3) < options.get("end_factor", 1.0))
-        or (name == "ConstantLR" and options.get("factor", 1 / 3) < 1)
-    )
-    return "warm-up" if rising and not options.get("begin") else name
-
-
-def _stretched(options: dict[str, Any], config: Config, steps: int) -> dict[str, Any]:
-    """One scheduler's options with every moment in training steps."""
-    if "Plateau" in str(options.get("type")):
-        raise ConfigError(f"{options['type']} waits for validation results, which this training does not make; use MultiStepLR instead.")
-    by_epoch = options.pop("by_epoch", True)
-    options.pop("convert_to_iter_based", None)
-    ratio, limit = _ratio(config, steps, by_epoch)
-
-    def moment(value: float) -> int:
-        return min(round(value * ratio), limit)
-
+def _stretched(options: dict[str, Any], ratio: float, steps: int) -> dict[str, Any]:
+    """One scheduler's options with every moment in training steps, `ratio` of which are one of its own units."""
+    stretched = {key: value for key, value in options.items() if key not in ("by_epoch", "convert_to_iter_based")}
     for name in _MOMENTS:
         if options.get(name) is not None:
-            options[name] = moment(options[name])
+            stretched[name] = round(options[name] * ratio)
     for name in _LISTS_OF_MOMENTS:
         if name in options:
-            options[name] = [moment(value) for value in options[name]]
+            stretched[name] = [round(value * ratio) for value in options[name]]
     if "Exponential" in str(options.get("type")):
-        options["gamma"] **= 1 / ratio  # so many times as often
+        stretched["gamma"] **= 1 / ratio  # so many times as often
     for name in ("T_max", "step_size", "total_steps"):
-        if options.get(name) is not None:
-            options[name] = max(options[name], 1)
-    return {**options, "end": options.get("end", steps), "by_epoch": False}
-
-
-def _ratio(config: Config, steps: int, by_epoch: bool) -> tuple[float, int]:
-    """Training steps a unit of the config's time, and the last step a moment may lie at."""
-    whole, in_epochs = length(config)
-    if by_epoch or not in_epochs:
-        return steps / whole, steps
-    return 1.0, max(int(steps * WARM_UP_SHARE), 1)
-
-
-def length(config: Config) -> tuple[int, bool]:
-    """How long the config's schedule is, and whether that is in epochs; else it is in iterations.
-
-    Raises:
-        ConfigError: it does not say.
-    """
-    loop = config.get("train_cfg") or {}
-    for name in ("max_epochs", "max_iters"):
-        if loop.get(name):
-            return int(loop[name]), name == "max_epochs"
-    raise ConfigError("the student's config must say how long its schedule is, but does not; add train_cfg.max_epochs or max_iters.")
+        if stretched.get(name) is not None:
+            stretched[name] = max(stretched[name], 1)
+    return {**stretched, "end": stretched.get("end", steps), "by_epoch": False}

@@ -10,7 +10,18 @@ from pathlib import Path
 from mmengine.config import Config
 from torch import nn
 
-from detkds.detectors.checkpoints import InheritReport, apply_backbone, apply_teacher, apply_weights, inherit, load_weights, save_student
+from detkds.detectors.average_teacher import AverageTeacher
+from detkds.detectors.backbone_teacher import detects
+from detkds.detectors.checkpoints import (
+    InheritReport,
+    apply_backbone,
+    apply_teacher,
+    apply_weights,
+    inherit,
+    inheritable,
+    load_weights,
+    save_student,
+)
 from detkds.detectors.configs.config import build_detector
 from detkds.detectors.distiller import DistilledDetector
 from detkds.detectors.ensemble import members
@@ -73,6 +84,20 @@ def start_student(config: Config, start: Start, *, seed: int, teacher: nn.Module
     if start.backbone is not None:
         apply_backbone(student, load_weights(start.backbone), f"backbone weights {start.backbone}")
     return student, inherit(student, members(teacher)[0]) if start.inherit and teacher is not None else None
+
+
+def nothing_inherited(student: nn.Module, teacher: nn.Module, start: Start) -> str:
+    """Why a student that starts so would inherit nothing of the teacher, of an ensemble the first; empty where it would something."""
+    first = members(teacher)[0]
+    if start.checkpoint is not None:
+        return "all of the student's first weights are those of its checkpoint"
+    if isinstance(first, AverageTeacher):
+        return "the teacher is the moving average of the student, which is not there before the training"
+    if not detects(first):
+        return "the teacher is a backbone, which has neither neck nor head"
+    if not inheritable(student, first).copied:
+        return "no tensor of the student's neck and head has the name and shape of one of the teacher's"
+    return ""
 
 
 def _with_rate(training: Training, progress: Progress, step: int, steps: int, losses: Mapping[str, float]) -> None:

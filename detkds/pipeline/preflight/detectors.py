@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from detkds.errors import ConfigError, DetKDSError
@@ -74,6 +75,26 @@ def detectors(facts: Facts) -> None:
     if faults:
         raise ConfigError("\n".join(faults))
     facts.detectors["teacher"] = pairs.ensemble(pair, facts.detectors["teacher"], beside)
+    _inheriting(facts, pair)
+
+
+def _inheriting(facts: Facts, pair: Pair) -> None:
+    """See whether a student that inherits would have anything of the teacher.
+
+    Raises:
+        ConfigError: it would not, because it has all its weights already, and run.yaml says that it inherits.
+    """
+    from detkds.detectors.training.train import Start, nothing_inherited
+    from detkds.pipeline import pair as pairs
+
+    start = pairs.start_from(Path(pair.student_checkpoint), pair.inherit) if pair.student_checkpoint else Start()
+    facts.nothing_inherited = nothing_inherited(facts.detectors["student"], facts.detectors["teacher"], start)
+    student = facts.config.student
+    if start.checkpoint is not None and student.inherit and "inherit" in student.model_fields_set:
+        raise ConfigError(
+            f"student.inherit: {student.checkpoint} has all of the student's weights, so it would inherit nothing; "
+            "write student.inherit: false, or give the weights of its backbone alone."
+        )
 
 
 def _others(facts: Facts, pair: Pair, faults: list[str]) -> Iterator[nn.Module]:

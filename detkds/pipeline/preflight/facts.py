@@ -46,6 +46,7 @@ class Facts:
         losses: the recipe, where one was named.
         unlabelled: the images without labels, where the run has some on this machine.
         step: what a training step takes of them, for people.
+        nothing_inherited: why a student that inherits would have nothing of the teacher; empty where it would have something.
     """
 
     config: RunConfig
@@ -64,6 +65,7 @@ class Facts:
     losses: Recipe | None = None
     unlabelled: Found | None = None
     step: str = ""
+    nothing_inherited: str = ""
 
     @property
     def images_here(self) -> bool:

@@ -18,8 +18,9 @@ def recipe(facts: Facts) -> None:
 
 def knowledge(facts: Facts) -> None:
     """What is searched or trained with must be something that this pair shares."""
-    from detkds.detectors.distiller import DistilledDetector, supported
+    from detkds.detectors.distiller import DistilledDetector
     from detkds.detectors.normalization import show_scaled
+    from detkds.detectors.sharing import supported
 
     if set(facts.detectors) != {"teacher", "student"}:
         return

@@ -57,15 +57,6 @@ class RunConfig(Section):
         return self
 
     @model_validator(mode="after")
-    def _the_algorithm_can_choose_images(self) -> RunConfig:
-        if self.data.unlabelled and self.data.unlabelled.search and self.search.algorithm in ("mcts", "tpe"):
-            raise ValueError(
-                f"`algorithm: {self.search.algorithm}` chooses words and a weight alone, not whether a loss uses images without labels; "
-                "write `data.unlabelled.search: false`, or `algorithm: evolution`"
-            )
-        return self
-
-    @model_validator(mode="after")
     def _a_backbone_finds_no_objects(self) -> RunConfig:
         require_no_objects(self)
         return self

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from detkds.genome.decisions import IMAGES
 from detkds.report import tables
 from detkds.report.figures.figure import Figure, Key
 from detkds.report.figures.plot import Plot, categories, linear
-from detkds.report.importance import importances
+from detkds.report.importance import Importance, importances
 from detkds.report.study import WEIGHTS, ReportedStudy
 
 ROW = 17
@@ -36,8 +37,7 @@ def importance(searches: Sequence[ReportedStudy]) -> Figure | None:
         at = plot.px(one.chance)
         plot.mark("line chance", f"M{at:g} {plot.py(place - 0.45):g}V{plot.py(place + 0.45):g}")
     above = max(found, key=lambda one: one.share - one.chance)
-    what = f"weight of {above.slot}" if above.study == WEIGHTS else f"{above.slot} of {above.study}"
-    title = f"The {what} matters most" if above.share > above.chance else "No choice stands out from chance"
+    title = f"The {_name(above)} matters most" if above.share > above.chance else "No choice stands out from chance"
     caption = (
         "η²: the part of the scores' variance that lies between the words of a slot and not within them. The upright line is what "
         "95 of 100 shuffles of the scores stay below: with few candidates even words that do not matter explain much."
@@ -48,3 +48,9 @@ def importance(searches: Sequence[ReportedStudy]) -> Figure | None:
         Key("chance", "line", "95 % bound of chance"),
     )
     return Figure(title, plot, caption, tables.importance(found), legend)
+
+
+def _name(one: Importance) -> str:
+    if one.study == WEIGHTS:
+        return f"weight of {one.slot}"
+    return f"choice of images for {one.study}" if one.slot == IMAGES else f"{one.slot} of {one.study}"

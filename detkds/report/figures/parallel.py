@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from detkds.genome import SLOTS, Knowledge
+from detkds.genome import Knowledge
+from detkds.genome.decisions import in_order
 from detkds.report.figures.figure import Figure, Key
 from detkds.report.figures.plot import Axis, Plot, linear
 from detkds.report.study import WEIGHTS, ReportedStudy, ReportedTrial, top
 
 MAX_LINES = 200
+WORD = 75
+"""Width of the space between two axes of words, so that their words do not touch; numbers need less."""
 SPREAD = 0.3
 """Lines through the same word are drawn side by side, over this share of the word's space on either side."""
 
@@ -25,8 +28,10 @@ def parallel(study: ReportedStudy) -> Figure | None:
     y = linear(min(scores), max(scores), grid=False)
     names = (*study.slots, "AP, %")
     x = Axis(0, len(study.slots), tuple(enumerate(names)), grid=True)
+    width = 380.0 if study.name == WEIGHTS else 380.0 + WORD * max(0, len(study.slots) - 4)
+    flat = Axis(y.low, y.high, (), grid=False)
     plot = Plot(
-        "Words of each candidate and its score", x, Axis(y.low, y.high, (), grid=False), height=300, left=40, right=40, bottom=26, top=8
+        "Words of each candidate and its score", x, flat, width=width, height=300 * width / 380, left=40, right=40, bottom=26, top=8
     )
     for rank, (trial, chosen) in enumerate(candidates):
         at = rank / max(1, len(candidates) - 1) * 2 - 1
@@ -47,7 +52,7 @@ def _words(study: ReportedStudy, candidates: Sequence[tuple[ReportedTrial, tuple
     used = {words[place] for _, words in candidates}
     if study.name == WEIGHTS:
         return sorted(used, key=float)
-    return [word for word in list(SLOTS[Knowledge(study.name)].values())[place] if word in used]
+    return in_order(Knowledge(study.name), study.slots[place], used)
 
 
 def _height(words: Sequence[str], word: str, shift: float) -> float:
