@@ -57,6 +57,10 @@ def check(path: Path, *, trust: bool, console: Console, home: Path, pair: str = 
     for name, text in found["lines"]:
         console.print(f"{name:<8} {text}", markup=False, soft_wrap=True)
     found["studies"] = {} if recipe else cost.candidates(config)
+    if timed and facts.images_here:
+        console.print(
+            "measuring the teacher and timing a few training steps: minutes without a GPU; --not-timed leaves both out", soft_wrap=True
+        )
     if timed and facts.images_here and config.teacher.checkpoint and not is_remote(config.teacher.checkpoint):
         from detkds.pipeline import teaching
 
@@ -65,7 +69,6 @@ def check(path: Path, *, trust: bool, console: Console, home: Path, pair: str = 
             console.print(f"{name:<8} {teaching.described(measured_teacher)}", markup=False, soft_wrap=True)
     candidate_s = None
     if timed and facts.images_here:
-        console.print(f"{'pace':<8} timing a few training steps, which may take minutes without a GPU; --not-timed leaves this out")
         measured = cost.measure(facts)  # the first steps also find what no rule covers: a loss of nan, too little memory
         found["pace"] = asdict(measured)
         console.print(f"{'pace':<8} {measured}", markup=False, soft_wrap=True)

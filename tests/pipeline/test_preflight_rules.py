@@ -181,7 +181,7 @@ def test_a_good_run_tells_minutes_disk_and_what_is_trained_on(world: Path, pair:
     found = check(path, trust=False, console=console, home=tmp_path / "home")
     printed = console.file.getvalue()  # type: ignore[attr-defined]
     assert "a candidate is trained for at most 1 step on 4 images: too few to tell losses apart; raise search.proxy_epochs" in printed
-    assert printed.index("timing a few training steps") < printed.index("s a training step")
+    assert printed.index("timing a few training steps") < printed.index("by its own pipeline") < printed.index("s a training step")
     assert found["trained_on"]["images"] == 8
     assert found["studies"] == {"evolve global": 2, "weights": 51}
     assert found["pace"]["student_s"] > 0
