@@ -190,6 +190,14 @@ def test_a_good_run_tells_minutes_disk_and_what_is_trained_on(world: Path, pair:
     assert json.loads(json.dumps(found)) == json.loads(json.dumps(found, default=str))
 
 
+def test_a_student_of_another_number_of_classes_is_refused(world: Path, pair: Pair, tmp_path: Path) -> None:
+    content = good(world, pair)
+    content["student"]["options"] = {"model.bbox_head.num_classes": 9}
+    path = tiny_run.written(tmp_path / "run.yaml", content)
+    with pytest.raises(ConfigError, match=r"student\.options: model\.bbox_head\.num_classes is 9, but the data set has 4 classes"):
+        check(path, trust=False, console=QUIET, home=tmp_path / "home")
+
+
 def test_a_misspelt_option_is_refused(world: Path, pair: Pair, tmp_path: Path) -> None:
     content = good(world, pair)
     content["student"]["options"] = {"train_dataloader.batchsize": 2}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from detkds.errors import ConfigError, DetKDSError
 from detkds.pipeline.preflight.facts import Facts
-from detkds.pipeline.preflight.options import misspelt
+from detkds.pipeline.preflight.options import misspelt, other_class_counts
 from detkds.pipeline.run_config import is_remote
 from detkds.pipeline.settings import Pair
 
@@ -51,6 +51,8 @@ def detectors(facts: Facts) -> None:
         raise ConfigError("\n".join(faults))
     pair = facts.pair()
     facts.classes = _classes(facts, pair)
+    if facts.data:
+        faults += [f"student.options: {fault}." for fault in other_class_counts(facts.config.student.options, len(facts.classes))]
     for role, address, checkpoint in (
         ("teacher", pair.teacher_config, pair.teacher_checkpoint),
         ("student", pair.student_config, pair.student_checkpoint),

@@ -1,4 +1,4 @@
-"""Options of a detector that mmdet would take as new keys without any effect."""
+"""Options of a detector that would have no effect: misspelt keys, and a number of classes that the data set decides."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from detkds.pipeline.preflight.options import misspelt
+from detkds.pipeline.preflight.options import misspelt, other_class_counts
 
 CONFIG = {
     "model": {"backbone": {"depth": 18, "norm_cfg": {"type": "BN"}}, "bbox_head": {"num_classes": 4}},
@@ -40,3 +40,10 @@ def test_a_key_close_to_one_of_the_config_is_named(options: dict[str, Any], wron
 )
 def test_known_and_new_keys_pass(options: dict[str, Any]) -> None:
     assert list(misspelt(CONFIG, options)) == []
+
+
+@pytest.mark.parametrize("options", [{"model.bbox_head.num_classes": 9}, {"model": {"bbox_head": {"num_classes": 9}}}])
+def test_another_number_of_classes_than_the_data_sets_is_named(options: dict[str, Any]) -> None:
+    (fault,) = other_class_counts(options, 4)
+    assert fault.startswith("model.bbox_head.num_classes is 9, but the data set has 4 classes")
+    assert list(other_class_counts(options, 9)) == []
