@@ -93,7 +93,7 @@ def test_a_fault_in_a_task_is_the_commands_own_one_line(world: Path) -> None:
     (world / "faulty.yaml").write_text(yaml.safe_dump(content))
     result = detkds(world, "run", "faulty.yaml")
     assert result.returncode == 65
-    assert "the test set must not share images with the training set" in result.stderr
+    assert "data.train and data.test both name annotations/train.json" in result.stderr
     assert "Traceback" not in result.stderr
 
 
