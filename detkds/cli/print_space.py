@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from detkds.errors import GenomeError
-from detkds.genome import Knowledge, Recipe, canonical, presets
+from detkds.genome import Genome, Knowledge, Recipe, canonical, presets
 from detkds.genome.mathematics import plain_prose
 from detkds.genome.words import all_words
 from detkds.search.space import SearchSpace, table_2_readings
@@ -77,7 +77,7 @@ def plain_losses(text: str, space: str, semantics: str) -> list[dict[str, Any]]:
     recipe = presets.parse_recipe(text, semantics)
     if not recipe.genomes:
         raise GenomeError(f"{text!r} has no loss to look at; give a genome or a preset.")
-    inside = replace(SearchSpace.preset(space, recipe.semantics), labelled=(False, True)).contains
+    searched = replace(SearchSpace.preset(space, recipe.semantics), labelled=(False, True))
     return [
         {
             **named,
@@ -85,10 +85,21 @@ def plain_losses(text: str, space: str, semantics: str) -> list[dict[str, Any]]:
             "semantics": recipe.semantics,
             "canonical": str(canonical(genome, recipe.semantics)),
             "digest": Recipe((genome,), recipe.semantics).digest,
-            "in_space": inside(genome),
+            "in_space": searched.contains(genome),
+            "outside": [] if searched.contains(genome) else _outside(searched, genome),
         }
         for genome in recipe.genomes
     ]
+
+
+def _outside(space: SearchSpace, genome: Genome) -> list[str]:
+    """The words and the weight of a genome that a space does not offer."""
+    offered = space.slots[genome.knowledge]
+    words = [f"{slot} {word}" for slot, word in genome.slots.items() if word not in offered[slot] and not genome.word(slot).folds]
+    weights = ", ".join(f"{weight:g}" for weight in space.weights)
+    if genome.knowledge is Knowledge.FGBG and genome.background not in space.backgrounds:
+        words.append(f"background weight {genome.background:g}")
+    return words if genome.weight in space.weights else [*words, f"weight {genome.weight:g} (its weights are {weights})"]
 
 
 def describe_losses(text: str, space: str, semantics: str, console: Console) -> None:
@@ -104,5 +115,6 @@ def describe_losses(text: str, space: str, semantics: str, console: Console) -> 
         console.print(loss["genome"], markup=False, style="bold", soft_wrap=True)
         for key in ("canonical", "digest"):
             console.print(f"  {key:<9}  {loss[key]}", markup=False, soft_wrap=True)
+        outside = f": it offers no {' and no '.join(loss['outside'])}" if loss["outside"] else ""
         other = f", with semantics {loss['semantics']}" if loss["semantics"] != semantics else ""
-        console.print(f"  space      {'in' if loss['in_space'] else 'not in'} {space}{other}", markup=False)
+        console.print(f"  space      {'in' if loss['in_space'] else 'not in'} {space}{outside}{other}", markup=False, soft_wrap=True)

@@ -78,7 +78,9 @@ def load_results(path: Path) -> list[dict[str, Any]]:
     """
     try:
         data = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise ArtifactError(f"{path} cannot be read ({error.strerror}); give a COCO results file.") from None
+    except (ValueError, RecursionError) as error:
         raise ArtifactError(f"{path} must be a COCO results file, but cannot be read: {error!s:.120}; write the results again.") from None
     if not isinstance(data, list):
         raise ArtifactError(

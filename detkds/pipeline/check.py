@@ -25,6 +25,8 @@ from detkds.storage.uri import ENDPOINT, S3, split
 if TYPE_CHECKING:
     from detkds.detectors.teaching import Teaching
 
+FEW_STEPS = 10
+"""Candidates of fewer steps are hardly trained: the warm-up of mmdet's own configs has 500."""
 REMEDY = f"set {ENDPOINT} and the keys of the store, or check again where it can be reached"
 
 
@@ -55,18 +57,24 @@ def check(path: Path, *, trust: bool, console: Console, home: Path, pair: str = 
     for name, text in found["lines"]:
         console.print(f"{name:<8} {text}", markup=False, soft_wrap=True)
     found["studies"] = {} if recipe else cost.candidates(config)
+    if timed and facts.images_here:
+        console.print(
+            "measuring the teacher and timing a few training steps: minutes without a GPU; --not-timed leaves both out", soft_wrap=True
+        )
     if timed and facts.images_here and config.teacher.checkpoint and not is_remote(config.teacher.checkpoint):
         from detkds.pipeline import teaching
 
         for name, measured_teacher in _teachers(facts):
             found[name] = asdict(measured_teacher)
             console.print(f"{name:<8} {teaching.described(measured_teacher)}", markup=False, soft_wrap=True)
+    candidate_s = None
     if timed and facts.images_here:
         measured = cost.measure(facts)  # the first steps also find what no rule covers: a loss of nan, too little memory
         found["pace"] = asdict(measured)
         console.print(f"{'pace':<8} {measured}", markup=False, soft_wrap=True)
+        candidate_s = measured.candidate_s
     if not recipe:
-        console.print(_cost(config))
+        _show_cost(cost.planned(config, candidate_s), config.search.budget, console)
     if unseen:
         console.print(f"{path}: good, except for what was not looked at: {', '.join(unseen)}; {REMEDY}", style="yellow", markup=False)
     else:
@@ -130,6 +138,8 @@ def _found(facts: Facts) -> dict[str, Any]:
             config = facts.configs["student"]
             if shortened := pairs.warm_up(pairs.settings(facts.schedule(), config), config, facts.kept.images):
                 lines.append(("training", shortened))
+            if facts.search_train is not None and not facts.recipe:
+                lines.append(("search", _candidate_steps(facts)))
     if facts.unlabelled is not None:
         lines.append(("data", f"unlabelled: {facts.unlabelled}"))
         if facts.step:
@@ -170,21 +180,35 @@ def _found(facts: Facts) -> dict[str, Any]:
     }
 
 
+def _candidate_steps(facts: Facts) -> str:
+    """For people: how long a candidate is trained, and what to change where that is nothing to choose by."""
+    from detkds.detectors.training.order import Order
+    from detkds.pipeline import pair as pairs
+
+    assert facts.search_train is not None
+    config, images = facts.configs["student"], len(facts.search_train["images"])
+    steps = facts.config.search.proxy_epochs * Order.of(config).steps(images, pairs.settings(facts.schedule(), config).batch_size)
+    told = f"a candidate is trained for at most {steps} step{'' if steps == 1 else 's'} on {images} images"
+    return told if steps >= FEW_STEPS else f"{told}: too few to tell losses apart; raise search.proxy_epochs"
+
+
+def _show_cost(config: RunConfig, budget: str, console: Console) -> None:
+    """Print candidates a study and the epochs they take; for a time that is not planned yet, when it will be."""
+    if config.search.budget and is_time(config.search.budget):
+        console.print(f"search   {budget}: planned when the run begins, by how long a training takes here", markup=False, soft_wrap=True)
+        return
+    if budget and is_time(budget):
+        console.print(f"search   {budget}: as planned by the pace above; the run measures it again", markup=False, soft_wrap=True)
+    console.print(_cost(config))
+
+
 def _cost(config: RunConfig) -> Table:
     """Candidates a study and the epochs they take."""
     from detkds.pipeline.evolve import candidates
     from detkds.pipeline.race import runners
     from detkds.pipeline.weights import candidates as weight_candidates
 
-    search = config.search
-    if search.budget and is_time(search.budget):
-        table = Table(title=f"search.budget {search.budget}: planned when the run begins, by how long a training takes here")
-        table.add_column("stage")
-        table.add_column("epochs each", justify="right")
-        table.add_row("search", str(search.proxy_epochs))
-        table.add_row("train", str(config.train.epochs))
-        return table
-    search = search.planned()
+    search = config.search.planned()
     plan = SearchPlan(
         search.semantics, search.space, search.algorithm, search.population, search.iterations, search.sample_ratio, search.top_k
     )

@@ -15,6 +15,7 @@ from detkds.errors import ConfigError, Rejected
 from detkds.genome import Knowledge, Recipe
 from detkds.pipeline.race import runners
 from detkds.pipeline.run_config import RunConfig
+from detkds.pipeline.run_config.search import Search
 from detkds.pipeline.settings import RacePlan, SearchPlan, WeightsPlan
 from detkds.search.budgets import is_time
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from detkds.pipeline.preflight import Facts
 
 STEPS, LIMIT_S = 4, 30.0
-"""Training steps that are timed, the first of them not counted, and when to stop after at least one that counts."""
+"""Training steps that are timed, the first of them not counted where there are others, and when to stop after the first."""
 SPARE_BYTES = 200e6
 """Journals, pages, tables and the like."""
 
@@ -37,6 +38,7 @@ class Pace:
         image_s: a test image through the student.
         search_min, train_min: at most, of the whole search and of the two trainings with their evaluation.
         disk_gb: what the run writes below its home.
+        candidate_s: training and scoring of a candidate.
     """
 
     device: str
@@ -46,6 +48,7 @@ class Pace:
     search_min: float
     train_min: float
     disk_gb: float
+    candidate_s: float
 
     def __str__(self) -> str:
         """For people, in one line."""
@@ -61,6 +64,9 @@ def measure(facts: Facts) -> Pace:
 
     Args:
         facts: of a run that may start, with its data on this machine.
+
+    Raises:
+        ConfigError: the student cannot be trained, or the time of `search.budget` is too short for the least search.
     """
     from detkds.detectors.device import resolve
     from detkds.detectors.predict import predict
@@ -83,11 +89,11 @@ def measure(facts: Facts) -> Pace:
     began = time.perf_counter()
     next(looks, None)
     image = time.perf_counter() - began
-    images = len(facts.data["train"]["images"])
-    minutes = _search_s(config, images, settings.batch_size, distilled, image) / 60
+    work = _Work(len(facts.data["train"]["images"]), settings.batch_size, distilled, image)
+    search_s = 0.0 if facts.recipe else work.search_s(planned(config, work.candidate_s(config.search)))
     epochs = config.train.epochs * -(-len(samples) // settings.batch_size)
     trains = (epochs * (alone + distilled) + 3 * image * len(facts.data["test"]["images"])) / 60
-    return Pace(str(resolve()), alone, distilled, image, 0.0 if facts.recipe else minutes, trains, disk_bytes(facts) / 1e9)
+    return Pace(str(resolve()), alone, distilled, image, search_s / 60, trains, disk_bytes(facts) / 1e9, work.candidate_s(config.search))
 
 
 def disk_bytes(facts: Facts) -> float:
@@ -129,20 +135,43 @@ def candidates(config: RunConfig) -> dict[str, int]:
     return {**counted, "weights": of_weights(weights, len(search.knowledge))}
 
 
-def _search_s(config: RunConfig, images: int, batch_size: int, step_s: float, image_s: float) -> float:
-    """Seconds of all trainings of the search; 0 where it has a time and plans them when it begins."""
-    if not (studies := candidates(config)):
-        return 0.0
-    search = config.search.planned()
-    race = search.final_race
-    steps = -(-round(images * search.subset) // batch_size)
-    scored_s = image_s * images * search.search_val
-    asked = sum(studies.values()) * search.repeats * (search.proxy_epochs * steps * step_s + scored_s)
-    if not race.candidates:
-        return asked
-    longer = race.epochs or 2 * search.proxy_epochs
-    known = len(race.known) * (search.proxy_epochs * steps * step_s + scored_s)
-    return asked + known + race.seeds * runners(RacePlan(race.candidates, race.seeds)) * (longer * steps * step_s + scored_s)
+def planned(config: RunConfig, candidate_s: float | None) -> RunConfig:
+    """The run with the numbers that a budget in time allows; itself where the budget is no time.
+
+    Args:
+        candidate_s: how long a candidate takes here; None: not known, and a budget in time stays one.
+
+    Raises:
+        ConfigError: the time is too short for the least search.
+    """
+    if candidate_s is None or not config.search.budget or not is_time(config.search.budget):
+        return config
+    return config.model_copy(update={"search": config.search.planned(candidate_s)})
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What the candidates of a search work on, and how fast: a training step and a scored image in seconds."""
+
+    images: int
+    batch_size: int
+    step_s: float
+    image_s: float
+
+    def candidate_s(self, search: Search, epochs: int = 0) -> float:
+        """Seconds of a candidate's training and scoring; 0 epochs: those of the search."""
+        steps = -(-round(self.images * search.subset) // self.batch_size)
+        return (epochs or search.proxy_epochs) * steps * self.step_s + self.image_s * self.images * search.search_val
+
+    def search_s(self, config: RunConfig) -> float:
+        """Seconds of all trainings of the search, at most."""
+        search = config.search.planned()
+        race = search.final_race
+        asked = sum(candidates(config).values()) * search.repeats * self.candidate_s(search)
+        if not race.candidates:
+            return asked
+        longer = self.candidate_s(search, race.epochs or 2 * search.proxy_epochs)
+        return asked + len(race.known) * self.candidate_s(search) + race.seeds * runners(RacePlan(race.candidates, race.seeds)) * longer
 
 
 class _Enough(Exception):
@@ -162,7 +191,7 @@ def _step_s(facts: Facts, recipe: Recipe, samples: Any, settings: Any, unlabelle
 
     def progress(step: int, steps: int, losses: Mapping[str, float]) -> None:
         times.append(time.perf_counter())
-        if len(times) > STEPS or (len(times) > 2 and times[-1] - times[0] > LIMIT_S):
+        if len(times) > STEPS or times[-1] - times[0] > LIMIT_S:
             raise _Enough
 
     try:

@@ -92,7 +92,10 @@ def _device() -> str:
     from detkds.detectors.device import resolve
 
     device = resolve()
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads; no GPU is visible"
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    threads = torch.get_num_threads()
+    return f"CPU with {threads} thread{'' if threads == 1 else 's'}; no GPU is visible"
 
 
 def _disk(home: Path) -> str:

@@ -58,7 +58,9 @@ def export(
     targets += [(optuna, _write_optuna)] if optuna else []
     targets += [(table, _write_csv)] if table else []
     if not targets and not tensorboard:
-        raise ConfigError("name what to write: --optuna study.db, --csv trials.csv, --tensorboard FOLDER or --fiftyone FOLDER.")
+        raise ConfigError(
+            "name what to write: --optuna study.db, --csv trials.csv, --tensorboard FOLDER, --fiftyone FOLDER or --mlflow FOLDER."
+        )
     if tensorboard and tensorboard.exists():
         raise ConfigError(f"--tensorboard {tensorboard} exists, and event files are only added to a folder of their own; name another one.")
     for path, _ in targets:

@@ -47,6 +47,11 @@ def shared_content(place: DataSet, source: Source, train: Mapping[str, Any], tes
     Raises:
         DatasetError: an image is in both. The message counts them and names the first, the log names them all.
     """
+    if (source.train_annotations, source.train_images) == (source.test_annotations, source.test_images):
+        raise DatasetError(
+            f"data.train and data.test both name {source.train_annotations}; a result on images that the student was trained on says "
+            "nothing. Name other images as data.test."
+        )
     files: dict[tuple[str, int], tuple[str, str]] = {}
     names: dict[tuple[str, int], str] = {}
     for kind, data, folder in (("train", train, source.train_images), ("test", test, source.test_images)):

@@ -144,10 +144,11 @@ def _study(
 def _tell(table: Sequence[Ranked]) -> None:
     """A line for each finalist, and what follows."""
     for one in table:
-        outcome = f"rejected: {one.rejected}" if one.rejected else f"{_points(one.mean)}  {_gain(one)}"
-        say(RACE, f"{one.finalist.name}: {outcome}, {len(one.scores)} seed(s)" + ("  chosen" if one.chosen else ""))
+        outcome = f"rejected: {one.rejected}" if one.rejected else "  ".join(filter(None, (_points(one.mean), _gain(one))))
+        seeds = "1 seed" if len(one.scores) == 1 else f"{len(one.scores)} seeds"
+        say(RACE, f"{one.finalist.name}: {outcome}, {seeds}" + ("  chosen" if one.chosen else ""))
     if not table[0].finalist.recipe.active:
-        say(RACE, "no recipe is above no distillation for certain: the student trains without distillation")
+        say(RACE, "no recipe is clearly better than no distillation: the student is trained without distillation")
 
 
 def markdown(table: Sequence[Ranked]) -> str:

@@ -241,8 +241,9 @@ def _counter(task: str, expected: int, place: Workplace, work: str) -> Callable[
 def _say_counts(task: str, study: Study) -> None:
     counts = study.counts
     rejected = ", ".join(f"{number} {kind}" for kind, number in counts.rejected.items()) or "none"
-    left = f"{counts.left} left at a rung, " if counts.left else ""
+    left = f"{counts.left} stopped at a rung, " if counts.left else ""
     say(
         task,
-        f"{counts.trained} trained, {left}{counts.answered} answered by others, rejected: {rejected}, {counts.student_steps} steps",
+        f"{counts.trained} trained, {left}{counts.answered} equal to one trained before, rejected: {rejected}, "
+        f"{counts.student_steps} training steps",
     )

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
+
+import yaml
 
 from detkds.data.layout import TEST_WORDS, TRAIN_WORDS, CocoSplit, Layout, look_at
 from detkds.errors import ConfigError, DatasetError
 from detkds.pairs import pair, published
+from detkds.pipeline.run_config.patterns import NAME, PATTERNS
 
 MASKS, BOXES = "mask-rcnn-r50-cascade-mask-rcnn-x101", "retinanet-r50-r101"
 """Pairs suggested for data with masks and for data with boxes alone; both are of the paper."""
@@ -37,6 +41,7 @@ def suggest(folder: Path, name: str = "") -> Suggestion:
         name: of the run; "" takes the folder's.
 
     Raises:
+        ConfigError: a run cannot have this name.
         DatasetError: the folder holds no COCO files, or not both a training and a test split.
     """
     layout = look_at(folder)
@@ -46,6 +51,8 @@ def suggest(folder: Path, name: str = "") -> Suggestion:
         )
     train, test = _splits(folder, layout)
     _require_same_classes(train, test)
+    if name and not re.match(NAME, name):
+        raise ConfigError(f"--name must be {PATTERNS[NAME]}, got {name!r}; {run_name(name)} would do.")
     return Suggestion(_text(folder, train, test, name or run_name(folder.resolve().name)), tuple(_seen(train, test)))
 
 
@@ -92,12 +99,13 @@ def _text(folder: Path, train: CocoSplit, test: CocoSplit, name: str) -> str:
     subset, search_val = shares(train.image_count)
     steps_per_epoch = max(1, math.ceil(subset * train.image_count / BATCH))
     proxy_epochs = max(1, math.ceil(WANTED_STEPS / steps_per_epoch))
-    return f"""# Written by `detkds init {folder}`. Every key is explained in docs/run-yaml.md; next: detkds check run.yaml
-name: {name}
+    return f"""# Written by `detkds init {shlex.quote(str(folder))}`. Every key is explained in docs/run-yaml.md.
+{yaml.safe_dump({"name": name}).strip()}
 pair: {chosen.name}          # teacher and student; `detkds pairs` lists the tested ones
+# Both are of full size and need a GPU. Without one, replace `pair` by small detectors as in examples/bccd.yaml, with their configs.
 
 data:
-  root: {folder.resolve()}
+  root: {_quoted(str(folder.resolve()))}
   train: {{annotations: {_quoted(train.annotations)}, images: {_quoted(train.images)}}}
   test: {{annotations: {_quoted(test.annotations)}, images: {_quoted(test.images)}}}   # used by the final evaluation only
 

@@ -250,7 +250,11 @@ def fit(
         if trained.inherited:
             listed = {"copied": trained.inherited.copied, "skipped": trained.inherited.skipped}
             (folder / "inherited.json").write_text(json.dumps(listed, indent=1))
-            say(task, f"inherited {len(listed['copied'])} tensors of the teacher, {len(listed['skipped'])} not; inherited.json lists them")
+            copied, skipped = len(listed["copied"]), len(listed["skipped"])
+            say(
+                task,
+                f"{copied} of {copied + skipped} tensors of neck and head started with the teacher's values; inherited.json lists them",
+            )
         elif pair.inherit and start.checkpoint:
             say(task, f"nothing is inherited: {pair.student_checkpoint} has all of the student's weights")
         meta |= {"student_steps": trained.steps, "seconds": round(time.monotonic() - began, 1)}

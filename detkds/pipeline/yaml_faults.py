@@ -1,8 +1,35 @@
-"""What is wrong with a text that should be YAML: line, column and reason on one line."""
+"""YAML read as a person means it, and what is wrong with a text that should be YAML: line, column and reason on one line."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import yaml
+
+
+class _OncePerKey(yaml.SafeLoader):
+    """Refuses a key that a mapping has twice: YAML would silently take the second."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node: yaml.MappingNode = super().compose_mapping_node(anchor)
+        lines: dict[str, int] = {}
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            if key.value in lines:
+                problem = f"the key {key.value!r} is in line {lines[key.value]} already; leave out one"
+                raise yaml.composer.ComposerError(None, None, problem, key.start_mark)
+            lines[key.value] = key.start_mark.line + 1
+        return node
+
+
+def read_yaml(text: str) -> Any:
+    """The content of a YAML text.
+
+    Raises:
+        yaml.YAMLError: it is no YAML, or a mapping has a key twice.
+    """
+    return yaml.load(text, Loader=_OncePerKey)
 
 
 def yaml_fault(error: yaml.YAMLError | UnicodeDecodeError) -> str:

@@ -48,6 +48,11 @@ def test_space_checks_a_genome() -> None:
     assert wrong.stderr == "detkds: unknown global attention 'cat': did you mean catt?\n"
 
 
+def test_space_says_what_it_does_not_offer_of_a_genome() -> None:
+    shown = detkds("space", "global: none > none > norm_HW | l2 x 6").stdout
+    assert "not in paper: it offers no weight 6 (its weights are 0.1, 0.5, 1, 2, 5, 8, 10)" in shown
+
+
 def test_space_takes_presets_as_well() -> None:
     shown = detkds("space", "pkd x 5", "released-gfl").stdout
     assert "PKD (Cao et al., 2022)" in shown

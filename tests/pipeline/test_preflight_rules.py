@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib.util
+import io
 import json
 import shutil
 import subprocess
@@ -122,7 +123,7 @@ WRONG: dict[str, tuple[Change, str]] = {
         lambda content, folder: content["teacher"].update(scale=0.25) or content["search"].update(knowledge=["logits"]),
         "shown images 0.25 times as large",
     ),
-    "train and test share images": (same_test_set, "must not share images"),
+    "train and test share images": (same_test_set, r"data\.train and data\.test both name"),
     "other classes in the test set": (train_set(lambda data: data["categories"][0].update(name="other")), "must list the same classes"),
     "too few images": (train_set(lambda data: data.update(annotations=data["annotations"][:1])), "a subset needs at least 2 images"),
 }
@@ -176,13 +177,48 @@ def test_a_home_that_cannot_be_written(world: Path, pair: Pair, tmp_path: Path) 
 
 def test_a_good_run_tells_minutes_disk_and_what_is_trained_on(world: Path, pair: Pair, tmp_path: Path) -> None:
     path = tiny_run.written(tmp_path / "run.yaml", good(world, pair))
-    found = check(path, trust=False, console=QUIET, home=tmp_path / "home")
+    console = Console(file=io.StringIO(), width=200)
+    found = check(path, trust=False, console=console, home=tmp_path / "home")
+    printed = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "a candidate is trained for at most 1 step on 4 images: too few to tell losses apart; raise search.proxy_epochs" in printed
+    assert printed.index("timing a few training steps") < printed.index("by its own pipeline") < printed.index("s a training step")
     assert found["trained_on"]["images"] == 8
     assert found["studies"] == {"evolve global": 2, "weights": 51}
     assert found["pace"]["student_s"] > 0
     assert found["pace"]["disk_gb"] > 0.1
     assert found["teacher"]["images"] == 4
     assert json.loads(json.dumps(found)) == json.loads(json.dumps(found, default=str))
+
+
+def test_a_student_of_another_number_of_classes_is_refused(world: Path, pair: Pair, tmp_path: Path) -> None:
+    content = good(world, pair)
+    content["student"]["options"] = {"model.bbox_head.num_classes": 9}
+    path = tiny_run.written(tmp_path / "run.yaml", content)
+    with pytest.raises(ConfigError, match=r"student\.options: model\.bbox_head\.num_classes is 9, but the data set has 4 classes"):
+        check(path, trust=False, console=QUIET, home=tmp_path / "home")
+
+
+def test_a_misspelt_option_is_refused(world: Path, pair: Pair, tmp_path: Path) -> None:
+    content = good(world, pair)
+    content["student"]["options"] = {"train_dataloader.batchsize": 2}
+    path = tiny_run.written(tmp_path / "run.yaml", content)
+    with pytest.raises(
+        ConfigError, match=r"student\.options: .* no key train_dataloader\.batchsize: did you mean train_dataloader\.batch_size"
+    ):
+        check(path, trust=False, console=QUIET, home=tmp_path / "home")
+
+
+@pytest.mark.parametrize("budget", ["0.001 min", "60 min"])
+def test_a_time_for_the_search_is_planned_by_the_pace_or_refused(world: Path, pair: Pair, tmp_path: Path, budget: str) -> None:
+    content = good(world, pair)
+    content["search"] = {"knowledge": ["global"], "budget": budget, "subset": 0.5, "search_val": 0.5}
+    path = tiny_run.written(tmp_path / "run.yaml", content)
+    if budget == "60 min":
+        found = check(path, trust=False, console=QUIET, home=tmp_path / "home")
+        assert 0 < found["pace"]["search_min"] < 80
+    else:
+        with pytest.raises(ConfigError, match=r"search\.budget: 0\.001 min, at .* s a training 0 trainings, is less than the least search"):
+            check(path, trust=False, console=QUIET, home=tmp_path / "home")
 
 
 def test_a_teacher_below_the_floor_is_refused(world: Path, pair: Pair, tmp_path: Path) -> None:

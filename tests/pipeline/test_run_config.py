@@ -60,11 +60,34 @@ def test_all_faults_come_at_once_with_their_place(tmp_path: Path) -> None:
     text = "\n".join(lines)
     assert "serach: unknown key 'serach': did you mean search?" in text
     assert "search.populaton: unknown key 'populaton': did you mean population?" in text
-    assert "search.proxy_epochs: Input should be greater than or equal to 1, but got 0" in text
+    assert "search.proxy_epochs: must be greater than or equal to 1, but got 0" in text
     assert "train.epochs: " in text
     assert "but got 'many'" in text
     assert "student: is required" in text
     assert all(str(tmp_path / "run.yaml") in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("section", "content", "words"),
+    [
+        ("train", {"epochs": "two"}, "train.epochs: must be a whole number, but got 'two'"),
+        ("train", {"epochs": 2.5}, "train.epochs: must be a whole number, but got 2.5"),
+        ("search", {"subset": "50 %"}, "search.subset: must be a number, but got '50 %'"),
+        ("search", {"subset": None}, "search.subset: has no value; give one, or leave the key out"),
+        ("search", {"early_stop": "maybe"}, "search.early_stop: must be true or false, but got 'maybe'"),
+        ("teacher", "t.yaml", "teacher: must be a section with keys of its own, such as `key: value`, but got 't.yaml'"),
+        ("data", None, "data.root: is required"),
+    ],
+)
+def test_a_value_of_another_kind_is_refused_in_plain_words(tmp_path: Path, section: str, content: object, words: str) -> None:
+    assert f"{tmp_path / 'run.yaml'}: {words}" in faults(tmp_path, minimal() | {section: content})
+
+
+def test_a_section_whose_keys_are_commented_out_is_left_out(tmp_path: Path) -> None:
+    content = minimal()
+    content["teacher"]["train"] = None
+    content["data"]["unlabelled"] = None
+    assert load(write(tmp_path, content | {"search": None, "train": None})) == load(write(tmp_path, minimal()))
 
 
 def test_a_rule_over_two_keys_names_both_values(tmp_path: Path) -> None:
@@ -83,6 +106,13 @@ def test_a_teacher_has_a_checkpoint_or_a_training(tmp_path: Path, teacher: dict[
     content["teacher"] = {"config": "x", **teacher}
     (line,) = faults(tmp_path, content)
     assert "teacher: give exactly one of `checkpoint`" in line
+
+
+def test_a_share_where_points_are_meant_is_refused(tmp_path: Path) -> None:
+    content = minimal()
+    content["teacher"]["min_ap"] = 0.3
+    (line,) = faults(tmp_path, content)
+    assert "teacher.min_ap: `min_ap` is in points of AP, 0 to 100: write 30 for an AP of 0.3, or 0 for no check" in line
 
 
 def test_missing_files_are_all_named(tmp_path: Path) -> None:
@@ -131,6 +161,16 @@ def test_what_is_no_mapping_is_one_line(tmp_path: Path, text: str) -> None:
 def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none\.yaml: cannot be read \(No such file"):
         load(tmp_path / "none.yaml")
+
+
+def test_the_example_of_the_guide_is_good(tmp_path: Path) -> None:
+    text = (EXAMPLES.parent / "docs" / "run-yaml.md").read_text().split("```yaml\n")[1].split("```")[0]
+    data = tmp_path / "data" / "blood-cells"
+    for folder in (data / "train", data / "val", data / "annotations", tmp_path / "weights"):
+        folder.mkdir(parents=True)
+    for path in (data / "annotations" / "train.json", data / "annotations" / "val.json", tmp_path / "weights" / "teacher.pth"):
+        path.touch()
+    assert load(write(tmp_path, text)).search.budget == "quick"
 
 
 @pytest.mark.parametrize("name", ["demo.yaml", "coco.yaml"])

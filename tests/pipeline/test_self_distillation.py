@@ -56,8 +56,11 @@ def test_self_is_the_students_config_trained_first(pictures: Path, pair: Pair, t
             {"teacher": [{"config": "a", "checkpoint": "a.pth"}]},
             r"`teacher` is one detector: .*write the further ones as `teacher\.others`",
         ),
-        ({"teacher": {"config": "self", "scale": 2}}, r"`teacher: self` is the student before, which decides scale; leave them out"),
-        ({"teacher": {"config": "self", "checkpoint": "a.pth"}}, r"which decides checkpoint"),
+        (
+            {"teacher": {"config": "self", "scale": 2}},
+            r"with `teacher: self` the student of the generation before teaches, so leave out teacher\.scale",
+        ),
+        ({"teacher": {"config": "self", "checkpoint": "a.pth"}}, r"so leave out teacher\.checkpoint"),
         (
             {"teacher": {"config": "x.yaml", "checkpoint": "s3://a/b.pth", "generations": 2}},
             r"`teacher\.generations` belongs to `teacher: self`",

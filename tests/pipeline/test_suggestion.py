@@ -66,6 +66,22 @@ def test_a_run_yaml_that_is_there_is_not_overwritten(folder: Path, tmp_path: Pat
     assert out.read_text() == "mine"
 
 
+@pytest.mark.parametrize("name", ["a: b #c", "Blut Bilder ü", "2024", "it's", "on"])
+def test_a_folder_of_any_name_gives_a_run_yaml_that_is_read(name: str, tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        write_split(tmp_path / name / f"{split}.json", tmp_path / name / split, 3)
+    out = tmp_path / "run.yaml"
+    out.write_text(suggest(tmp_path / name).text)
+    config = run_config.load(out)
+    assert Path(config.data.root) == tmp_path / name
+    assert config.name == run_name(name)
+
+
+def test_a_name_that_no_run_can_have_is_refused(folder: Path) -> None:
+    with pytest.raises(ConfigError, match=r"--name must be at most 62 small letters.*got 'My Run'; my-run would do"):
+        suggest(folder, "My Run")
+
+
 def test_data_with_masks_gets_a_pair_with_masks(tmp_path: Path) -> None:
     # As Roboflow exports it: the annotation file beside its images.
     for split in ("train", "test"):

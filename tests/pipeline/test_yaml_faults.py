@@ -13,6 +13,8 @@ TEXTS = {
     b"name: x\ndata:\n\troot: a\n": "line 3, column 1: a tab; YAML indents with spaces only",
     b"name: x\ndata: {root: a\n": "line 3, column 1: expected ',' or '}', but got '<stream end>'",
     b"name: x\n  data: a\n": "line 2, column 7: mapping values are not allowed here",
+    b"train: {epochs: 2}\nname: x\ntrain: {epochs: 3}\n": "line 3, column 1: the key 'train' is in line 1 already; leave out one",
+    b"search:\n  top_k: 2\n  top_k: 3\n": "line 3, column 3: the key 'top_k' is in line 2 already; leave out one",
     b"name: 'x\n": "line 2, column 1: found unexpected end of stream",
     b"name: x\xff\n": "byte 7 is 0xff; save the file as UTF-8",
     b"name: x\x07\n": r"character 7 is '\x07'; take it out",

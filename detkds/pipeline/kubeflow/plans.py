@@ -45,7 +45,7 @@ def run(form: Form, *, recipe: str = "") -> Plans:
     if faults := stored_inputs.faults(values):
         raise ConfigError("\n".join(faults))
     begin(stages(values.searched.split(","), recipe=bool(recipe)), values.work)
-    say(CHECK, f"{values.run_name}: the parameters can be used, and what they name is there")
+    say(CHECK, f"{values.run_name}: the parameters are valid, and data and checkpoints were found")
     return Plans(str(values.gpus), str(min(values.gpus, 1)), *(values.of_stage(stage) for stage in Plans._fields[2:]))
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from detkds.errors import ConfigError, DetKDSError
 from detkds.pipeline.preflight.facts import Facts
+from detkds.pipeline.preflight.options import misspelt, other_class_counts
 from detkds.pipeline.run_config import is_remote
 from detkds.pipeline.settings import Pair
 
@@ -41,6 +42,7 @@ def detectors(facts: Facts) -> None:
     for role, detector in {"teacher": facts.config.teacher, "student": facts.config.student, **further}.items():
         try:
             loaded = read_config(detector.config, trust=facts.trust)
+            faults += [f"{role}.{fault}." for fault in misspelt(loaded, detector.options)]
             loaded.merge_from_dict(detector.options)
             _require_new(detector.config, loaded)
         except DetKDSError as error:
@@ -49,6 +51,8 @@ def detectors(facts: Facts) -> None:
         raise ConfigError("\n".join(faults))
     pair = facts.pair()
     facts.classes = _classes(facts, pair)
+    if facts.data:
+        faults += [f"student.options: {fault}." for fault in other_class_counts(facts.config.student.options, len(facts.classes))]
     for role, address, checkpoint in (
         ("teacher", pair.teacher_config, pair.teacher_checkpoint),
         ("student", pair.student_config, pair.student_checkpoint),

@@ -80,6 +80,13 @@ class Teacher(Detector):
             raise ValueError("give exactly one of `checkpoint` (a file or s3:// address) and `train` (how to make one)")
         return self
 
+    @field_validator("min_ap")
+    @classmethod
+    def _in_points(cls, value: float | None) -> float | None:
+        if value is not None and 0 < value < 1:
+            raise ValueError(f"`min_ap` is in points of AP, 0 to 100: write {100 * value:g} for an AP of {value:g}, or 0 for no check")
+        return value
+
     @property
     def is_backbone(self) -> bool:
         """Whether it is a backbone alone, by its name."""

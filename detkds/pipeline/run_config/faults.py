@@ -11,6 +11,19 @@ from pydantic import BaseModel, ValidationError
 from detkds.pipeline.run_config.patterns import PATTERNS
 from detkds.pipeline.run_config.run import RunConfig
 
+WORDS = {
+    "model_type": "must be a section with keys of its own, such as `key: value`",
+    "bool_parsing": "must be true or false",
+    "bool_type": "must be true or false",
+    "float_parsing": "must be a number",
+    "float_type": "must be a number",
+    "int_parsing": "must be a whole number",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "string_type": "must be text; write it in quotes",
+}
+"""What pydantic's types of faults ask, in the words of a person who writes YAML; its own text is good enough for the others."""
+
 
 def validated(raw: Any, folder: Path | None = None) -> tuple[RunConfig | None, list[tuple[str, str]]]:
     """The content of a run.yaml as a run, or every fault of it: its place, such as `search.top_k`, and what is wrong there.
@@ -39,7 +52,9 @@ def message(fault: Any) -> str:
     text = str(fault["msg"]).removeprefix("Value error, ")
     if fault["type"] in ("missing", "value_error"):
         return "is required" if fault["type"] == "missing" else text
-    return f"{text}, but got {fault['input']!r}"
+    if fault["input"] is None:
+        return "has no value; give one, or leave the key out"
+    return f"{WORDS.get(fault['type'], text.replace('Input should', 'must'))}, but got {fault['input']!r}"
 
 
 def keys_beside(location: tuple[int | str, ...]) -> tuple[str, ...]:

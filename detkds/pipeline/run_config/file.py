@@ -12,7 +12,7 @@ from detkds.errors import ConfigError
 from detkds.pairs import pair as tested_pair
 from detkds.pipeline.run_config.faults import validated
 from detkds.pipeline.run_config.run import RunConfig
-from detkds.pipeline.yaml_faults import yaml_fault
+from detkds.pipeline.yaml_faults import read_yaml, yaml_fault
 
 
 def load(path: Path, pair: str = "") -> RunConfig:
@@ -26,11 +26,13 @@ def load(path: Path, pair: str = "") -> RunConfig:
         ConfigError: the file is missing, is not YAML, or breaks rules; the message has one line per fault, with its place.
     """
     try:
-        raw = yaml.safe_load(path.read_text())
+        raw = read_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); give the path of a run.yaml") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: is not YAML: {yaml_fault(error)}") from None
+    if raw is None:
+        raise ConfigError(f"{path}: is empty; `detkds init FOLDER` writes a run.yaml for a data set, and examples/ has some")
     if isinstance(raw, dict) and (name := pair or raw.get("pair")):
         raw = with_pair(path, {key: value for key, value in raw.items() if key != "pair"}, str(name))
     config, faults = validated(raw, path.resolve().parent)

@@ -41,7 +41,8 @@ def with_own_teacher(raw: dict[str, Any]) -> dict[str, Any]:
 
 def _before(asked: dict[str, Any], student: dict[str, Any], raw: dict[str, Any]) -> dict[str, Any] | None:
     if wrong := sorted(set(asked) - {"generations", "min_ap"}):
-        raise ValueError(f"`teacher: self` is the student before, which decides {', '.join(wrong)}; leave them out")
+        keys = ", ".join(f"teacher.{key}" for key in wrong)
+        raise ValueError(f"with `teacher: self` the student of the generation before teaches, so leave out {keys}")
     if student.get("inherit"):
         raise ValueError("`student.inherit` would start the student as its own copy under `teacher: self`; leave it out")
     if not isinstance(epochs := (raw.get("train") or {}).get("epochs", Train().epochs), int):
@@ -52,7 +53,9 @@ def _before(asked: dict[str, Any], student: dict[str, Any], raw: dict[str, Any])
 
 def _average(asked: dict[str, Any], student: dict[str, Any], raw: dict[str, Any]) -> dict[str, Any]:
     if wrong := sorted(set(asked) - {"momentum"}):
-        raise ValueError(f"`teacher: average` is the student's own moving average, which has no {', '.join(wrong)}; leave them out")
+        raise ValueError(
+            f"`teacher: average` is the student's own moving average, so leave out {', '.join(f'teacher.{key}' for key in wrong)}"
+        )
     if student.get("inherit"):
         raise ValueError("`student.inherit` needs a teacher that is there before the student, and `teacher: average` is not; leave it out")
     search = raw.get("search")

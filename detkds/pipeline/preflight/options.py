@@ -1,0 +1,45 @@
+"""Options of a detector that would have no effect: a key which its config almost has, and which mmdet would take as a new one, and a number
+of classes, which the data set decides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+CLOSE = 0.85
+"""Least ratio of difflib: `batchsize` and `batch_size` are this close, `norm_cfg` and `conv_cfg` are not."""
+
+
+def misspelt(config: Mapping[str, Any], options: Mapping[str, Any], above: str = "") -> Iterator[str]:
+    """One line for each option whose key is new to the config and close to one that stands there.
+
+    Args:
+        config: of the detector, without the options.
+        options: keys, dotted or nested, and their values.
+        above: the place of both in the whole config, with a dot behind it.
+    """
+    for key, value in options.items():
+        first, _, rest = key.partition(".")
+        below = {rest: value} if rest else value
+        if first in config:
+            if isinstance(config[first], Mapping) and isinstance(below, Mapping) and not below.get("_delete_"):
+                yield from misspelt(config[first], below, f"{above}{first}.")
+        elif near := get_close_matches(first, config, n=1, cutoff=CLOSE):
+            meant = f"did you mean {above}{near[0]}? Put a key that really is new into a config file"
+            yield f"options: the config has no key {above}{first}: {meant}"
+
+
+def other_class_counts(options: Mapping[str, Any], classes: int, above: str = "") -> Iterator[str]:
+    """One line for each option that asks a student for another number of classes than its data set has.
+
+    Args:
+        options: keys, dotted or nested, and their values.
+        classes: of the data set.
+        above: the place of the options in the whole config, with a dot behind it.
+    """
+    for key, value in options.items():
+        if isinstance(value, Mapping):
+            yield from other_class_counts(value, classes, f"{above}{key}.")
+        elif key.rpartition(".")[2] == "num_classes" and value != classes:
+            yield f"{above}{key} is {value}, but the data set has {classes} classes, and the student gets as many; leave it out"
