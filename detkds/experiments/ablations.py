@@ -161,9 +161,9 @@ class Ablations:
         if not knowledges:
             told = "; ".join(f"{name}: {reason}" for name, reason in self._left_out.items())
             raise ConfigError(f"search.knowledge must name one that this pair can share, but {told}.")
-        told = Values.read(self.prepared_run.values)
+        values = Values.read(self.prepared_run.values)
         whole = {"early_stop": False, "rungs": False}  # every candidate is trained and scored to the end
-        return VariantSearch(replace(told.search_plan, **whole), replace(told.weights_plan, **whole), knowledges, seed)
+        return VariantSearch(replace(values.search_plan, **whole), replace(values.weights_plan, **whole), knowledges, seed)
 
     def _proxies(self, seed: int) -> Callable[[bool], Proxy]:
         """One with the loss filter and one without, made when they are asked for."""

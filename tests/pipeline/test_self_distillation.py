@@ -32,7 +32,7 @@ def _no_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def content(pictures: Path, pair: Pair, teacher: Any = "self", **more: Any) -> dict[str, Any]:
     parts = {"teacher": teacher, "student": {"config": pair.student_config, **more.pop("student", {})}}
-    return tiny_run.content(pictures, pair, **parts, train={"epochs": 1, "batch_size": 4}, **more)
+    return tiny_run.content(pictures, pair, **parts, **{"train": {"epochs": 1, "batch_size": 4}, **more})
 
 
 def test_self_is_the_students_config_trained_first(pictures: Path, pair: Pair, tmp_path: Path) -> None:
