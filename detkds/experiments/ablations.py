@@ -162,8 +162,9 @@ class Ablations:
             told = "; ".join(f"{name}: {reason}" for name, reason in self._left_out.items())
             raise ConfigError(f"search.knowledge must name one that this pair can share, but {told}.")
         values = Values.read(self.prepared_run.values)
-        whole = {"early_stop": False, "rungs": False}  # every candidate is trained and scored to the end
-        return VariantSearch(replace(values.search_plan, **whole), replace(values.weights_plan, **whole), knowledges, seed)
+        plan = replace(values.search_plan, early_stop=False, rungs=False)  # every candidate is trained and scored to the end
+        weights = replace(values.weights_plan, early_stop=False, rungs=False)
+        return VariantSearch(plan, weights, knowledges, seed)
 
     def _proxies(self, seed: int) -> Callable[[bool], Proxy]:
         """One with the loss filter and one without, made when they are asked for."""
