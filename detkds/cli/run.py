@@ -83,7 +83,9 @@ def check(
 @app.command()
 def space(
     preset: Annotated[str, typer.Option(help="paper or extended.")] = "paper",
-    semantics: Annotated[str, typer.Option(help="paper, released or sound.")] = "paper",
+    semantics: Annotated[
+        str, typer.Option(help="paper, released or sound; default: paper, with --run that of the run.", show_default=False)
+    ] = "",
     sample: Annotated[int, typer.Option(help="Print this many random genomes per knowledge.", min=0)] = 0,
     seed: Annotated[int, typer.Option(help="Seed of the samples.", min=0)] = 0,
     plugin: Annotated[list[str] | None, typer.Option(help="Module with your own words; may be repeated.", metavar="MODULE")] = None,
@@ -108,7 +110,9 @@ def space(
         if not genome:
             raise ConfigError("--run looks at losses, got none; give genome texts or presets, such as 'pkd x 20'.")
         show(genome, run_yaml, semantics, after, home=home, trust=trust_config, console=console)
-    elif as_json:
+        return
+    semantics = semantics or "paper"
+    if as_json:
         genomes = [loss for text in genome or () for loss in plain_losses(text, preset, semantics)]
         answer(as_json, {"genomes": genomes} if genome else plain_space(preset, semantics))
     elif genome:

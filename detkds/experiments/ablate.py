@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -16,6 +16,7 @@ from detkds.experiments.named_recipes import NamedRecipe
 from detkds.experiments.prepared_run import Effort, prepared_run, recipes_of
 from detkds.experiments.searches_table import markdown, show
 from detkds.pipeline.run import Run
+from detkds.pipeline.run_config import Search
 
 SINGLE_LOSSES, ALGORITHMS, ITERATIONS = "single-losses", "algorithms", "iterations"
 KINDS = (SINGLE_LOSSES, ALGORITHMS, ITERATIONS)
@@ -54,6 +55,8 @@ def ablate(
     _check(kind, recipe, only, iterations)
     with Run.open(path, home=home, trust=trust, embedded_s3=embedded_s3, console=console) as run:
         given = [_losses(one) for one in recipes_of(run, [recipe])] if recipe else []
+        for line in _unused(run.config.search, kind, only):
+            run.show(f"[ablate] {line}")
         made = prepared_run(run)
         trainings = made.trainings(effort)
         ablations = Ablations(made, trainings, effort)
@@ -82,6 +85,14 @@ def _check(kind: str, recipe: str, only: Sequence[str], iterations: Sequence[int
         names = [variant.name for variant in VARIANTS]
         if unknown := [name for name in only if name not in names]:
             raise ConfigError(f"unknown variant {unknown[0]!r}: choose from {', '.join(names)}.")
+
+
+def _unused(search: Search, kind: str, only: Sequence[str]) -> Iterator[str]:
+    """What a run says of its search that an ablation does not do, for people."""
+    if search.rungs:
+        yield "search.rungs is not used: every candidate is trained to the end, so that searches compare at equal steps"
+    if search.warm_start and kind == ALGORITHMS and (not only or "no-divide" in only):
+        yield "search.warm_start is not used by no-divide, whose candidates are whole recipes; the other searches start with it"
 
 
 def _losses(given: NamedRecipe) -> NamedRecipe:

@@ -13,7 +13,7 @@ from detkds.errors import ConfigError
 from detkds.experiments.prepared_run import Effort, PreparedRun, refusal
 from detkds.genome import Genome, Knowledge, Recipe
 from detkds.pipeline import stage
-from detkds.pipeline.settings import SearchPlan, WeightsPlan
+from detkds.pipeline.values import Values
 
 if TYPE_CHECKING:
     from detkds.experiments.searches import Searched, VariantSearch
@@ -161,17 +161,17 @@ class Ablations:
         if not knowledges:
             told = "; ".join(f"{name}: {reason}" for name, reason in self._left_out.items())
             raise ConfigError(f"search.knowledge must name one that this pair can share, but {told}.")
-        values = self.prepared_run.values
-        plan = SearchPlan(**{name: values[name] for name in SearchPlan.__slots__})
-        weights = WeightsPlan(values["weights_population"], values["weights_iterations"], early_stop=False)
-        return VariantSearch(replace(plan, early_stop=False), weights, knowledges, seed)
+        values = Values.read(self.prepared_run.values)
+        plan = replace(values.search_plan, early_stop=False, rungs=False)  # every candidate is trained and scored to the end
+        weights = replace(values.weights_plan, early_stop=False, rungs=False)
+        return VariantSearch(plan, weights, knowledges, seed)
 
     def _proxies(self, seed: int) -> Callable[[bool], Proxy]:
         """One with the loss filter and one without, made when they are asked for."""
         from detkds.experiments.searches import Remembering
 
         values = self.prepared_run.values
-        schedule = replace(stage.schedule(values, values["proxy_epochs"]), seed=seed)
+        schedule = replace(Values.read(values).proxy, seed=seed)
 
         @cache
         def proxy(loss_filter: bool) -> Proxy:

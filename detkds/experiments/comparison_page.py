@@ -11,7 +11,7 @@ from detkds.experiments.comparison_table import KINDS, notes, recipes, tables
 from detkds.reading import or_null
 from detkds.report.leaderboard import Leaderboard, LeaderboardRow
 from detkds.report.tables.table import Column, Table
-from detkds.report.text import percent, points
+from detkds.report.text import counted, percent, points
 from detkds.report.trainings import TrainingsData, render
 
 LEVEL = 0.95
@@ -51,7 +51,7 @@ def _lead(boards: list[tuple[str, Leaderboard]]) -> str:
         return "No recipe could be trained."
     board = boards[0][1]
     best = board.rows[0]
-    reached = f"{best.name} has the highest mean: {percent(best.ap)} AP over {best.seeds} seeds"
+    reached = f"{best.name} has the highest mean: {percent(best.ap)} AP over {counted(best.seeds, 'seed')}"
     if best.gain is None or best.gain_low is None:
         return f"{reached}."
     sure = "" if best.gain_low > 0 else ", an interval that contains 0: no gain is shown"

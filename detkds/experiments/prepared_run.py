@@ -13,6 +13,7 @@ from detkds.experiments.named_recipes import NamedRecipe, named_recipes
 from detkds.genome import Genome, Knowledge
 from detkds.pipeline import stage
 from detkds.pipeline.run import Run
+from detkds.pipeline.values import Values
 
 if TYPE_CHECKING:
     from detkds.experiments.trainings import Trainings
@@ -64,7 +65,8 @@ class PreparedRun:
         from detkds.experiments.trainings import Trainings
 
         epochs = effort.epochs or int(self.values["epochs"])
-        return Trainings(stage.pair(self.values), stage.schedule(self.values, epochs), self.subset)
+        loggers = Values.read(self.values).services
+        return Trainings(stage.pair(self.values), stage.schedule(self.values, epochs), self.subset, loggers)
 
 
 def recipes_of(run: Run, texts: Iterable[str]) -> list[NamedRecipe]:

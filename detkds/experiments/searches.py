@@ -12,7 +12,7 @@ from detkds.objective import Answer, Goal, Job, Outcome
 from detkds.pipeline.cohorts import Cohorts
 from detkds.pipeline.evolve import candidates, designer, in_units, space_of
 from detkds.pipeline.proxy import Proxy
-from detkds.pipeline.settings import COHORT, SearchPlan, WeightsPlan
+from detkds.pipeline.settings import SearchPlan, WeightsPlan
 from detkds.pipeline.studies import conduct
 from detkds.pipeline.task import WEIGHTS, Task
 from detkds.pipeline.weights import POOL_RATIO, TOP_K
@@ -205,4 +205,4 @@ class VariantSearch:
         settings = {"variant_search": asdict(self), "study": name, "budget": budget, **how, "known": answered, **proxy.identity}
         task = Task(name, expected, tuple(map(str, self.knowledges)))
         asked = in_units(Budgeted(asking, budget) if budget else asking, self.plan, proxy)
-        return conduct(title, task, asked, proxy, settings, known=known, workers=Cohorts(proxy, COHORT)).study
+        return conduct(title, task, asked, proxy, settings, known=known, workers=Cohorts(proxy, self.plan.cohort)).study

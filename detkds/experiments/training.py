@@ -42,6 +42,7 @@ class TrainingContext:
     pair: Pair
     schedule: Schedule
     subset: Path
+    loggers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def train_and_evaluate(context: TrainingContext, training: Training, show: Calla
             if not (model / MANIFEST).exists():
                 pair, schedule = replace(context.pair, inherit=training.inherit), replace(context.schedule, seed=training.seed)
                 schedule = schedule if training.unlabelled else replace(schedule, unlabelled=None)
-                train.run(pair, schedule, training.recipe, subset=context.subset, out=model, processes=1)
+                train.run(pair, schedule, training.recipe, subset=context.subset, out=model, loggers=context.loggers, processes=1)
             steps = int(verify(model, train.KIND).meta["student_steps"])
             figures = _measure(context, model, training.folder / DETECTIONS)
     except Rejected as rejected:

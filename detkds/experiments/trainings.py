@@ -70,10 +70,11 @@ class Trainings:
         pair: teacher and student; its `inherit` is each entry's own.
         schedule: of every training; its seed is each entry's own.
         subset: artifact of the subset stage; trained on its `train`, measured on its `test`.
+        loggers: services that receive the figures of every training, see `pipeline.loggers`.
     """
 
-    def __init__(self, pair: Pair, schedule: Schedule, subset: Path) -> None:
-        self.context = TrainingContext(pair, schedule, subset)
+    def __init__(self, pair: Pair, schedule: Schedule, subset: Path, loggers: Sequence[str] = ()) -> None:
+        self.context = TrainingContext(pair, schedule, subset, tuple(loggers))
         names = ("train", "test", "unlabelled") if schedule.unlabelled else ("train", "test")
         data = {name: file_sha256(part(subset, name).annotations) for name in names}
         pair_of = {name: content(value) for name, value in asdict(pair).items() if name != "inherit"}

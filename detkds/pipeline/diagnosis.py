@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from detkds.errors import ConfigError
-from detkds.pipeline import stage
+from detkds.pipeline.values import Values
 
 if TYPE_CHECKING:
     from detkds.detectors.diagnosis import Diagnosis  # it needs torch
@@ -26,7 +26,7 @@ def show(texts: Sequence[str], run_yaml: Path, semantics: str, after: int, *, ho
     Args:
         texts: genomes or presets, `NAME` or `NAME x FACTOR`.
         run_yaml: of the run; its teacher is trained where it has none yet.
-        semantics: of genomes.
+        semantics: of genomes; empty: that of the run.
         after: epochs that the student trains without distillation first.
 
     Raises:
@@ -36,12 +36,12 @@ def show(texts: Sequence[str], run_yaml: Path, semantics: str, after: int, *, ho
     from detkds.pipeline.recipes import parse_recipe
     from detkds.pipeline.run import Run
 
-    recipes = {text: parse_recipe(text, semantics) for text in texts}
-    if idle := [text for text, recipe in recipes.items() if not recipe.active]:
-        raise ConfigError(f"{idle[0]!r} has no loss to look at; give it a weight above 0.")
     with Run.open(run_yaml, home=home, trust=trust, console=console) as run:
-        schedule = stage.schedule(run.values, run.values["proxy_epochs"])
-        proxy = Proxy(stage.pair(run.values), schedule, run.subset, early_stop=False)
+        recipes = {text: parse_recipe(text, semantics or run.config.search.semantics) for text in texts}
+        if idle := [text for text, recipe in recipes.items() if not recipe.active]:
+            raise ConfigError(f"{idle[0]!r} has no loss to look at; give it a weight above 0.")
+        told = Values.read(run.values)
+        proxy = Proxy(told.pair, told.proxy, run.subset, early_stop=False)
         found = {}
         for text, recipe in recipes.items():
             try:

@@ -36,11 +36,6 @@ from detkds.storage.artifacts import write_atomic
 if TYPE_CHECKING:
     from detkds.detectors.student import Student  # it needs torch and mmdet, opening a run does not
 
-DRAWN_FROM = (
-    *("dataset", "train_annotations", "train_images", "test_annotations", "test_images", "data_version", "seed"),
-    *("unlabelled", "subset_fraction", "search_val_fraction", "subset_sizes", "subset_crowd", "subset_empty"),
-)
-"""Values of a run that its subset depends on."""
 SEED_OF_TEACHER = 0
 SEED_APART = 10_000
 """From the seed of a run to that of its student's first generation, so that this is not a copy of the student without distillation."""
@@ -228,7 +223,7 @@ class Run:
         from detkds.pipeline import stage
         from detkds.pipeline.workplace import Workplace
 
-        out = Workplace("subset", {name: self.values[name] for name in DRAWN_FROM}).folder / "subset"
+        out = Workplace("subset", Values.read(self.values).of_stage("subset")).folder / "subset"
         with self._transcript():
             stage.subset(self.values, out=out)
         return out
@@ -302,7 +297,8 @@ class Run:
         schedule, address = Schedule(training.epochs, seed=SEED_OF_TEACHER), config_address(config.teacher, self.home, self._trust)
         if config.teacher.generations:
             seed = config.seed + SEED_APART
-            how = (config.train.batch_size or 0, config.train.learning_rate or 0.0, config.train.amp, seed)
+            train = config.train
+            how = (train.batch_size or 0, train.learning_rate or 0.0, train.amp, seed, None, train.channels_last, train.compiled)
             schedule, address = Schedule(training.epochs, *how), student_address(config, self.home, self._trust)
         source = training.data or config.data.train
         checkpoint = train_teacher(

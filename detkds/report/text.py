@@ -53,6 +53,11 @@ def duration(seconds: float | None) -> str:
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+def counted(number: int, noun: str) -> str:
+    """1 seed, 2 seeds."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def count(value: int | None) -> str:
     """12,800; a dash where it does not apply."""
     return MISSING if value is None else f"{value:,}"

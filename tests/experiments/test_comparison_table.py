@@ -105,6 +105,7 @@ def test_the_page_shows_the_gains_and_says_who_leads(comparison: Comparison) -> 
     html = page(comparison)
     assert "pkd has the highest mean: 42.0 AP over 3 seeds, +10.0 points over no distillation (+10.0 to +10.0)." in html
     assert "pkd: AP 42.0, 3 seeds" in html  # under the pointer
+    assert "95 % intervals over seeds and test images." in html
     assert '<td class="number">42.0 ± 2.0</td>' in html
     assert "cwd was left out: no common stride" in html
     assert f"<code>{RECIPE}, inheriting</code>" in html.replace("&gt;", ">")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,11 +11,14 @@ import pytest
 from rich.console import Console
 
 from detkds.errors import ConfigError, Rejected
+from detkds.experiments.ablate import _unused
 from detkds.experiments.ablations import Ablations, Findings
 from detkds.experiments.prepared_run import Effort, PreparedRun
 from detkds.genome import Knowledge, Recipe
 from detkds.genome.presets import preset
+from detkds.pipeline.run_config import Search
 from detkds.pipeline.settings import SearchPlan
+from detkds.pipeline.values import Values
 from detkds.search import Goal, Outcome
 
 CLASSES = "the student distinguishes 2 classes, the teacher 5"
@@ -105,3 +108,53 @@ def test_knowledges_that_the_pair_cannot_share_are_not_searched(tmp_path: Path) 
     assert found.left_out == {"logits": CLASSES}
     with pytest.raises(ConfigError, match=rf"search\.knowledge must name one that this pair can share, but logits: {CLASSES}"):
         ablations(tmp_path, "logits", RESPONSES).algorithms(["random"])
+
+
+FURTHER: dict[str, Any] = {
+    "space": "extended", "weights_are": "calibrated", "warm_start": "pkd", "repeats": 3, "cohort": 2, "unlabelled_search": True,
+    "proxy_epochs": 4, "batch_size": 6, "learning_rate": 0.5, "amp": "bf16", "channels_last": True, "unlabelled_share": 0.5,
+    "unlabelled_knowledge": "global", "unlabelled_schedule": "ramp", "unlabelled_min_score": 0.4,
+    "compiled": True, "rungs": True, "early_stop": True,
+}  # fmt: skip
+"""Values of a run other than the usual."""
+
+
+def test_an_ablation_searches_as_the_run_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever `detkds run` hands to its searches, but for rungs and validations that stop early: searches compare at full cost."""
+    made = ablations(tmp_path)
+    made.prepared_run.values.update(FURTHER)
+    told = Values.read(made.prepared_run.values)
+    search = made._variant_search(7)
+    assert search.plan == replace(told.search_plan, early_stop=False, rungs=False)
+    assert search.weights == replace(told.weights_plan, early_stop=False, rungs=False)
+    assert (search.plan.space, search.plan.cohort, search.weights.repeats) == ("extended", 2, 3)
+    asked: list[Any] = []
+    monkeypatch.setattr("detkds.experiments.searches.Remembering", lambda *given, **options: asked.append((given, options)))
+    made._proxies(7)(False)
+    ((pair, schedule, subset), options) = asked[0]
+    assert (pair, subset) == (told.pair, tmp_path)
+    assert schedule == replace(told.proxy, seed=7)
+    assert not schedule.compiled  # only the full training is
+    assert options == {"early_stop": False, "repeats": 3, "loss_filter": False}
+
+
+def test_a_comparison_trains_as_the_run_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = ablations(tmp_path).prepared_run
+    made.values.update(FURTHER, loggers="mlflow", epochs=9)
+    asked: list[Any] = []
+    monkeypatch.setattr("detkds.experiments.trainings.Trainings", lambda *given: asked.append(given))
+    told = Values.read(made.values)
+    made.trainings(Effort())
+    made.trainings(Effort(epochs=2))
+    assert asked[0] == (told.pair, told.training, tmp_path, ("mlflow",))
+    assert asked[0][1].compiled
+    assert asked[1] == (told.pair, replace(told.training, epochs=2), tmp_path, ("mlflow",))
+
+
+def test_what_an_ablation_does_not_use_is_said() -> None:
+    search = Search(rungs=True, warm_start=("pkd",))
+    rungs, starts = _unused(search, "algorithms", ())
+    assert rungs.startswith("search.rungs is not used: ")
+    assert starts.startswith("search.warm_start is not used by no-divide")
+    assert list(_unused(search, "algorithms", ("mcts",))) == list(_unused(search, "iterations", ())) == [rungs]
+    assert list(_unused(Search(), "algorithms", ())) == []

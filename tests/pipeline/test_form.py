@@ -137,7 +137,7 @@ def test_the_check_says_what_is_not_in_the_store_and_divides_the_values(
     torch.save({"state_dict": {"backbone.conv1.weight": torch.zeros(1)}}, weights := io.BytesIO())
     store.put_bytes(weights.getvalue(), "t.pth")
     found = plans.run(form)
-    assert "[check] blood: the parameters can be used" in capsys.readouterr().out
+    assert "[check] blood: the parameters are valid, and data and checkpoints were found" in capsys.readouterr().out
     assert (found.gpus, found.one_gpu) == ("4", "1")
     told = {"run_name": "blood", "results": "s3://detkds/runs", "teacher_checkpoint": "s3://form/t.pth", "plugins": ""}
     assert found.report == {**told, "work": "s3://detkds/work"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ from detkds.errors import ConfigError
 from detkds.pipeline import check, run_config
 from detkds.pipeline import publish as published
 from detkds.pipeline import run as run_module
-from detkds.pipeline.run import Run, generation_before
-from detkds.pipeline.settings import Pair
+from detkds.pipeline.run import SEED_APART, Run, generation_before
+from detkds.pipeline.settings import Pair, Schedule
 from detkds.pipeline.submit import Images, _only_here
+from detkds.pipeline.values import Values
 
 QUIET = Console(quiet=True)
 
@@ -30,7 +32,7 @@ def _no_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def content(pictures: Path, pair: Pair, teacher: Any = "self", **more: Any) -> dict[str, Any]:
     parts = {"teacher": teacher, "student": {"config": pair.student_config, **more.pop("student", {})}}
-    return tiny_run.content(pictures, pair, **parts, train={"epochs": 1, "batch_size": 4}, **more)
+    return tiny_run.content(pictures, pair, **parts, **{"train": {"epochs": 1, "batch_size": 4}, **more})
 
 
 def test_self_is_the_students_config_trained_first(pictures: Path, pair: Pair, tmp_path: Path) -> None:
@@ -105,6 +107,20 @@ def test_the_first_teacher_is_a_student_without_distillation_of_another_seed(
     assert teacher.keys() == students[0].keys()
     for one, other in ((teacher, students[0]), (students[0], students[1])):
         assert any((one[name] != other[name]).any() for name in one)
+
+
+def test_the_first_teacher_is_trained_as_the_student_is(
+    pictures: Path, pair: Pair, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With every setting of the section `train`, and another seed."""
+    asked: list[Schedule] = []
+    (tmp_path / "teacher.pth").write_bytes(b"")
+    monkeypatch.setattr("detkds.pipeline.teacher.run", lambda pair, schedule, **how: asked.append(schedule) or tmp_path / "teacher.pth")
+    train = {"epochs": 3, "batch_size": 6, "learning_rate": 0.5, "amp": "bf16", "channels_last": True, "compiled": True}
+    with Run.open(written(tmp_path / "run.yaml", content(pictures, pair, train=train, seed=4)), home=home, console=QUIET) as run:
+        values = Values.read(run.values)
+    assert asked == [replace(values.training, seed=4 + SEED_APART)]
+    assert asked[0] == Schedule(3, 6, 0.5, "bf16", 4 + SEED_APART, channels_last=True, compiled=True)
 
 
 def test_a_further_generation_is_taught_by_the_finished_student_before(

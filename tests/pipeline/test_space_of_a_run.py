@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 from tiny_run import content, written
 
-from detkds.errors import ConfigError
+from detkds.errors import ConfigError, DetKDSError
 from detkds.genome import Recipe
 from detkds.genome.presets import preset
 from detkds.objective import Goal
@@ -56,3 +56,11 @@ def test_a_person_reads_a_row_for_each_loss(pair: Pair, pictures: Path, tmp_path
     assert all(word in out.getvalue() for word in ("÷ own", " 8 ", "padding"))
     with pytest.raises(ConfigError, match="has no loss to look at"):
         show(["logits: none | l2 x 0"], run_yaml, "paper", 0, home=tmp_path, trust=False, console=console)
+
+
+def test_genomes_are_read_in_the_semantics_of_the_run(pair: Pair, pictures: Path, tmp_path: Path) -> None:
+    raw = content(pictures, pair)
+    raw["search"]["semantics"] = "released"  # which has no kl
+    path = written(tmp_path / "run.yaml", raw)
+    with pytest.raises(DetKDSError, match="released"):
+        show(["global: none > none > none | kl"], path, "", 0, home=tmp_path, trust=False, console=Console(quiet=True))

@@ -41,6 +41,18 @@ def test_the_chart_has_a_row_per_gain_and_the_chosen_one_as_its_title(board: Lea
     assert [mark.look for mark in chart.plot.marks if "whisker" in mark.look] == ["line whisker muted", "line whisker distilled"]
 
 
+def test_the_caption_says_what_the_intervals_cover(board: Leaderboard) -> None:
+    def caption(**changed: object) -> str:
+        rows = tuple(dataclasses.replace(row, **changed) for row in board.rows)  # type: ignore[arg-type]
+        chart = figures.leaderboard(dataclasses.replace(board, rows=rows))
+        assert chart is not None
+        return chart.caption
+
+    assert caption().startswith("95 % intervals over seeds. ")
+    assert caption(chosen=False).startswith("95 % intervals over seeds and test images. ")
+    assert caption(chosen=False, seeds=1).startswith("95 % intervals over test images; with one seed, other seeds may differ more. ")
+
+
 def test_no_distillation_chosen_is_said_so(board: Leaderboard) -> None:
     rows = tuple(dataclasses.replace(row, chosen=row.name == "none") for row in board.rows)
     chart = figures.leaderboard(dataclasses.replace(board, rows=rows))

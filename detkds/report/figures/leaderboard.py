@@ -6,7 +6,7 @@ from detkds.report import tables
 from detkds.report.figures.figure import Figure, Key
 from detkds.report.figures.plot import Plot, categories, linear
 from detkds.report.leaderboard import Leaderboard, LeaderboardRow
-from detkds.report.text import percent, points, short
+from detkds.report.text import counted, percent, points, short
 
 ROW = 30
 CHOSEN, OTHER = "distilled", "muted"
@@ -30,15 +30,25 @@ def leaderboard(board: Leaderboard) -> Figure | None:
             plot.line([(100 * row.gain_low, place), (100 * row.gain_high, place)], f"whisker {look}")
         plot.dots([(100 * (row.gain or 0.0), place)], look, labels=[_label(row)])
         plot.write((100 * (row.gain or 0.0), place), points(row.gain or 0.0), dy=-7)
-    caption = f"{100 * board.level:.0f} % intervals over seeds. An interval that contains 0 does not show a gain. AP on {board.images}."
+    level = f"{100 * board.level:.0f} % intervals over {_drawn(board)}"
+    caption = f"{level}. An interval that contains 0 does not show a gain. AP on {board.images}."
     legend = tuple(
         Key(look, "dot", name) for look, name in ((CHOSEN, "chosen"), (OTHER, "other recipe")) if any(row.chosen for row in rows)
     )
     return Figure(_finding(board), plot, caption, tables.leaderboard(board), legend)
 
 
+def _drawn(board: Leaderboard) -> str:
+    """What the intervals cover: a race that chooses has those of its seeds, a comparison those of its seeds and test images together."""
+    if board.chosen is not None:
+        return "seeds"
+    if max(row.seeds for row in board.gaining) > 1:
+        return "seeds and test images"
+    return "test images; with one seed, other seeds may differ more"
+
+
 def _label(row: LeaderboardRow) -> str:
-    return f"{row.name}: AP {percent(row.ap)}, {row.seeds} seeds\n{row.recipe}"
+    return f"{row.name}: AP {percent(row.ap)}, {counted(row.seeds, 'seed')}\n{row.recipe}"
 
 
 def _finding(board: Leaderboard) -> str:
