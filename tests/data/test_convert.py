@@ -141,7 +141,7 @@ def test_lines_that_break_yolo_are_named(tmp_path: Path, line: str, said: str) -
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        (": [", "must be YAML, but cannot be read"),
+        (": [", "data.yaml is not YAML: line 1, column 1"),
         ("train: images", "must name its classes"),
         ("names: [a, b]\nnc: 3", "nc is 3, but there are 2 names"),
         ("names: {1: a, 2: b}", "names must have the numbers 0 to 1, got [1, 2]"),

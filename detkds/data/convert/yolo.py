@@ -21,6 +21,7 @@ from detkds.data.checking.paths import tails
 from detkds.data.checking.values import shown
 from detkds.data.convert.building import SUFFIXES, Builder, Faults, lines_of, pictures, size_of
 from detkds.errors import DatasetError
+from detkds.yaml_reading import read_yaml, yaml_fault
 
 SPLITS = ("train", "val", "valid", "test")
 _YAMLS = ("data.yaml", "data.yml", "dataset.yaml")
@@ -79,8 +80,10 @@ def _settings(folder: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > _MAX_YAML_BYTES:
             raise DatasetError(f"{path} has {path.stat().st_size:,} bytes; a data.yaml has at most {_MAX_YAML_BYTES:,}.")
-        settings = yaml.safe_load(path.read_text())
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        settings = read_yaml(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{path} is not YAML: {yaml_fault(error)}") from None
+    except (OSError, ValueError, RecursionError) as error:
         raise DatasetError(f"{path} must be YAML, but cannot be read: {shown(str(error))}; correct it.") from None
     if not isinstance(settings, dict):
         raise DatasetError(f"{path} must hold names and splits, but holds {shown(settings)}.")

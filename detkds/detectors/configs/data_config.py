@@ -18,6 +18,7 @@ from detkds.detectors.backbone_teacher import model_of
 from detkds.detectors.configs.config import load_config
 from detkds.errors import ConfigError
 from detkds.pairs import TIMM
+from detkds.yaml_reading import read_yaml, yaml_fault
 
 SUFFIXES = (".yaml", ".yml", ".json")
 MAX_BYTES = 1 << 20
@@ -71,8 +72,10 @@ def _parse(address: str, file: Path) -> Any:
         if file.stat().st_size > MAX_BYTES:
             raise ConfigError(f"the config {address} has {file.stat().st_size} bytes; a detector config has at most {MAX_BYTES}.")
         text = file.read_text()
-        return json.loads(text) if address.endswith(".json") else yaml.safe_load(text)
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        return json.loads(text) if address.endswith(".json") else read_yaml(text)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the config {address} is not YAML: {yaml_fault(error)}") from None
+    except (OSError, ValueError, RecursionError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ConfigError(f"the config {address} cannot be read: {reason}; give a YAML or JSON file.") from None
 

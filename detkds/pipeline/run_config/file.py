@@ -12,7 +12,7 @@ from detkds.errors import ConfigError
 from detkds.pairs import pair as tested_pair
 from detkds.pipeline.run_config.faults import validated
 from detkds.pipeline.run_config.run import RunConfig
-from detkds.pipeline.yaml_faults import read_yaml, yaml_fault
+from detkds.yaml_reading import read_yaml, yaml_fault
 
 
 def load(path: Path, pair: str = "") -> RunConfig:

@@ -7,6 +7,10 @@ from typing import Any
 import yaml
 
 
+MERGE = "tag:yaml.org,2002:merge"
+"""Of `<<`, which a mapping may have several times: all that they name is merged."""
+
+
 class _OncePerKey(yaml.SafeLoader):
     """Refuses a key that a mapping has twice: YAML would silently take the second."""
 
@@ -14,7 +18,7 @@ class _OncePerKey(yaml.SafeLoader):
         node: yaml.MappingNode = super().compose_mapping_node(anchor)
         lines: dict[str, int] = {}
         for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode):
+            if not isinstance(key, yaml.ScalarNode) or key.tag == MERGE:
                 continue
             if key.value in lines:
                 problem = f"the key {key.value!r} is in line {lines[key.value]} already; leave out one"
