@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from detkds import plugins
+from detkds.pipeline.detector_options import configured
 from detkds.pipeline.provenance import source_digest
 from detkds.pipeline.run_config import Detector, RunConfig, Teacher, is_remote
 from detkds.pipeline.settings import Source
@@ -46,11 +47,9 @@ def teacher_address(teacher: Teacher, home: Path, trust: bool, placed: Callable[
 
 def _as_asked(detector: Detector, trust: bool, asked: Mapping[str, Any]) -> Config:
     """A teacher's config with what the run asks of it."""
-    from detkds.detectors.configs.data_config import read_config
     from detkds.pipeline.pair import AS_TEACHER
 
-    loaded = read_config(detector.config, trust=trust)
-    loaded.merge_from_dict(detector.options)
+    loaded = configured(detector, trust=trust)
     loaded[AS_TEACHER] = dict(asked)
     return loaded
 
@@ -59,10 +58,7 @@ def student_address(config: RunConfig, home: Path, trust: bool) -> str:
     """The student's config; if the run itself requests images without objects, they are trained on even if the config filters them."""
     if config.search.empty != "share" or "empty" not in config.search.model_fields_set:
         return config_address(config.student, home, trust)
-    from detkds.detectors.configs.data_config import read_config
-
-    loaded = read_config(config.student.config, trust=trust)
-    loaded.merge_from_dict(config.student.options)
+    loaded = configured(config.student, trust=trust)
     dataset: Any = loaded.get("train_dataloader", {}).get("dataset", {})
     while "dataset" in dataset:
         dataset = dataset["dataset"]
@@ -74,14 +70,9 @@ def student_address(config: RunConfig, home: Path, trust: bool) -> str:
 
 def config_address(detector: Detector, home: Path, trust: bool) -> str:
     """mmdet's own name as it is; any other config as a data file under its digest."""
-    from detkds.detectors.configs.data_config import read_config
-
-    loaded = read_config(detector.config, trust=trust)
+    loaded = configured(detector, trust=trust)
     is_name = not Path(detector.config).is_file()
-    if is_name and not detector.options:
-        return detector.config
-    loaded.merge_from_dict(detector.options)
-    return _as_data(loaded, home)
+    return detector.config if is_name and not detector.options else _as_data(loaded, home)
 
 
 def _as_data(config: Config, home: Path) -> str:

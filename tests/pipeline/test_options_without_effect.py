@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from detkds.pipeline.preflight.options import misspelt, other_class_counts
+from detkds.errors import ConfigError
+from detkds.pipeline.addresses import config_address
+from detkds.pipeline.detector_options import misspelt, other_class_counts
+from detkds.pipeline.run_config import Detector
 
 CONFIG = {
     "model": {"backbone": {"depth": 18, "norm_cfg": {"type": "BN"}}, "bbox_head": {"num_classes": 4}},
@@ -40,6 +44,12 @@ def test_a_key_close_to_one_of_the_config_is_named(options: dict[str, Any], wron
 )
 def test_known_and_new_keys_pass(options: dict[str, Any]) -> None:
     assert list(misspelt(CONFIG, options)) == []
+
+
+def test_no_config_with_a_misspelt_option_goes_to_a_cluster(tmp_path: Path) -> None:
+    config = Path(__file__).resolve().parents[2] / "examples" / "configs" / "demo_student.yaml"
+    with pytest.raises(ConfigError, match=r"demo_student\.yaml, options: .* no key train_dataloader\.batchsize: did you mean"):
+        config_address(Detector(config=str(config), options={"train_dataloader.batchsize": 2}), tmp_path, trust=False)
 
 
 @pytest.mark.parametrize("options", [{"model.bbox_head.num_classes": 9}, {"model": {"bbox_head": {"num_classes": 9}}}])

@@ -203,7 +203,7 @@ def test_a_misspelt_option_is_refused(world: Path, pair: Pair, tmp_path: Path) -
     content["student"]["options"] = {"train_dataloader.batchsize": 2}
     path = tiny_run.written(tmp_path / "run.yaml", content)
     with pytest.raises(
-        ConfigError, match=r"student\.options: .* no key train_dataloader\.batchsize: did you mean train_dataloader\.batch_size"
+        ConfigError, match=r"student: .*, options: .* no key train_dataloader\.batchsize: did you mean train_dataloader\.batch_size"
     ):
         check(path, trust=False, console=QUIET, home=tmp_path / "home")
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from detkds.errors import ConfigError, DetKDSError
+from detkds.pipeline.detector_options import configured, other_class_counts
 from detkds.pipeline.preflight.facts import Facts
-from detkds.pipeline.preflight.options import misspelt, other_class_counts
 from detkds.pipeline.run_config import is_remote
 from detkds.pipeline.settings import Pair
 
@@ -34,19 +34,15 @@ def detectors(facts: Facts) -> None:
     """Build both detectors with their weights."""
     from detkds.detectors.checkpoints import apply_backbone, apply_teacher, apply_weights, load_weights
     from detkds.detectors.configs.config import build_detector
-    from detkds.detectors.configs.data_config import read_config
     from detkds.pipeline import pair as pairs
 
     faults = []
     further = {f"teacher.others.{number}": other for number, other in enumerate(facts.config.teacher.others)}
     for role, detector in {"teacher": facts.config.teacher, "student": facts.config.student, **further}.items():
         try:
-            loaded = read_config(detector.config, trust=facts.trust)
-            faults += [f"{role}.{fault}." for fault in misspelt(loaded, detector.options)]
-            loaded.merge_from_dict(detector.options)
-            _require_new(detector.config, loaded)
+            _require_new(detector.config, configured(detector, trust=facts.trust))
         except DetKDSError as error:
-            faults.append(f"{role}: {error}")
+            faults += [f"{role}: {line}" for line in str(error).splitlines()]
     if faults:
         raise ConfigError("\n".join(faults))
     pair = facts.pair()
@@ -114,7 +110,6 @@ def _others(facts: Facts, pair: Pair, faults: list[str]) -> Iterator[nn.Module]:
 def _classes(facts: Facts, pair: Pair) -> tuple[str, ...]:
     """The label order of the run; names by number where nothing is known of the data."""
     from detkds.detectors.configs.config import own_class_count
-    from detkds.detectors.configs.data_config import read_config
     from detkds.pipeline import pair as pairs
 
     if "train" not in facts.data:

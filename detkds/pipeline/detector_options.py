@@ -1,14 +1,40 @@
-"""Options of a detector that would have no effect: a key which its config almost has, and which mmdet would take as a new one, and a number
-of classes, which the data set decides."""
+"""A detector's config with the options of a run, and options that would have no effect: a key which the config almost has, and which mmdet
+would take as a new one, and a number of classes, which the data set decides."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from detkds.errors import ConfigError
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
+    from detkds.pipeline.run_config import Detector
 
 CLOSE = 0.85
 """Least ratio of difflib: `batchsize` and `batch_size` are this close, `norm_cfg` and `conv_cfg` are not."""
+
+
+def configured(detector: Detector, *, trust: bool) -> Config:
+    """The config of a detector with its options.
+
+    Args:
+        detector: of run.yaml.
+        trust: run the Python code of a config file that is not mmdet's own.
+
+    Raises:
+        ConfigError: the config cannot be read, or an option is misspelt; one line for each.
+    """
+    from detkds.detectors.configs.data_config import read_config
+
+    loaded = read_config(detector.config, trust=trust)
+    if faults := list(misspelt(loaded, detector.options)):
+        raise ConfigError("\n".join(f"{detector.config}, {fault}." for fault in faults))
+    loaded.merge_from_dict(detector.options)
+    return loaded
 
 
 def misspelt(config: Mapping[str, Any], options: Mapping[str, Any], above: str = "") -> Iterator[str]:
