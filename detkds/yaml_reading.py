@@ -6,7 +6,6 @@ from typing import Any
 
 import yaml
 
-
 MERGE = "tag:yaml.org,2002:merge"
 """Of `<<`, which a mapping may have several times: all that they name is merged."""
 

@@ -110,6 +110,7 @@ def _others(facts: Facts, pair: Pair, faults: list[str]) -> Iterator[nn.Module]:
 def _classes(facts: Facts, pair: Pair) -> tuple[str, ...]:
     """The label order of the run; names by number where nothing is known of the data."""
     from detkds.detectors.configs.config import own_class_count
+    from detkds.detectors.configs.data_config import read_config
     from detkds.pipeline import pair as pairs
 
     if "train" not in facts.data:
