@@ -132,7 +132,9 @@ def test_without_optuna_it_is_one_line_with_the_command(home: Path, tmp_path: Pa
 
 
 def test_nothing_to_write_is_a_usage_error(home: Path) -> None:
-    with pytest.raises(ConfigError, match=r"--optuna study\.db, --csv trials\.csv, --tensorboard FOLDER, --fiftyone FOLDER or --mlflow FOLDER\.$"):
+    with pytest.raises(
+        ConfigError, match=r"--optuna study\.db, --csv trials\.csv, --tensorboard FOLDER, --fiftyone FOLDER or --mlflow FOLDER\.$"
+    ):
         take(home)
 
 
