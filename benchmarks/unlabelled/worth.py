@@ -25,6 +25,7 @@ from typing import Any
 from rich.console import Console
 
 from detkds.evaluation.repeated import Gap, Images, Repeat, gap, mean_and_spread
+from detkds.experiments.comparison import REFERENCES
 from detkds.experiments.prepared_run import recipes_of
 from detkds.experiments.trainings import Entry, Trainings
 from detkds.pipeline.run import Run
@@ -63,7 +64,7 @@ def measured(labels: str, texts: Sequence[str], given: argparse.Namespace) -> It
         epochs = max(1, round(given.steps / per_epoch))
         trainings = Trainings(told.pair, replace(told.training, epochs=epochs), subset)
         entries = {
-            one.name: [Entry(one.name, one.recipe, int(seed), one.inherit is not False) for seed in given.seeds.split(",")]
+            one.name: [Entry(one.name, one.recipe, int(seed), one.inherit is not False, one.unlabelled) for seed in given.seeds.split(",")]
             for one in recipes
         }
         trainings.run([entry for own in entries.values() for entry in own], jobs=given.jobs, show=lambda line: print(line, flush=True))
@@ -108,6 +109,10 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1)
     given = parser.parse_args()
     asked = [(labels, recipe.strip()) for labels, _, recipe in (text.partition(":") for text in given.rows)]
+    if wrong := [labels for labels, _ in asked if labels not in FILES]:
+        parser.error(f"a row begins with {', '.join(FILES)} and a colon, got {wrong[0]!r}")
+    if not any(labels == "few" and recipe not in REFERENCES for labels, recipe in asked):
+        parser.error("a row of few labels with losses is needed, which the others are compared with")
     rows = [row for own in FILES if (texts := [text for labels, text in asked if labels == own]) for row in measured(own, texts, given)]
     print("\n".join(table(rows)))
 
