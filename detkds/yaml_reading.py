@@ -15,14 +15,15 @@ class _OncePerKey(yaml.SafeLoader):
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node: yaml.MappingNode = super().compose_mapping_node(anchor)
-        lines: dict[str, int] = {}
+        lines: dict[tuple[str, str], int] = {}  # 1 and "1" are two keys
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode) or key.tag == MERGE:
                 continue
-            if key.value in lines:
-                problem = f"the key {key.value!r} is in line {lines[key.value]} already; leave out one"
+            own = (key.tag, key.value)
+            if own in lines:
+                problem = f"the key {key.value!r} is in line {lines[own]} already; leave out one"
                 raise yaml.composer.ComposerError(None, None, problem, key.start_mark)
-            lines[key.value] = key.start_mark.line + 1
+            lines[own] = key.start_mark.line + 1
         return node
 
 

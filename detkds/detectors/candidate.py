@@ -27,7 +27,7 @@ class Candidate:
         task: of the search.
         probe: on which its losses are tried.
         validation: which scores its student.
-        shared: what the teacher says, for all candidates that see the same batches.
+        shared: the outputs of the teacher, for all candidates that see the same batches.
         loss_filter: try the losses first, and look again when the student has trained a little.
 
     Raises:

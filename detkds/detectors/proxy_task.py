@@ -57,7 +57,7 @@ class ProxyTask:
         """A candidate's training, at its beginning.
 
         Args:
-            shared: what the teacher says, for all candidates that see the same batches.
+            shared: the outputs of the teacher, for all candidates that see the same batches.
 
         Raises:
             Rejected: unsupported: one of several teachers lacks what a loss reads.

@@ -1,4 +1,4 @@
-"""What a teacher says of the batches of a training, computed once for all students that see the same batches."""
+"""The outputs of a teacher for the batches of a training, computed once for all students that see the same batches."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ KEPT_BYTES = 2**29
 
 
 class TeacherPass:
-    """What the teacher says of each step, for all students that are given the same batches. Copies of a distiller share it.
+    """The outputs of the teacher for each step, for all students that are given the same batches. Copies of a distiller share it.
 
     Students that are trained later see the same batches again, so steps are kept, the first ones until `limit` bytes are full. The next
     student asks for them in the same order: if the oldest made room, a memory too small for all steps would never hold the one it asks for.
@@ -108,7 +108,7 @@ class TeacherPass:
 
 @dataclass
 class _Step:
-    """What the teacher said of a batch, what the batch is recognised by, and the bytes of the answer."""
+    """The outputs of the teacher for a batch, what the batch is recognised by, and the bytes of the answer."""
 
     mark: tuple[Any, ...]
     found: Any

@@ -47,3 +47,7 @@ def test_a_key_twice_is_named_in_a_detectors_config_and_a_data_yaml(tmp_path: Pa
 def test_several_mappings_may_be_merged_into_one() -> None:
     text = "a: &a {x: 1}\nb: &b {y: 2}\nc:\n  <<: *a\n  <<: *b\n  z: 3\n"
     assert read_yaml(text)["c"] == {"x": 1, "y": 2, "z": 3}
+
+
+def test_a_number_and_a_text_of_the_same_digits_are_two_keys() -> None:
+    assert read_yaml('1: a\n"1": b\n') == {1: "a", "1": "b"}
