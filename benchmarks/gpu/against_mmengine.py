@@ -1,4 +1,3 @@
-# ruff: noqa: E402  # operators stand in before mmdet is imported
 """AP of a student after mmengine's Runner, as tools/train.py runs it, and after ours, from one config: three seeds each.
 
 `python benchmarks/gpu/against_mmengine.py FOLDER --device cpu` for the blood cells in FOLDER. Nothing is shared but the config
@@ -11,7 +10,6 @@ import argparse
 import copy
 import json
 import multiprocessing
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -19,12 +17,6 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-import operators
-
-operators.install()  # before mmdet is imported
 
 import torch
 from families import FAMILIES, SHORT

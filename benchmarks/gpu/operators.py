@@ -1,59 +1,34 @@
 """mmcv's compiled operators from torchvision and plain torch, for a machine on which mmcv's own are not compiled.
 
-`install()` puts a module in the place of `mmcv._ext`. It answers for what training and prediction of the seven families call on a GPU: nms,
-focal loss, RoIAlign and multi-scale deformable attention. Any other operator raises NotImplementedError when it is called.
+`pack.py` stores this file as `mmcv/_ext.py`, the module that mmcv imports. It has what training and prediction of the seven families call
+on a GPU: nms, focal loss, RoIAlign and multi-scale deformable attention. Any other operator raises NotImplementedError when it is called.
 """
 
 from __future__ import annotations
 
-import sys
-from importlib.machinery import ModuleSpec
-from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor
 
 
-class _Operators(ModuleType):
-    """Has every name that mmcv asks for."""
+def __getattr__(name: str) -> Any:
+    """mmcv asks for the names of all its operators when it is imported."""
+    if name.startswith("__"):
+        raise AttributeError(name)
 
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
+    def missing(*args: Any, **options: Any) -> None:
+        raise NotImplementedError(f"the operator {name} of mmcv is not compiled on this machine.")
 
-        def missing(*args: Any, **options: Any) -> None:
-            raise NotImplementedError(f"the operator {name} of mmcv is not compiled on this machine.")
-
-        return missing
+    return missing
 
 
-def install() -> bool:
-    """Stand in for mmcv's operators where they are missing; whether they were."""
-    try:
-        import mmcv._ext
-    except ImportError:
-        pass
-    else:
-        return False
+def nms(bboxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:
+    """Indices of the boxes that are kept, best first."""
     import torchvision
 
-    module: Any = _Operators("mmcv._ext")
-    module.__spec__ = ModuleSpec("mmcv._ext", None)  # mmengine asks whether there is one
-    module.nms = lambda bboxes, scores, iou_threshold, offset: torchvision.ops.nms(bboxes, scores, iou_threshold)
-    module.sigmoid_focal_loss_forward = focal_forward
-    module.sigmoid_focal_loss_backward = focal_backward
-    module.roi_align_forward = roi_align_forward
-    module.roi_align_backward = roi_align_backward
-    sys.modules["mmcv._ext"] = module
-    import mmcv
-    from mmcv.ops import multi_scale_deform_attn as attention
-
-    mmcv._ext = module
-    attention.MultiScaleDeformableAttnFunction.apply = lambda value, shapes, starts, places, weights, step: (
-        attention.multi_scale_deformable_attn_pytorch(value, shapes, places, weights)
-    )
-    return True
+    kept: Tensor = torchvision.ops.nms(bboxes, scores, iou_threshold)
+    return kept
 
 
 def _focal(input: Tensor, target: Tensor, weight: Tensor, gamma: float, alpha: float) -> Tensor:
@@ -65,12 +40,12 @@ def _focal(input: Tensor, target: Tensor, weight: Tensor, gamma: float, alpha: f
     return (found + left) * (weight if weight.numel() else 1.0)
 
 
-def focal_forward(input: Tensor, target: Tensor, weight: Tensor, output: Tensor, gamma: float, alpha: float) -> None:
+def sigmoid_focal_loss_forward(input: Tensor, target: Tensor, weight: Tensor, output: Tensor, gamma: float, alpha: float) -> None:
     """Write the losses into `output` (N, K)."""
     output.copy_(_focal(input, target, weight, gamma, alpha))
 
 
-def focal_backward(input: Tensor, target: Tensor, weight: Tensor, grad_input: Tensor, gamma: float, alpha: float) -> None:
+def sigmoid_focal_loss_backward(input: Tensor, target: Tensor, weight: Tensor, grad_input: Tensor, gamma: float, alpha: float) -> None:
     """Write the gradient of the summed losses into `grad_input` (N, K)."""
     with torch.enable_grad():
         leaf = input.detach().requires_grad_()
@@ -83,6 +58,8 @@ def roi_align_forward(
     aligned_height: int, aligned_width: int, spatial_scale: float, sampling_ratio: int, pool_mode: int, aligned: bool,
 ) -> None:  # fmt: skip
     """Average pooling into `output` (R, C, h, w)."""
+    import torchvision  # noqa: F401  # registers the operator
+
     size = (aligned_height, aligned_width)
     output.copy_(torch.ops.torchvision.roi_align(input, rois, spatial_scale, *size, sampling_ratio, aligned))
 
@@ -96,3 +73,24 @@ def roi_align_backward(
     shape, gradient = grad_input.shape, grad_output.float()  # torchvision's kernel knows no bfloat16
     back = torch.ops.torchvision._roi_align_backward(gradient, rois.float(), spatial_scale, *size, *shape, sampling_ratio, aligned)
     grad_input.copy_(back)
+
+
+def ms_deform_attn_forward(value: Tensor, shapes: Tensor, starts: Tensor, places: Tensor, weights: Tensor, im2col_step: int) -> Tensor:
+    """What attention gathers (N, queries, channels) from values (N, cells, heads, channels per head)."""
+    from mmcv.ops.multi_scale_deform_attn import multi_scale_deformable_attn_pytorch
+
+    gathered: Tensor = multi_scale_deformable_attn_pytorch(value.float(), shapes, places.float(), weights.float())
+    return gathered.to(value)
+
+
+def ms_deform_attn_backward(
+    value: Tensor, shapes: Tensor, starts: Tensor, places: Tensor, weights: Tensor, grad_output: Tensor,
+    grad_value: Tensor, grad_places: Tensor, grad_weights: Tensor, im2col_step: int,
+) -> None:  # fmt: skip
+    """The gradients to values, sampling places and weights."""
+    with torch.enable_grad():
+        leaves = [part.detach().requires_grad_() for part in (value, places, weights)]
+        gathered = ms_deform_attn_forward(leaves[0], shapes, starts, leaves[1], leaves[2], im2col_step)
+        gradients = torch.autograd.grad(gathered, leaves, grad_output)
+    for into, gradient in zip((grad_value, grad_places, grad_weights), gradients, strict=True):
+        into.copy_(gradient)

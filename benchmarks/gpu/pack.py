@@ -1,7 +1,7 @@
 """Fills the folder that `make gpu` needs on a machine with a GPU and nothing else: `python benchmarks/gpu/pack.py FOLDER`.
 
 That machine has Python 3.12, torch with torchvision, OpenCV, SciPy and the like, and no network. The folder gets wheels of what is missing
-there, and OpenMMLab's packages without compiled operators (`operators.py` answers for them). At most 60 MiB.
+there, and OpenMMLab's packages with `operators.py` in the place of mmcv's compiled operators. At most 60 MiB.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def download(names: list[str], folder: Path) -> None:
 
 
 def copy_packages(folder: Path) -> None:
-    """COPIED in one archive, without the operators that were compiled for this Python."""
+    """COPIED in one archive, with plain operators instead of those that were compiled for this Python."""
     ignored = shutil.ignore_patterns("*.so", "__pycache__", "csrc")
     for name, package in COPIED.items():
         found = find_spec(name)
@@ -61,6 +61,7 @@ def copy_packages(folder: Path) -> None:
         known = folder / "python" / f"{package.replace('-', '_')}-{version(package)}.dist-info"
         known.mkdir()
         (known / "METADATA").write_text(distribution(package).read_text("METADATA") or "")
+    shutil.copyfile(Path(__file__).with_name("operators.py"), folder / "python" / "mmcv" / "_ext.py")
     shutil.make_archive(str(folder / "python"), "gztar", folder / "python")
     shutil.rmtree(folder / "python")
 

@@ -1,4 +1,4 @@
-# ruff: noqa: E402  # operators stand in before mmdet is imported
+# ruff: noqa: E402  # the tests' folder before what is imported from it
 """A whole training by ours and by mmdet's `tools/train.py` at the same draws, on the CPU: losses, weights and AP, to the last bit.
 
 `python benchmarks/gpu/same_draws.py FOLDER --family FCOS --seed 0` for the blood cells in FOLDER. What `against_mmengine.py` finds beyond
@@ -17,11 +17,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(Path(__file__).parent), str(ROOT / "tests" / "detectors")]
-
-import operators
-
-operators.install()  # before mmdet is imported
+sys.path.insert(0, str(ROOT / "tests" / "detectors"))
 
 import torch
 from against_mmengine import CLASSES

@@ -118,7 +118,7 @@ def main() -> None:
     given = parser.parse_args()
     rows = [json.loads(line) for line in given.out.read_text().splitlines()] if given.out.exists() else []
     known = {(row["round"], row["variant"]) for row in rows}
-    with Run.open(given.run_yaml, home=given.home, embedded_s3=True, console=Console(stderr=True)) as opened:
+    with Run.open(given.run_yaml, home=given.home, console=Console(stderr=True)) as opened:
         values = {**opened.values, "population": given.population, "iterations": given.iterations, "work": ""}
         for place in range(given.rounds):
             for name in given.variants.split(","):

@@ -140,7 +140,7 @@ def main() -> None:
     parser.add_argument("--searches-only", action="store_true")
     given = parser.parse_args()
     seeds = [int(seed) for seed in given.seeds.split(",")]
-    with Run.open(given.run_yaml, home=given.home, embedded_s3=True, console=Console(stderr=True)) as opened:
+    with Run.open(given.run_yaml, home=given.home, console=Console(stderr=True)) as opened:
         values, subset = opened.values, opened.subset
         for seed in seeds:
             _search(Bench(values, subset, seed), given.ways.split(","), given.out)

@@ -57,7 +57,7 @@ def measured(labels: str, texts: Sequence[str], given: argparse.Namespace) -> It
         texts: the recipes.
         given: the command's.
     """
-    with Run.open(HERE / FILES[labels], home=given.home, embedded_s3=True, console=Console(stderr=True)) as run:
+    with Run.open(HERE / FILES[labels], home=given.home, console=Console(stderr=True)) as run:
         recipes = recipes_of(run, texts)
         told, subset = Values.read(run.values), run.subset
         per_epoch = math.ceil(len(_read(part(subset, "train").annotations)["images"]) / BATCH)
