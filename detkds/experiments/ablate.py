@@ -91,6 +91,8 @@ def _unused(search: Search, kind: str, only: Sequence[str]) -> Iterator[str]:
     """What a run says of its search that an ablation does not do, for people."""
     if search.rungs:
         yield "search.rungs is not used: every candidate is trained to the end, so that searches compare at equal steps"
+    if search.iterations_at_once > 1:
+        yield "search.iterations_at_once is not used: an ablation asks one iteration after the other, as the paper does"
     if search.warm_start and kind == ALGORITHMS and (not only or "no-divide" in only):
         yield "search.warm_start is not used by no-divide, whose candidates are whole recipes; the other searches start with it"
 

@@ -162,8 +162,8 @@ class Ablations:
             told = "; ".join(f"{name}: {reason}" for name, reason in self._left_out.items())
             raise ConfigError(f"search.knowledge must name one that this pair can share, but {told}.")
         values = Values.read(self.prepared_run.values)
-        plan = replace(values.search_plan, early_stop=False, rungs=False)  # every candidate is trained and scored to the end
-        weights = replace(values.weights_plan, early_stop=False, rungs=False)
+        alike = {"early_stop": False, "rungs": False, "iterations_at_once": 1}  # all trained and scored to the end, asked as in the paper
+        plan, weights = replace(values.search_plan, **alike), replace(values.weights_plan, **alike)
         return VariantSearch(plan, weights, knowledges, seed)
 
     def _proxies(self, seed: int) -> Callable[[bool], Proxy]:
