@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from detkds.genome import Genome, Knowledge
 from detkds.search import Designer, Evolution, RandomSearch, SearchSettings, SearchSpace, WeightSearch
 from detkds.testing import DesignerContract
 
 SETTINGS = SearchSettings(population=6, iterations=5, sample_ratio=0.9, top_k=3)
+AT_ONCE = replace(SETTINGS, at_once=3)
 SPACE = SearchSpace.preset()
 FOUND = [
     Genome.parse("global: catt > scale_2 > norm_N | l1 x 5"),
@@ -20,6 +23,13 @@ class TestEvolution(DesignerContract):
 
     def make(self, seed: int = 0) -> Designer:
         return Evolution(SPACE, Knowledge.GLOBAL, SETTINGS, seed)
+
+
+class TestEvolutionOfIterationsAtOnce(DesignerContract):
+    candidates = 6 + 2 * 5
+
+    def make(self, seed: int = 0) -> Designer:
+        return Evolution(SPACE, Knowledge.GLOBAL, AT_ONCE, seed)
 
 
 class TestEvolutionOfLocalizationReleased(DesignerContract):
@@ -41,3 +51,10 @@ class TestWeightSearch(DesignerContract):
 
     def make(self, seed: int = 0) -> Designer:
         return WeightSearch(FOUND, SPACE, SETTINGS, seed)
+
+
+class TestWeightSearchOfIterationsAtOnce(DesignerContract):
+    candidates = 6 + 5
+
+    def make(self, seed: int = 0) -> Designer:
+        return WeightSearch(FOUND, SPACE, AT_ONCE, seed)
