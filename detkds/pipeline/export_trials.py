@@ -185,8 +185,8 @@ def _attributes(study: StudyView, trial: Trial) -> dict[str, Any]:
 
 def _params(study: StudyView) -> list[dict[str, Any]]:
     """What was searched, for each trial: the slots and the weight of each genome, and what else the study's genomes differ in, or in the
-    search over weights the weight of each. No distillation has none. Where a study has whole recipes (known distillers, the race), each name
-    begins with the genome's knowledge."""
+    search over weights the weight of each. No distillation has none. Where a study has whole recipes (known distillers, the race), each
+    name begins with the genome's knowledge."""
     recipes = [trial.recipe.genomes for trial in study.trials]
     if study.task.name == WEIGHTS:
         return [{f"{genome.knowledge} weight": genome.weight for genome in genomes} for genomes in recipes]

@@ -1,5 +1,5 @@
-"""How long a candidate's training takes on this machine, for a search whose budget is a time. It does not depend on the teacher's weights, so
-it is known before a teacher is trained."""
+"""How long a candidate's training takes on this machine, for a search whose budget is a time. It does not depend on the teacher's weights,
+so it is known before a teacher is trained."""
 
 from __future__ import annotations
 

@@ -46,9 +46,9 @@ def test_a_time_that_is_too_short_is_refused_before_the_teacher_is_trained(
     teacher = {"config": pair.teacher_config, "train": {"epochs": 1}, "min_ap": 0}
     search = {"knowledge": ["global"], "subset": 0.5, "search_val": 0.5, "budget": "0.001 min"}
     path = tiny_run.written(tmp_path / "run.yaml", tiny_run.content(pictures, pair, teacher=teacher, search=search))
-    with Run.open(path, home=tmp_path / "home", console=Console(quiet=True)) as run:
-        with pytest.raises(ConfigError, match=r"search\.budget: 0\.001 min, at .* s a training 0 trainings, is less than the least search"):
-            run.execute()
+    refused = pytest.raises(ConfigError, match=r"search\.budget: 0\.001 min, at .* s a training 0 trainings, is less than the least search")
+    with Run.open(path, home=tmp_path / "home", console=Console(quiet=True)) as run, refused:
+        run.execute()
 
 
 def test_a_recipe_needs_no_plan_of_a_search(pair: Pair, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

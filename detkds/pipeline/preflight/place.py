@@ -40,8 +40,8 @@ def packages(facts: Facts) -> None:
 
 
 def different_here(config: RunConfig, gpus: int) -> Iterator[str]:
-    """What run.yaml asks for and a run on this machine does not have, each with what it does instead, for people. No error: the same file may
-    be meant for a cluster.
+    """What run.yaml asks for and a run on this machine does not have, each with what it does instead, for people. No error: the same file
+    may be meant for a cluster.
 
     Args:
         gpus: how many this machine has.
