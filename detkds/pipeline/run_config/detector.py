@@ -13,7 +13,6 @@ from detkds.pipeline.run_config.address import located
 from detkds.pipeline.run_config.data import Split
 from detkds.pipeline.run_config.section import Count, Section
 
-
 OWN_CLASSES = {"rpn_head", "semantic_head"}
 """Heads whose number of classes is not that of the data set."""
 
