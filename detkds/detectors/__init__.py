@@ -2,14 +2,17 @@
 
 import torch
 
+from detkds.detectors.compiler import defer_compiler
 from detkds.detectors.deferred import deferred
 from detkds.detectors.silence import silence
 
 with silence(), deferred():  # first of all: the modules below import mmdet, whose own import is noisy and long
     import mmdet.datasets
+    import mmdet.engine
     import mmdet.models  # noqa: F401
 
     torch.meshgrid(torch.zeros(1), torch.zeros(1))  # torch warns once about mmdet's use of it; here is that once
+    defer_compiler()
 
 from detkds.detectors.checkpoints import (
     Checkpoint,

@@ -16,10 +16,12 @@ from typing import Any
 
 UNUSED = (
     "imgaug",  # augmentations of lane detection, with scipy.stats
+    "scipy.interpolate",  # the same
     "matplotlib.pyplot",  # drawing
     "torch.distributed.fsdp",  # sharded models, with sympy; the next two are mmengine's wrappers of them
     "mmengine.model.wrappers.fully_sharded_distributed",
     "mmengine._strategy.fsdp",
+    "mmengine.optim.optimizer.zero_optimizer",  # an optimizer for several machines, with torch.distributed.optim; training refuses it
 )
 
 

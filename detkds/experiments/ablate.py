@@ -95,6 +95,8 @@ def _unused(search: Search, kind: str, only: Sequence[str]) -> Iterator[str]:
         yield "search.final_race is not used: each search ends with the recipe of its highest score"
     if kind == ALGORITHMS and "algorithm" in search.model_fields_set:
         yield "search.algorithm is not used: each row of the table is an algorithm of its own; choose rows with --only"
+    if search.iterations_at_once > 1:
+        yield "search.iterations_at_once is not used: an ablation asks one iteration after the other, as the paper does"
     if search.warm_start and kind == ALGORITHMS and (not only or "no-divide" in only):
         yield "search.warm_start is not used by no-divide, whose candidates are whole recipes; the other searches start with it"
 

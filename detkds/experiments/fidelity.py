@@ -24,7 +24,18 @@ KIND = "fidelity"
 RESAMPLES = 1000
 LEVEL = 0.95
 COEFFICIENTS = ("kendall", "spearman", "pearson")
-OF_A_SEARCH = ("algorithm", "population", "iterations", "sample_ratio", "top_k", "budget", "weights", "warm_start", "final_race")
+OF_A_SEARCH = (
+    "algorithm",
+    "population",
+    "iterations",
+    "iterations_at_once",
+    "sample_ratio",
+    "top_k",
+    "budget",
+    "weights",
+    "warm_start",
+    "final_race",
+)
 """Keys of `search` that say how candidates are chosen."""
 Pairs = Sequence[tuple[float, float]]
 

@@ -35,6 +35,8 @@ def test_a_detector_is_imported_without_them_and_each_works_when_it_is_used() ->
         assert line.length == 5.0 and type(line).__module__ == "imgaug.augmentables.lines"
         assert generate_line.iaa.Fliplr(1.0).__class__.__module__ == "imgaug.augmenters.flip"
 
+        assert abs(generate_line.InterpolatedUnivariateSpline([0, 1, 2, 3], [0, 1, 4, 9])(1.5) - 2.25) < 1e-9
+
         from mmdet.utils import mot_error_visualize
         import matplotlib.pyplot
         assert mot_error_visualize.plt.figure is matplotlib.pyplot.figure
@@ -46,6 +48,11 @@ def test_a_detector_is_imported_without_them_and_each_works_when_it_is_used() ->
         assert issubclass(Own, FullyShardedDataParallel) and torch.distributed.fsdp.FullyShardedDataParallel is FullyShardedDataParallel
         from mmengine.registry import STRATEGIES
         assert strategy.prepare is STRATEGIES.get("FSDPStrategy").prepare
+
+        from mmengine.optim import ZeroRedundancyOptimizer
+        class Sharded(ZeroRedundancyOptimizer): pass
+        from torch.distributed.optim import ZeroRedundancyOptimizer as base
+        assert issubclass(Sharded, base)
         print("all")
         """
     )
