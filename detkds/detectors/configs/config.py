@@ -22,7 +22,7 @@ from detkds.detectors.configs.pixels import fold_normalisation
 from detkds.detectors.silence import silence
 from detkds.errors import ConfigError
 
-AS_DATA = (".yaml", ".yml", ".json")
+SUFFIXES = (".yaml", ".yml", ".json")
 """How the name of a config file ends that holds data, see `data_config`."""
 
 
@@ -60,8 +60,8 @@ def _local_file(config: str, trust: bool) -> Path:
         near = get_close_matches(config.removesuffix(".py"), _own_configs(), n=1, cutoff=0.6)
         hint = f"did you mean {near[0]}?" if near else "give the path of a file or a name such as retinanet/retinanet_r50_fpn_1x_coco."
         raise ConfigError(f"{config!r} is neither a file nor one of mmdet's own configs: {hint}")
-    if path.suffix not in (".py", *AS_DATA):
-        raise ConfigError(f"the config file {config} must end in .py, {', '.join(AS_DATA[:-1])} or {AS_DATA[-1]}; rename it.")
+    if path.suffix not in (".py", *SUFFIXES):
+        raise ConfigError(f"the config file {config} must end in .py, {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}; rename it.")
     if not trust and path.suffix == ".py":
         raise ConfigError(f"the config file {config} is code that would run here; add --trust-config if you know its author.")
     if not trust:

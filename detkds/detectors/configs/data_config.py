@@ -15,8 +15,7 @@ import yaml
 from mmengine.config import Config
 
 from detkds.detectors.backbone_teacher import model_of
-from detkds.detectors.configs.config import AS_DATA as SUFFIXES
-from detkds.detectors.configs.config import load_config
+from detkds.detectors.configs.config import SUFFIXES, load_config
 from detkds.errors import ConfigError
 from detkds.pairs import TIMM
 from detkds.yaml_reading import read_yaml, yaml_fault
