@@ -4,9 +4,10 @@ with its own batches and its own pass of the teacher, scored on all of search-va
 usage: python -m benchmarks.search.speed run.yaml OUT.jsonl [--home DIR] [--knowledge global] [--population 6] [--iterations 7]
        [--rounds 1] [--variants plain,folds,...]
 
-Each variant of VARIANTS adds one part to the one before it, the last two each to `cohort`. Every line of OUT is one search, written when
-it has ended; those that are there are not run again. Prints for each variant its candidates an hour, ratios to the plain loop of the same
-round in wall and in CPU seconds of all processes together, and whether the winner is the same.
+Each variant of VARIANTS adds one part to the one before it, `rungs` and `two processes` each to `cohort`. Every line of OUT is one search,
+written when it has ended; those that are there are not run again. Prints for each variant its candidates an hour, ratios to the plain loop
+of the same round in wall and in CPU seconds of all processes together, and whether the winner is the same; several iterations at once ask
+other candidates, so theirs need not be.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ VARIANTS = {
     "cohort": {"folds": True, "early_stop": True, "cohort": 8, "workers": 1, "rungs": False},
     "rungs": {"folds": True, "early_stop": True, "cohort": 8, "workers": 1, "rungs": True},
     "two processes": {"folds": True, "early_stop": True, "cohort": 8, "workers": 2, "rungs": False},
+    "two processes, four iterations at once": {"folds": True, "early_stop": True, "cohort": 8, "workers": 2, "rungs": False, "at_once": 4},
 }  # fmt: skip
 
 
@@ -56,7 +58,7 @@ def search(values: dict[str, Any], subset: Path, knowledge: str, variant: dict[s
     use_cpus()
     objective.KEPT_BYTES = KEPT_BYTES if variant["cohort"] > 1 else 0  # the others are measured in this process
     told = Values.read(values)
-    plan = replace(told.search_plan, early_stop=variant["early_stop"], rungs=variant["rungs"])
+    plan = replace(told.search_plan, early_stop=variant["early_stop"], rungs=variant["rungs"], iterations_at_once=variant.get("at_once", 1))
     build = partial(Proxy, told.pair, told.proxy, subset, early_stop=plan.early_stop, repeats=plan.repeats, work=folder)
     proxy = build()
     searcher = racing(designer(Knowledge(knowledge), plan, told.seed, proxy), rungs=plan.rungs)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from detkds.errors import ConfigError
 from detkds.experiments.prepared_run import Effort, PreparedRun, refusal
@@ -162,8 +162,9 @@ class Ablations:
             told = "; ".join(f"{name}: {reason}" for name, reason in self._left_out.items())
             raise ConfigError(f"search.knowledge must name one that this pair can share, but {told}.")
         values = Values.read(self.prepared_run.values)
-        plan = replace(values.search_plan, early_stop=False, rungs=False)  # every candidate is trained and scored to the end
-        weights = replace(values.weights_plan, early_stop=False, rungs=False)
+        # every candidate is trained and scored to the end, and asked as in the paper
+        alike: dict[str, Any] = {"early_stop": False, "rungs": False, "iterations_at_once": 1}
+        plan, weights = replace(values.search_plan, **alike), replace(values.weights_plan, **alike)
         return VariantSearch(plan, weights, knowledges, seed)
 
     def _proxies(self, seed: int) -> Callable[[bool], Proxy]:

@@ -163,7 +163,8 @@ class VariantSearch:
             return []
         known = {proxy.identify(trial.recipe): trial for trials in singles for trial in reversed(trials) if trial.score is not None}
         iterations = self.weights.iterations * (SLACK if budget else 1)
-        settings = SearchSettings(self.weights.population, iterations, POOL_RATIO, min(TOP_K, self.weights.population))
+        plan = self.weights
+        settings = SearchSettings(plan.population, iterations, POOL_RATIO, min(TOP_K, plan.population), plan.iterations_at_once)
         asking = WeightSearch(genomes, self._space, settings, self.seed)
         how = {"genomes": [str(genome) for genome in genomes], "plan": self.weights}
         return [

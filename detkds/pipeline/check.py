@@ -16,7 +16,7 @@ from rich.table import Table
 from detkds.errors import ConfigError
 from detkds.pipeline import run_config
 from detkds.pipeline.local_store import local_store
-from detkds.pipeline.preflight import Facts, preflight
+from detkds.pipeline.preflight import Facts, different_here, preflight
 from detkds.pipeline.run_config import RunConfig, is_remote
 from detkds.pipeline.settings import RacePlan, SearchPlan, WeightsPlan
 from detkds.search.budgets import is_time
@@ -54,6 +54,9 @@ def check(path: Path, *, trust: bool, console: Console, home: Path, pair: str = 
     with local_store(home, console):
         facts = preflight(config, path, home=home, trust=trust, recipe=recipe, unseen=frozenset(unseen))
     found = _found(facts)
+    from detkds.processes import gpus
+
+    found["lines"] += [("machine", line) for line in different_here(config, len(gpus()))]
     for name, text in found["lines"]:
         console.print(f"{name:<8} {text}", markup=False, soft_wrap=True)
     found["studies"] = {} if recipe else cost.candidates(config)
@@ -140,6 +143,8 @@ def _found(facts: Facts) -> dict[str, Any]:
                 lines.append(("training", shortened))
             if facts.search_train is not None and not facts.recipe:
                 lines.append(("search", _candidate_steps(facts)))
+    if not facts.recipe and (idle := _idle_gpus(facts.config)):
+        lines.append(("search", idle))
     if facts.unlabelled is not None:
         lines.append(("data", f"unlabelled: {facts.unlabelled}"))
         if facts.step:
@@ -190,6 +195,17 @@ def _candidate_steps(facts: Facts) -> str:
     steps = facts.config.search.proxy_epochs * Order.of(config).steps(images, pairs.settings(facts.schedule(), config).batch_size)
     told = f"a candidate is trained for at most {steps} step{'' if steps == 1 else 's'} on {images} images"
     return told if steps >= FEW_STEPS else f"{told}: too few to tell losses apart; raise search.proxy_epochs"
+
+
+def _idle_gpus(config: RunConfig) -> str:
+    """For people: that a study has more GPUs than candidates at a time, and what to change; empty where it has not."""
+    search, gpus = config.search, config.resources.gpus * config.search.nodes
+    one_by_one = search.algorithm in ("mcts", "tpe")
+    used = 1 if one_by_one else 2 * search.iterations_at_once
+    if gpus <= used:
+        return ""
+    change = "algorithm: evolution" if one_by_one else f"iterations_at_once: {gpus // 2}"
+    return f"after its first candidates a study uses {used} of its {gpus} GPUs; with `{change}` it would use more (docs/scale.md)"
 
 
 def _show_cost(config: RunConfig, budget: str, console: Console) -> None:

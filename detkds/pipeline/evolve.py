@@ -85,7 +85,7 @@ def designer(knowledge: Knowledge, plan: SearchPlan, seed: int, proxy: Proxy) ->
     Raises:
         ConfigError: no such algorithm or space.
     """
-    settings = SearchSettings(plan.population, plan.iterations, plan.sample_ratio, plan.top_k)
+    settings = SearchSettings(plan.population, plan.iterations, plan.sample_ratio, plan.top_k, plan.iterations_at_once)
     starts = warm_start(plan, knowledge)
     if plan.weights_are == "calibrated":
         shares = (share(genome, proxy.unit(form(genome), plan.semantics)) for genome in starts)

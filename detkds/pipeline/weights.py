@@ -110,7 +110,7 @@ def _search(
     workers: int,
     followed_by: tuple[str, ...],
 ) -> Conducted:
-    settings = SearchSettings(plan.population, plan.iterations, POOL_RATIO, min(TOP_K, plan.population))
+    settings = SearchSettings(plan.population, plan.iterations, POOL_RATIO, min(TOP_K, plan.population), plan.iterations_at_once)
     space = SearchSpace.preset(plan.space, semantics)
     designer = racing(WeightSearch(genomes, space, settings, schedule.seed), rungs=plan.rungs)
     proxy = build()

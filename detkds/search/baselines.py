@@ -26,7 +26,7 @@ class RandomSearch(SingleSearch):
     def _propose(self, step: int, rng: random.Random) -> list[Recipe]:
         if step == 0:
             return self._initial(rng)
-        return self._random(rng) + self._random(rng) if step <= self._settings.iterations else []
+        return [recipe for _ in range(2 * self._settings.iterations_of(step)) for recipe in self._random(rng)]
 
     def _learn(self, step: int, trials: Sequence[Trial]) -> None:
         """A random search learns nothing."""

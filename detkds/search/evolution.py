@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from itertools import islice
 
 from detkds.genome import Genome, Knowledge, Recipe
 from detkds.search.designer import SingleSearch
@@ -14,7 +15,8 @@ from detkds.search.trial import Trial, best_of
 
 
 class Evolution(Breeding, SingleSearch):
-    """Evolves the genome of one knowledge. Asks P candidates, then T times a child and a random genome.
+    """Evolves the genome of one knowledge. Asks P candidates, then T times a child and a random genome, `settings.at_once` of these pairs
+    at a time.
 
     No canonical form is asked twice: a child or sample that was seen before is drawn again. Where a parent has no unseen
     neighbour a second random genome takes the child's place, and an exhausted space ends the search.
@@ -27,12 +29,16 @@ class Evolution(Breeding, SingleSearch):
     ) -> None:
         super().__init__(space, knowledge, settings, seed, warm_start)
         self._population = Population(settings)
+        self._pairs: list[list[Recipe]] = []
 
     def _propose(self, step: int, rng: random.Random) -> list[Recipe]:
         if step == 0:
             return self._initial(rng)  # Alg. 1, line 2
-        if step > self._settings.iterations:  # Alg. 1, line 3
-            return []
+        self._pairs = [self._pair(rng) for _ in range(self._settings.iterations_of(step))]  # Alg. 1, line 3
+        return [recipe for pair in self._pairs for recipe in pair]
+
+    def _pair(self, rng: random.Random) -> list[Recipe]:
+        """The candidates of one iteration, fewer where the space is exhausted."""
         child = self._child(rng) or self._random(rng)  # Alg. 1, lines 4 to 7
         return child + self._random(rng)  # Alg. 1, line 8
 
@@ -50,5 +56,7 @@ class Evolution(Breeding, SingleSearch):
     def _learn(self, step: int, trials: Sequence[Trial]) -> None:
         if step == 0:
             self._population.join(trials)
-        elif winner := best_of(trials):
-            self._population.join([winner])  # Alg. 1, lines 9 and 10
+            return
+        left = iter(trials)
+        winners = [best_of(islice(left, len(pair))) for pair in self._pairs]
+        self._population.join([winner for winner in winners if winner])  # Alg. 1, lines 9 and 10

@@ -24,8 +24,8 @@ class WeightSearch(Breeding, StepwiseDesigner):
     3. each genome alone with its own weight: the winners of the single searches, which their journals answer at no cost.
 
     All of them are asked even where P is smaller; random vectors fill up to P. Then an iteration asks one vector: two parents among the
-    top k of a pool are crossed and one weight of the child is mutated. It joins, the worst leaves. The zero vector is never asked:
-    it is candidate 0 of the study.
+    top k of a pool are crossed and one weight of the child is mutated. It joins, the worst leaves. `settings.at_once` of these vectors are
+    asked at a time. The zero vector is never asked: it is candidate 0 of the study.
 
     Args:
         genomes: the best genome of each single search; knowledges may be absent.
@@ -49,9 +49,8 @@ class WeightSearch(Breeding, StepwiseDesigner):
     def _propose(self, step: int, rng: random.Random) -> list[Recipe]:
         if step == 0:
             return self._initial(rng)  # Alg. 1, line 13
-        if step > self._settings.iterations:  # Alg. 1, line 14
-            return []
-        return self._child(rng) or self._random(rng)  # Alg. 1, line 17
+        asked = [self._child(rng) or self._random(rng) for _ in range(self._settings.iterations_of(step))]  # Alg. 1, lines 14 to 17
+        return [recipe for one in asked for recipe in one]
 
     def _initial(self, rng: random.Random) -> list[Recipe]:
         recipes = [recipe for recipe in self._known_points() if self._admit(recipe)]

@@ -13,6 +13,7 @@ from rich.console import Console
 from detkds.errors import ConfigError, Rejected
 from detkds.experiments.ablate import _unused
 from detkds.experiments.ablations import Ablations, Findings
+from detkds.experiments.fidelity import unused
 from detkds.experiments.prepared_run import Effort, PreparedRun
 from detkds.genome import Knowledge, Recipe
 from detkds.genome.presets import preset
@@ -114,19 +115,20 @@ FURTHER: dict[str, Any] = {
     "space": "extended", "weights_are": "calibrated", "warm_start": "pkd", "repeats": 3, "cohort": 2, "unlabelled_search": True,
     "proxy_epochs": 4, "batch_size": 6, "learning_rate": 0.5, "amp": "bf16", "channels_last": True, "unlabelled_share": 0.5,
     "unlabelled_knowledge": "global", "unlabelled_schedule": "ramp", "unlabelled_min_score": 0.4,
-    "compiled": True, "rungs": True, "early_stop": True,
+    "compiled": True, "rungs": True, "early_stop": True, "iterations_at_once": 4,
 }  # fmt: skip
 """Values of a run other than the usual."""
 
 
 def test_an_ablation_searches_as_the_run_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever `detkds run` hands to its searches, but for rungs and validations that stop early: searches compare at full cost."""
+    """Whatever `detkds run` hands to its searches, except rungs, validations that stop early and several iterations at once: searches
+    compare at full cost, and ask as the paper's does."""
     made = ablations(tmp_path)
     made.prepared_run.values.update(FURTHER)
     told = Values.read(made.prepared_run.values)
     search = made._variant_search(7)
-    assert search.plan == replace(told.search_plan, early_stop=False, rungs=False)
-    assert search.weights == replace(told.weights_plan, early_stop=False, rungs=False)
+    assert search.plan == replace(told.search_plan, early_stop=False, rungs=False, iterations_at_once=1)
+    assert search.weights == replace(told.weights_plan, early_stop=False, rungs=False, iterations_at_once=1)
     assert (search.plan.space, search.plan.cohort, search.weights.repeats) == ("extended", 2, 3)
     asked: list[Any] = []
     monkeypatch.setattr("detkds.experiments.searches.Remembering", lambda *given, **options: asked.append((given, options)))
@@ -152,9 +154,22 @@ def test_a_comparison_trains_as_the_run_says(tmp_path: Path, monkeypatch: pytest
 
 
 def test_what_an_ablation_does_not_use_is_said() -> None:
-    search = Search(rungs=True, warm_start=("pkd",))
-    rungs, starts = _unused(search, "algorithms", ())
+    search = Search(rungs=True, warm_start=("pkd",), iterations_at_once=4)
+    rungs, at_once, starts = _unused(search, "algorithms", ())
     assert rungs.startswith("search.rungs is not used: ")
+    assert at_once.startswith("search.iterations_at_once is not used: ")
     assert starts.startswith("search.warm_start is not used by no-divide")
-    assert list(_unused(search, "algorithms", ("mcts",))) == list(_unused(search, "iterations", ())) == [rungs]
+    assert list(_unused(search, "algorithms", ("mcts",))) == list(_unused(search, "iterations", ())) == [rungs, at_once]
     assert list(_unused(Search(), "algorithms", ())) == []
+    race, algorithm = _unused(Search(final_race={"seeds": 2}, algorithm="mcts"), "algorithms", ())
+    assert race.startswith("search.final_race is not used: ")
+    assert algorithm.startswith("search.algorithm is not used: each row of the table is an algorithm of its own")
+    assert list(_unused(Search(algorithm="mcts"), "iterations", ())) == []
+
+
+def test_what_a_sample_of_genomes_does_not_use_is_said() -> None:
+    rungs, others = unused(Search(rungs=True, population=9, top_k=2, warm_start=("pkd",), proxy_epochs=3, repeats=2))
+    assert rungs.startswith("search.rungs is not used: every candidate is trained to the end")
+    assert others.startswith("search.population, search.top_k, search.warm_start are not used: the candidates are random genomes")
+    assert [line.partition(" not")[0] for line in unused(Search(budget="quick"))] == ["search.budget is"]
+    assert list(unused(Search(proxy_epochs=3, repeats=2, early_stop=False))) == []

@@ -62,6 +62,34 @@ def test_rejected_candidates_never_join() -> None:
     assert members(designer) == [2, 4, 6]
 
 
+def test_iterations_at_once_descend_from_one_population_and_the_better_of_each_pair_joins() -> None:
+    settings = SearchSettings(population=4, iterations=5, sample_ratio=1, top_k=1, at_once=3)
+    designer = Evolution(SPACE, Knowledge.GLOBAL, settings, seed=0)
+    best = tell(designer, [0.1, 0.4, 0.2, 0.3], first=1)[1]
+    children = designer.ask()[::2]
+    assert [differences(best.recipe, child) for child in children] == [1, 1, 1]  # the top 1 is number 2
+    tell(designer, [0.25, 0.35, 0.05, 0.01, None, 0.5], first=5)  # 6, 7 and 10 are the better ones; 1, 3 and 7 are the worst
+    assert members(designer) == [2, 4, 6, 10]
+    assert len(designer.ask()) == 4  # two of the five iterations are left
+    tell(designer, [0.0, 0.0, 0.0, 0.0], first=11)
+    assert designer.ask() == ()
+
+
+@pytest.mark.parametrize("at_once", [2, 3, 7, 64])
+def test_as_many_candidates_are_asked_whatever_is_asked_at_once(at_once: int) -> None:
+    def numbers(searcher: type[Evolution] | type[RandomSearch], at_once: int) -> list[int]:
+        designer = searcher(SPACE, Knowledge.GLOBAL, SearchSettings(4, 7, 0.5, 2, at_once), seed=0)
+        sizes = []
+        while asked := designer.ask():
+            designer.tell([Trial(0, recipe, TrialState.COMPLETE, 0.1) for recipe in asked])
+            sizes.append(len(asked))
+        return sizes
+
+    for searcher in (Evolution, RandomSearch):
+        assert sum(numbers(searcher, at_once)) == sum(numbers(searcher, 1)) == 4 + 2 * 7
+        assert max(numbers(searcher, at_once)[1:]) == 2 * min(at_once, 7)
+
+
 def test_the_goal_is_the_top_k_of_the_population() -> None:
     designer = Evolution(SPACE, Knowledge.GLOBAL, SETTINGS, seed=0)
     tell(designer, [None, 0.4, None, None], first=1)

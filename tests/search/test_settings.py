@@ -24,6 +24,7 @@ def test_both_readings_of_the_paper() -> None:
         ({"sample_ratio": 1.1}, "`0 < sample_ratio <= 1` must hold"),
         ({"sample_ratio": float("nan")}, "`0 < sample_ratio <= 1` must hold"),
         ({"iterations": -1}, "`iterations >= 0` must hold"),
+        ({"at_once": 0}, "`at_once >= 1` must hold"),
         ({"population": 0}, "`population >= 1` and `top_k <= population` must hold"),
     ],
 )
@@ -31,6 +32,11 @@ def test_rules(changed: dict[str, float], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         SearchSettings(**changed)  # type: ignore[arg-type]
     assert message in str(caught.value)
+
+
+def test_the_last_step_asks_the_iterations_that_are_left() -> None:
+    asked = [SearchSettings(iterations=7, at_once=3).iterations_of(step) for step in range(1, 6)]
+    assert asked == [3, 3, 1, 0, 0]
 
 
 @pytest.mark.parametrize(("ratio", "members", "size"), [(0.9, 20, 18), (0.55, 20, 11), (0.9, 5, 5), (0.1, 3, 1), (1.0, 7, 7), (0.9, 1, 1)])

@@ -56,6 +56,7 @@ class Search(Section):
     repeats: Annotated[int, Field(ge=1, le=10)] = 1
     cohort: Annotated[int, Field(ge=1, le=64)] = COHORT
     rungs: bool = False
+    iterations_at_once: Annotated[int, Field(ge=1, le=64)] = 1
     final_race: FinalRace = FinalRace()
     budget: str = ""
     nodes: Count = 1
@@ -109,6 +110,11 @@ class Search(Section):
             raise ValueError(
                 f"with `algorithm: {self.algorithm}` no score may be missing, so candidates cannot leave at rungs; "
                 "write `rungs: false`, or `algorithm: evolution`"
+            )
+        if self.iterations_at_once > 1 and self.algorithm in ("mcts", "tpe"):
+            raise ValueError(
+                f"`algorithm: {self.algorithm}` asks one candidate at a time, each by all scores before it; "
+                "write `iterations_at_once: 1`, or `algorithm: evolution` or `random`"
             )
         if self.subset + self.search_val > 1:
             raise ValueError(f"`subset + search_val <= 1` must hold, but got {self.subset} + {self.search_val}")
