@@ -136,6 +136,6 @@ def test_what_was_pushed_to_the_folder_that_stands_for_the_store_is_loaded_from_
     address, home = "s3://loaded/sets/tiny", str(tmp_path / "home")
     for words in (["push", str(tmp_path / "tiny"), address, "--no-check"], ["load", address, str(tmp_path / "out")]):
         monkeypatch.setattr(sys, "argv", ["detkds", "data", *words, "--home", home])
-        with pytest.raises(SystemExit, match="^0$"):
+        with pytest.raises(SystemExit, match=r"^0$"):
             main()
     assert {name: (tmp_path / "out" / name).read_bytes() for name in FILES} == FILES

@@ -171,7 +171,7 @@ def test_images_without_what_they_are_for_are_a_usage_error(
 ) -> None:
     words = ["export", "demo", "--csv", str(tmp_path / "a.csv"), "--images", "x", "--home", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", ["detkds", *words])
-    with pytest.raises(SystemExit, match="^2$"):
+    with pytest.raises(SystemExit, match=r"^2$"):
         main()
     assert "--images belongs to --fiftyone or --mlflow, and neither is given" in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "a.csv").exists()
