@@ -13,6 +13,7 @@ import pytest
 from played import EXPECTED, FOUND, Objective, play
 from rich.console import Console
 
+from detkds.cli import main
 from detkds.errors import ConfigError
 from detkds.genome import SLOTS, Genome, Knowledge, Recipe
 from detkds.pipeline.export_trials import export
@@ -163,6 +164,17 @@ def test_nothing_to_write_is_a_usage_error(home: Path) -> None:
         ConfigError, match=r"--optuna study\.db, --csv trials\.csv, --tensorboard FOLDER, --fiftyone FOLDER or --mlflow FOLDER\.$"
     ):
         take(home)
+
+
+def test_images_without_what_they_are_for_are_a_usage_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["export", "demo", "--csv", str(tmp_path / "a.csv"), "--images", "x", "--home", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["detkds", *words])
+    with pytest.raises(SystemExit, match=r"^2$"):
+        main()
+    assert "--images belongs to --fiftyone or --mlflow, and neither is given" in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "a.csv").exists()
 
 
 def test_tensorboard_has_each_scored_trial_and_the_curve_of_each_study(home: Path, tmp_path: Path) -> None:
