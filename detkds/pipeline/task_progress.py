@@ -134,8 +134,8 @@ class Progress:
         left_s: float | None = None,
         waits: bool = False,
     ) -> None:
-        """So much of it is done; see TaskProgress. `left_s` replaces the estimate from the rate of the last seconds. `waits`: what comes next
-        takes long, so the file must be right until then."""
+        """So much of it is done; see TaskProgress. `left_s` replaces the estimate from the rate of the last seconds. `waits`: what comes
+        next takes long, so the file must be right until then."""
         now = time.monotonic()
         rate = self._rate(now, done)
         if left_s is None and rate:
