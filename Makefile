@@ -112,15 +112,17 @@ $(INSTALLED): $(PACKAGES) pyproject.toml
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# torch before mmcv, whose operators are compiled against it; OpenMMLab's packages without their OpenCV (docs/adr)
+# torch before mmcv, whose operators are compiled against it; OpenMMLab's packages without their OpenCV (docs/adr).
+# Compiling the 19,000 files of the first two steps takes pip a minute and a half; Python compiles those that are used, when they first are.
+# mmdet's own files are compiled here, because that gives warnings, and a warning in a test is an error.
 $(PACKAGES):
 	@$(PYTHON) -c pass 2>/dev/null || { echo "cannot install: no $(PYTHON); apt install python3.11 python3.11-venv python3.11-dev"; exit 1; }
 	@$(PYTHON) images/preflight.py
 	@$(PYTHON) -m venv --clear $(VENV)
 	@echo "1/4 locked packages"
-	@$(PIP) install --require-hashes -r images/requirements-dev.lock
+	@$(PIP) install --no-compile --require-hashes -r images/requirements-dev.lock
 	@echo "2/4 torch"
-	@$(PIP) install $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) -r images/torch.txt
+	@$(PIP) install --no-compile $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) -r images/torch.txt
 	@echo "3/4 mmengine, mmdet and mmcv, whose operators take a minute or two to compile, once a machine"
 	@$(PIP) install --require-hashes --no-deps --no-build-isolation -r images/openmmlab.lock
 	@$(PIP) install --require-hashes --no-deps -r images/oracles.lock

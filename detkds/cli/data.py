@@ -86,11 +86,15 @@ def convert(
 def load(
     source: Annotated[str, typer.Argument(help="Address of the data set: s3://bucket/key.", metavar="SOURCE")],
     folder: Annotated[Path, typer.Argument(help="Folder that receives its files.", metavar="FOLDER")],
+    home: Home = DEFAULT_HOME,
+    embedded_s3: EmbeddedS3 = False,
 ) -> None:
     """Copy a data set from the store to a disk, such as a volume of a cluster. Started again, it copies only what is missing."""
     from detkds.pipeline.data_load import data_load
+    from detkds.pipeline.local_store import local_store
 
-    data_load(source, folder, console)
+    with local_store(home, console, embedded=embedded_s3):
+        data_load(source, folder, console)
 
 
 @data.command()

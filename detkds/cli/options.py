@@ -21,7 +21,10 @@ Home = Annotated[
 Trust = Annotated[bool, typer.Option("--trust-config", help="Run the Python code of plugins and of config files that are not mmdet's own.")]
 Subset = Annotated[Path, typer.Option(help="Artifact of the subset stage.")]
 Out = Annotated[Path, typer.Option(help="Where to publish the artifact.")]
-RecipeText = Annotated[str, typer.Option("--recipe", help="Train with this preset, `PRESET x 5` or genome text instead of searching.")]
+RecipeText = Annotated[
+    str,
+    typer.Option("--recipe", help="Train with this preset, `PRESET x 5` or genome text (losses separated by `;`) instead of searching."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object; messages for people go to standard error.")]
 EmbeddedS3 = Annotated[
     bool,

@@ -79,6 +79,10 @@ def export(
     from detkds.pipeline.export_fiftyone import export as write_images
     from detkds.pipeline.export_trials import export as write
 
+    if images is not None and fiftyone is None and mlflow is None:
+        from detkds.errors import ConfigError
+
+        raise ConfigError("--images belongs to --fiftyone or --mlflow, and neither is given; leave it out, or add one of them.")
     if fiftyone is not None:
         write_images(run, store, fiftyone, images, home, console, embedded_s3=embedded_s3)
     if mlflow is not None:

@@ -7,6 +7,7 @@ the real one every training would begin two seconds later, also where nothing is
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -80,5 +81,6 @@ class _Finder(MetaPathFinder, Loader):
         return self._loaded
 
     def exec_module(self, module: ModuleType) -> None:
-        """It has run; its own description is put back."""
-        module.__spec__ = self._own
+        """It has run; its own description is put back, where it let go of it: the compiler's settings let nobody set anything else."""
+        with suppress(AttributeError):
+            module.__spec__ = self._own

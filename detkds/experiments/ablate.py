@@ -55,9 +55,9 @@ def ablate(
     _check(kind, recipe, only, iterations)
     with Run.open(path, home=home, trust=trust, embedded_s3=embedded_s3, console=console) as run:
         given = [_losses(one) for one in recipes_of(run, [recipe])] if recipe else []
-        for line in _unused(run.config.search, kind, only):
+        for line in _unused(run.config.search, kind, only) if not given else ():
             run.show(f"[ablate] {line}")
-        made = prepared_run(run)
+        made = prepared_run(run, searched=not given)
         trainings = made.trainings(effort)
         ablations = Ablations(made, trainings, effort)
         if kind == SINGLE_LOSSES:
@@ -91,6 +91,10 @@ def _unused(search: Search, kind: str, only: Sequence[str]) -> Iterator[str]:
     """What a run says of its search that an ablation does not do, for people."""
     if search.rungs:
         yield "search.rungs is not used: every candidate is trained to the end, so that searches compare at equal steps"
+    if "final_race" in search.model_fields_set:
+        yield "search.final_race is not used: each search ends with the recipe of its highest score"
+    if kind == ALGORITHMS and "algorithm" in search.model_fields_set:
+        yield "search.algorithm is not used: each row of the table is an algorithm of its own; choose rows with --only"
     if search.iterations_at_once > 1:
         yield "search.iterations_at_once is not used: an ablation asks one iteration after the other, as the paper does"
     if search.warm_start and kind == ALGORITHMS and (not only or "no-divide" in only):

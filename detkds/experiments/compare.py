@@ -55,7 +55,7 @@ def compare(
         given = recipes_of(run, recipes or DEFAULT)
         _require_unlabelled(run, given)
         given, left_out = _inheriting(run, given, chosen=bool(recipes))
-        made = prepared_run(run)
+        made = prepared_run(run, searched=False)
         trainings = made.trainings(effort)
         able, unsupported = _parted(given, trainings)
         left_out |= unsupported

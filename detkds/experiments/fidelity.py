@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from detkds.experiments.ablations import Ablations
 from detkds.experiments.compare import train
 from detkds.experiments.prepared_run import Effort, PreparedRun, prepared_run
 from detkds.pipeline.run import Run
+from detkds.pipeline.run_config import Search
 from detkds.report.correlation import agreement
 
 SCHEMA = "detkds.fidelity/1"
@@ -23,6 +24,19 @@ KIND = "fidelity"
 RESAMPLES = 1000
 LEVEL = 0.95
 COEFFICIENTS = ("kendall", "spearman", "pearson")
+OF_A_SEARCH = (
+    "algorithm",
+    "population",
+    "iterations",
+    "iterations_at_once",
+    "sample_ratio",
+    "top_k",
+    "budget",
+    "weights",
+    "warm_start",
+    "final_race",
+)
+"""Keys of `search` that say how candidates are chosen."""
 Pairs = Sequence[tuple[float, float]]
 
 
@@ -49,12 +63,23 @@ def fidelity(
     if genomes < 3:
         raise ConfigError(f"an order needs 3 genomes or more, got {genomes}.")
     with Run.open(path, home=home, trust=trust, embedded_s3=embedded_s3, console=console) as run:
-        made = prepared_run(run)
+        for line in unused(run.config.search):
+            run.show(f"[fidelity] {line}")
+        made = prepared_run(run, searched=False)
         pairs = _pairs(made, genomes, effort)
         found = conclude([(pair["proxy"], pair["longer"]) for pair in pairs], seed=int(made.values["seed"]))
         epochs = {"proxy": made.values["proxy_epochs"], "longer": effort.epochs or made.values["epochs"]}
         result = {"schema": SCHEMA, "run": made.name, "epochs": epochs, "pairs": pairs, **found}
         _publish(out or made.home / "fidelity" / made.name, result, console)
+
+
+def unused(search: Search) -> Iterator[str]:
+    """What a run says of its search that a sample of random genomes does not use, for people."""
+    if search.rungs:
+        yield "search.rungs is not used: every candidate is trained to the end, since each needs its final score"
+    if idle := [f"search.{key}" for key in OF_A_SEARCH if key in search.model_fields_set]:
+        verb = "is" if len(idle) == 1 else "are"
+        yield f"{', '.join(idle)} {verb} not used: the candidates are random genomes, as many as --genomes says"
 
 
 def conclude(pairs: Pairs, *, seed: int = 0) -> dict[str, Any]:

@@ -95,7 +95,7 @@ def _named_recipe(text: str, semantics: str, of_run: Callable[[str], Recipe]) ->
     if is_preset(what):
         return NamedRecipe(name, preset(what))
     if ":" in what and not what.startswith("s3://"):
-        return NamedRecipe(name, Recipe.parse(what.replace(";", "\n"), semantics))
+        return NamedRecipe(name, Recipe.parse(what, semantics))
     if what and Path(what).exists():
         return NamedRecipe(name if titled else _name(Path(what)), _of_file(Path(what), semantics))
     if not _RUN.fullmatch(what):

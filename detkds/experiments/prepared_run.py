@@ -74,9 +74,12 @@ def recipes_of(run: Run, texts: Iterable[str]) -> list[NamedRecipe]:
     return named_recipes(texts, run.config.search.semantics, run.recipe_of)
 
 
-def prepared_run(run: Run) -> PreparedRun:
-    """The run looked at, the teacher trained where there is none, the data checked and drawn, as `detkds run` does."""
+def prepared_run(run: Run, *, searched: bool = True) -> PreparedRun:
+    """The run looked at, the teacher trained where there is none, the data checked and drawn, as `detkds run` does; `searched`: with the
+    plan of its search."""
     run.look()
+    if not searched:
+        run.leave_budget()
     return PreparedRun(run.values, run.subset, run.home, run.console, run.show, run.nothing_inherited)
 
 

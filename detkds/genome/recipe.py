@@ -90,8 +90,8 @@ class Recipe:
 
     @classmethod
     def parse(cls, text: str, semantics: str = "paper") -> Recipe:
-        """Read one genome a line; empty lines, `# comments` and the line "no distillation" carry nothing."""
-        lines = (line.partition("#")[0].strip() for line in text.splitlines())
+        """Read one genome per line, or several separated by `;`; empty lines, `# comments` and the line "no distillation" carry nothing."""
+        lines = (part.strip() for line in text.splitlines() for part in line.partition("#")[0].split(";"))
         return cls(tuple(Genome.parse(line) for line in lines if line and line != "no distillation"), semantics)
 
     def to_json(self) -> dict[str, Any]:

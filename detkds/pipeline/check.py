@@ -16,7 +16,7 @@ from rich.table import Table
 from detkds.errors import ConfigError
 from detkds.pipeline import run_config
 from detkds.pipeline.local_store import local_store
-from detkds.pipeline.preflight import Facts, preflight
+from detkds.pipeline.preflight import Facts, different_here, preflight
 from detkds.pipeline.run_config import RunConfig, is_remote
 from detkds.pipeline.settings import RacePlan, SearchPlan, WeightsPlan
 from detkds.search.budgets import is_time
@@ -54,6 +54,9 @@ def check(path: Path, *, trust: bool, console: Console, home: Path, pair: str = 
     with local_store(home, console):
         facts = preflight(config, path, home=home, trust=trust, recipe=recipe, unseen=frozenset(unseen))
     found = _found(facts)
+    from detkds.processes import gpus
+
+    found["lines"] += [("machine", line) for line in different_here(config, len(gpus()))]
     for name, text in found["lines"]:
         console.print(f"{name:<8} {text}", markup=False, soft_wrap=True)
     found["studies"] = {} if recipe else cost.candidates(config)

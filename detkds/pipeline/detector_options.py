@@ -1,5 +1,5 @@
 """A detector's config with the options of a run, and options that would have no effect: a key which the config almost has, and which mmdet
-would take as a new one, and a number of classes, which the data set decides."""
+would take as a new one, and another number of classes than the data set has, in a head that options replace."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from detkds.errors import ConfigError
+from detkds.pipeline.run_config.detector import OWN_CLASSES
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -65,6 +66,8 @@ def other_class_counts(options: Mapping[str, Any], classes: int, above: str = ""
         above: the place of the options in the whole config, with a dot behind it.
     """
     for key, value in options.items():
+        if OWN_CLASSES & set(key.split(".")):
+            continue
         if isinstance(value, Mapping):
             yield from other_class_counts(value, classes, f"{above}{key}.")
         elif key.rpartition(".")[2] == "num_classes" and value != classes:

@@ -40,6 +40,7 @@ def show(texts: Sequence[str], run_yaml: Path, semantics: str, after: int, *, ho
         recipes = {text: parse_recipe(text, semantics or run.config.search.semantics) for text in texts}
         if idle := [text for text, recipe in recipes.items() if not recipe.active]:
             raise ConfigError(f"{idle[0]!r} has no loss to look at; give it a weight above 0.")
+        run.leave_budget()
         told = Values.read(run.values)
         proxy = Proxy(told.pair, told.proxy, run.subset, early_stop=False)
         found = {}

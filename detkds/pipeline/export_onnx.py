@@ -26,7 +26,7 @@ from detkds.detectors.export.onnx_detector import OnnxDetector, Pixels
 from detkds.detectors.export.parity import compare
 from detkds.detectors.tensors import config_digest
 from detkds.detectors.training.train import load_detector
-from detkds.errors import ConfigError, DatasetError, DetKDSError
+from detkds.errors import ArtifactError, ConfigError, DatasetError, DetKDSError
 from detkds.evaluation import evaluate
 from detkds.pipeline.train import CHECKPOINT, CONFIG
 from detkds.storage.artifacts import verify
@@ -165,6 +165,9 @@ def _load(student: Path, config: str, trust: bool) -> Loaded:
 
 def _stranger(checkpoint: Path, config: str, trust: bool) -> Loaded:
     """A detector that was trained elsewhere."""
+    if not checkpoint.exists():
+        hint = "" if checkpoint.suffix else f"; for the student of a run, fetch it first: detkds pull {checkpoint}"
+        raise ArtifactError(f"{checkpoint} does not exist; give a folder of detkds pull, or a checkpoint with --config{hint}.")
     if not config:
         raise ConfigError(f"the checkpoint {checkpoint} needs its config, got none; give --config, or a folder of detkds pull.")
     given = read_config(config, trust=trust)

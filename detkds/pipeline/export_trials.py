@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import secrets
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -183,13 +184,29 @@ def _attributes(study: StudyView, trial: Trial) -> dict[str, Any]:
 
 
 def _params(study: StudyView) -> list[dict[str, Any]]:
-    """What was searched, for each trial: the slots and the weight of the one genome, and what else the study's genomes differ in, or the
-    weight of each. No distillation has none."""
+    """What was searched, for each trial: the slots and the weight of each genome, and what else the study's genomes differ in, or in the
+    search over weights the weight of each. No distillation has none. Where a study has whole recipes (known distillers, the race), each
+    name begins with the genome's knowledge."""
     recipes = [trial.recipe.genomes for trial in study.trials]
     if study.task.name == WEIGHTS:
         return [{f"{genome.knowledge} weight": genome.weight for genome in genomes} for genomes in recipes]
     beside = differing(genome for genomes in recipes for genome in genomes)
-    return [{name: value for genome in genomes for name, value in _genes(genome, beside).items()} for genomes in recipes]
+    return [
+        {f"{place}{name}": value for place, genome in _placed(study, genomes) for name, value in _genes(genome, beside).items()}
+        for genomes in recipes
+    ]
+
+
+def _placed(study: StudyView, genomes: Sequence[Genome]) -> Iterator[tuple[str, Genome]]:
+    """Each genome of a recipe with what its names begin with: nothing where a study has one knowledge and a genome per recipe, else its
+    knowledge, such as `global ` and, for a second one of the same, `global 2 `."""
+    every = [trial.recipe.genomes for trial in study.trials]
+    single = all(len(each) < 2 for each in every) and len({genome.knowledge for each in every for genome in each}) < 2
+    seen: Counter[str] = Counter()
+    for genome in genomes:
+        seen[genome.knowledge] += 1
+        number = f" {seen[genome.knowledge]}" if seen[genome.knowledge] > 1 else ""
+        yield "" if single else f"{genome.knowledge}{number} ", genome
 
 
 def _genes(genome: Genome, beside: Sequence[str]) -> dict[str, Any]:
@@ -205,18 +222,23 @@ def _distributions(study: StudyView, params: Sequence[dict[str, Any]]) -> dict[s
     for of_trial in params:
         for name, value in of_trial.items():
             seen.setdefault(name, []).append(value)
-    words = {slot: choices for slots in (SLOTS[genome.knowledge] for genome in _first(study)) for slot, choices in slots.items()}
-    words[IMAGES] = ALL, LABELLED
+    words = _words(study)
     return {
-        name: CategoricalDistribution(words[name])
-        if name in words and study.task.name != WEIGHTS
-        else FloatDistribution(min(values), max(values), log=min(values) > 0)
+        name: CategoricalDistribution(words[name]) if name in words else FloatDistribution(min(values), max(values), log=min(values) > 0)
         for name, values in seen.items()
     }
 
 
-def _first(study: StudyView) -> tuple[Genome, ...]:
-    return next((trial.recipe.genomes for trial in study.trials if trial.recipe.genomes), ())
+def _words(study: StudyView) -> dict[str, tuple[str, ...]]:
+    """The words that each decision of a study's genomes may have, by its name in `_params`; none in the search over weights."""
+    if study.task.name == WEIGHTS:
+        return {}
+    found: dict[str, tuple[str, ...]] = {}
+    for trial in study.trials:
+        for place, genome in _placed(study, trial.recipe.genomes):
+            slots = {**SLOTS[genome.knowledge], IMAGES: (ALL, LABELLED)}
+            found |= {f"{place}{slot}": tuple(words) for slot, words in slots.items()}
+    return found
 
 
 def _require_optuna() -> None:

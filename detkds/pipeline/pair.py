@@ -14,8 +14,8 @@ from detkds.detectors.average_teacher import AverageTeacher
 from detkds.detectors.backbone_teacher import is_backbone
 from detkds.detectors.checkpoints import load_weights, read_checkpoint
 from detkds.detectors.configs.classes import label_order, named_classes
-from detkds.detectors.configs.config import adapt, build_detector
-from detkds.detectors.configs.data_config import SUFFIXES, read_config
+from detkds.detectors.configs.config import SUFFIXES, adapt, build_detector
+from detkds.detectors.configs.data_config import read_config
 from detkds.detectors.configs.pixels import colours
 from detkds.detectors.ensemble import Ensemble
 from detkds.detectors.normalization import show_scaled

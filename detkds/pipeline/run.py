@@ -120,16 +120,23 @@ class Run:
 
     @cached_property
     def values(self) -> dict[str, Any]:
-        """The parameters of the search pipeline by name; trains the teacher first where run.yaml has `teacher.train`."""
+        """The parameters of the search pipeline by name. Plans what `search.budget` allows, so that a time that is too short is refused
+        first, and then trains the teacher where run.yaml has `teacher.train`."""
         teacher_config = teacher_address(self.config.teacher, self.home, self._trust)
-        checkpoint = self._trained_teacher() if self.config.teacher.train else self.config.teacher.checkpoint or ""
+        checkpoint = self.config.teacher.checkpoint or ""
         student_config = student_address(self.config, self.home, self._trust)
-        version = data_version(self.config, checkpoint)
         config = self.config
         if config.search.budget:
             pair = Pair(teacher_config, checkpoint, student_config, config.student.checkpoint or "", config.student.inherit)
             config = _planned(config, pair, self.home, self.show)
+        if config.teacher.train:
+            checkpoint = self._trained_teacher()
+        version = data_version(self.config, checkpoint)
         return parameters(config, teacher_config, checkpoint, student_config, self.results, version=version)
+
+    def leave_budget(self) -> None:
+        """Plan no search: what is asked for has none, so that a budget in time is neither measured nor refused."""
+        self.config = self.config.model_copy(update={"search": self.config.search.model_copy(update={"budget": ""})})
 
     def show(self, line: str) -> None:
         """Print a progress line of a task."""
@@ -181,6 +188,8 @@ class Run:
 
         self.look(recipe, whole=True)
         self._recipe = recipe
+        if recipe:
+            self.leave_budget()
         ensure_bucket(self.config.store.bucket)
         pipeline = "transfer" if recipe else "search"
         known = parameter_defaults(compiled(pipeline))
@@ -211,10 +220,13 @@ class Run:
         Raises:
             DetKDSError: everything that is wrong, one line per fault.
         """
-        from detkds.pipeline.preflight import preflight
+        from detkds.pipeline.preflight import different_here, preflight
+        from detkds.processes import gpus
 
         if whole or not self._looked:
             facts = preflight(self.config, self._path, home=self.home, trust=self._trust, recipe=recipe, whole=whole)
+            for line in different_here(self.config, len(gpus())) if not self._looked else ():
+                self.show(f"[machine] {line}")
             self._looked, self.nothing_inherited = True, facts.nothing_inherited
 
     @cached_property

@@ -233,7 +233,9 @@ def _counter(task: str, expected: int, place: Workplace, work: str) -> Callable[
         spent = sum(timings(place.folder / TIMINGS).values())
         left_s = spent / done * (expected - done) if done and expected else None
         kept = f"{done} of {expected} candidates" if done else ""
-        seen.tell(done, max(expected, done), note=f"best {100 * best[0]:.1f}" if best else "", kept=kept, left_s=left_s)
+        note = f"best {100 * best[0]:.1f}" if best else ""
+        begins = trial.state is TrialState.RUNNING  # after a replay, whose candidates follow each other within the same second
+        seen.tell(done, max(expected, done), note=note, kept=kept, left_s=left_s, waits=begins)
 
     return count
 

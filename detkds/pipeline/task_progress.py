@@ -123,15 +123,26 @@ class Progress:
         self._seen: deque[tuple[float, int]] = deque()
         self._line_due = time.monotonic() + LINE_S
 
-    def tell(self, done: int, total: int, *, what: str = "", note: str = "", kept: str = "", left_s: float | None = None) -> None:
-        """So much of it is done; see TaskProgress. `left_s` replaces the estimate from the rate of the last seconds."""
+    def tell(
+        self,
+        done: int,
+        total: int,
+        *,
+        what: str = "",
+        note: str = "",
+        kept: str = "",
+        left_s: float | None = None,
+        waits: bool = False,
+    ) -> None:
+        """So much of it is done; see TaskProgress. `left_s` replaces the estimate from the rate of the last seconds. `waits`: what comes
+        next takes long, so the file must be right until then."""
         now = time.monotonic()
         rate = self._rate(now, done)
         if left_s is None and rate:
             left_s = (total - done) / rate
         images_s = rate * self._images if rate and self._images else None
         found = TaskProgress(self._task, done, total, self._unit, what, note, images_s, left_s, kept, time.time())
-        self._file.write(found, last=found.finished)
+        self._file.write(found, at_once=waits or found.finished)
         if self._lines and (now >= self._line_due or found.finished):
             self._line_due = now + LINE_S
             say(self._task, found.line)
@@ -158,8 +169,8 @@ class _File:
         self._work = work if is_s3(work) else ""
         self._due = 0.0
 
-    def write(self, progress: TaskProgress, *, last: bool) -> None:
-        if not self._key or not (last or time.monotonic() >= self._due):
+    def write(self, progress: TaskProgress, *, at_once: bool) -> None:
+        if not self._key or not (at_once or time.monotonic() >= self._due):
             return
         with contextlib.suppress(OSError, StoreError, ArtifactError):  # a watcher misses it, the work continues
             if self._work:

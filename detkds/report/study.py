@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from detkds.errors import GenomeError
-from detkds.genome import Knowledge, Recipe
+from detkds.genome import Genome, Knowledge, Recipe
 from detkds.genome.decisions import decided, decisions
 from detkds.genome.genome import format_weight
 from detkds.reading import flag, integer, number, sequence, text
@@ -149,14 +149,17 @@ class ReportedStudy:
 
     @cached_property
     def choices(self) -> list[tuple[ReportedTrial, tuple[str, ...]]]:
-        """Each candidate that differs from those before it, with its word in every slot; weights as text. In a search of a knowledge only
-        the losses of that knowledge count."""
-        found: dict[tuple[str, ...], ReportedTrial] = {}
+        """Each candidate whose losses differ from those before it, in the weight alone too, with its word in every slot; in a search of the
+        weights these are the words. In a search of a knowledge only the losses of that knowledge count."""
+        found: dict[tuple[Genome, ...], tuple[ReportedTrial, tuple[str, ...]]] = {}
         for trial in self.trials:
             words = self._words(trial)
-            if words and (words not in found or not found[words].scored):
-                found[words] = trial
-        return [(trial, words) for words, trial in found.items()]
+            if trial.recipe is None or not words:
+                continue
+            losses = trial.recipe.active
+            if losses not in found or not found[losses][0].scored:
+                found[losses] = trial, words
+        return list(found.values())
 
     def _words(self, trial: ReportedTrial) -> tuple[str, ...]:
         if trial.recipe is None or not trial.recipe.active:

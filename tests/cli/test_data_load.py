@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.console import Console
 
+from detkds.cli import main
 from detkds.errors import ArtifactError, ConfigError
 from detkds.pipeline.data_load import RECORD, data_load
 from detkds.storage.push import MARK, push
@@ -121,3 +123,19 @@ def test_an_address_without_files_and_a_whole_bucket_are_refused(store: Store, t
         data_load("s3://loaded/nosuch", tmp_path, Console(file=io.StringIO()))
     with pytest.raises(ConfigError, match="is a whole bucket"):
         data_load("s3://loaded/", tmp_path, Console(file=io.StringIO()))
+
+
+def test_what_was_pushed_to_the_folder_that_stands_for_the_store_is_loaded_from_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("DETKDS_S3_ENDPOINT", "DETKDS_S3_FOLDER"):
+        monkeypatch.delenv(name, raising=False)
+    for name, content in FILES.items():
+        (tmp_path / "tiny" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "tiny" / name).write_bytes(content)
+    address, home = "s3://loaded/sets/tiny", str(tmp_path / "home")
+    for words in (["push", str(tmp_path / "tiny"), address, "--no-check"], ["load", address, str(tmp_path / "out")]):
+        monkeypatch.setattr(sys, "argv", ["detkds", "data", *words, "--home", home])
+        with pytest.raises(SystemExit, match=r"^0$"):
+            main()
+    assert {name: (tmp_path / "out" / name).read_bytes() for name in FILES} == FILES

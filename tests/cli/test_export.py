@@ -10,15 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from played import EXPECTED, FOUND, play
+from played import EXPECTED, FOUND, Objective, play
 from rich.console import Console
 
+from detkds.cli import main
 from detkds.errors import ConfigError
 from detkds.genome import SLOTS, Genome, Knowledge, Recipe
 from detkds.pipeline.export_trials import export
 from detkds.pipeline.searches import Searches, StudyView
-from detkds.pipeline.task import WEIGHTS
+from detkds.pipeline.studies import conduct
+from detkds.pipeline.task import WEIGHTS, Task
 from detkds.search import SearchSpace
+from detkds.search.listed import Listed
 from detkds.search.trial import Trial, TrialState
 from detkds.storage import FolderStore
 
@@ -87,6 +90,31 @@ def same(trial: Trial, other: Any, study: StudyView) -> None:
         assert other.distributions["distance"].choices == SLOTS[Knowledge(study.task.name)]["distance"]
 
 
+def test_a_study_of_whole_recipes_has_the_genes_of_each_genome(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As that of the known distillers, whose recipes have genomes of several knowledges, and FGD two of one."""
+    pytest.importorskip("optuna")
+    monkeypatch.setenv("DETKDS_HOME", str(tmp_path))
+    texts = [
+        "global: none > none > none | l2 x 5",
+        "global: none > none > none | l2 x 8; global: smap > none > softmax | l1 x 2; logits: softmax_C | pearson x 3",
+    ]
+    recipes = [Recipe.parse(text) for text in texts]
+    task = Task("known distillers", 3)
+    conduct("known distillers", task, Listed(recipes, "known distillers"), Objective(), {"recipes": texts})  # type: ignore[arg-type]
+    export("", "", tmp_path, optuna=tmp_path / "study.db", console=Console(quiet=True))
+    _, (without, single, several) = loaded(tmp_path / "study.db", "known distillers")
+    slots = ("attention", "scale", "norm", "distance", "weight")
+    assert without.params == {}
+    assert single.params == dict(zip((f"global {slot}" for slot in slots), ("none", "none", "none", "l2", 5.0), strict=True))
+    assert several.params == {
+        **dict(zip((f"global {slot}" for slot in slots), ("none", "none", "none", "l2", 8.0), strict=True)),
+        **dict(zip((f"global 2 {slot}" for slot in slots), ("smap", "none", "softmax", "l1", 2.0), strict=True)),
+        "logits transform": "softmax_C",
+        "logits distance": "pearson",
+        "logits weight": 3.0,
+    }
+
+
 def test_the_best_of_optuna_is_ours(home: Path, tmp_path: Path) -> None:
     pytest.importorskip("optuna")
     take(home, optuna=tmp_path / "study.db")
@@ -136,6 +164,17 @@ def test_nothing_to_write_is_a_usage_error(home: Path) -> None:
         ConfigError, match=r"--optuna study\.db, --csv trials\.csv, --tensorboard FOLDER, --fiftyone FOLDER or --mlflow FOLDER\.$"
     ):
         take(home)
+
+
+def test_images_without_what_they_are_for_are_a_usage_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["export", "demo", "--csv", str(tmp_path / "a.csv"), "--images", "x", "--home", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["detkds", *words])
+    with pytest.raises(SystemExit, match=r"^2$"):
+        main()
+    assert "--images belongs to --fiftyone or --mlflow, and neither is given" in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "a.csv").exists()
 
 
 def test_tensorboard_has_each_scored_trial_and_the_curve_of_each_study(home: Path, tmp_path: Path) -> None:

@@ -96,6 +96,8 @@ def test_faults_are_one_line(student: Path, tmp_path: Path, monkeypatch: pytest.
         (ConfigError, "multiples of 32, got 65x64", student, {"size": "65x64"}),
         (ConfigError, "has its own config", student, {"config": "yolox_nano_8xb8-300e_coco"}),
         (ConfigError, "needs its config, got none", student / "student.pth", {}),
+        (ArtifactError, "blood-cells does not exist; give a folder of detkds pull, or a checkpoint", Path("blood-cells"), {}),
+        (ArtifactError, "fetch it first: detkds pull blood-cells", Path("blood-cells"), {}),
         (ConfigError, "need their images, got none", student, {"annotations": tmp_path / "a.json"}),
         (ArtifactError, "does not exist", tmp_path / "absent.pth", {"config": "yolox_nano_8xb8-300e_coco"}),
         (ConfigError, "cannot be read", tmp_path, {}),

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 import time
+import warnings
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
 from small_world import make
 
-SEARCH = """
-import sys
-from pathlib import Path
 from detkds.pipeline import evolve
 from detkds.pipeline.settings import Pair, Schedule, SearchPlan
-
-teacher, checkpoint, student, subset, out = sys.argv[1:]
-plan = SearchPlan("paper", "paper", "evolution", population=2, iterations=2, sample_ratio=0.9, top_k=1)
-evolve.run("global", Pair(teacher, checkpoint, student), plan, Schedule(1, 2), searched="global", subset=Path(subset), out=Path(out))
-"""
 
 
 @pytest.fixture(scope="module")
@@ -29,10 +22,27 @@ def arguments(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return list(make(tmp_path_factory.mktemp("world")))
 
 
-def search(arguments: list[str], home: Path) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, "DETKDS_HOME": str(home)}
-    command = [sys.executable, "-W", "ignore", "-c", SEARCH, *arguments, str(home / "study")]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def search(arguments: list[str], home: Path) -> BaseProcess:
+    """Start the search in a process of its own, forked from one that has imported what takes seconds."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["detkds.detectors.objective", "detkds.pipeline.evolve"])
+    process = context.Process(target=_search, args=(*arguments, str(home)))
+    process.start()
+    return process
+
+
+def _search(teacher: str, checkpoint: str, student: str, subset: str, home: str) -> None:
+    warnings.simplefilter("ignore")
+    os.environ["DETKDS_HOME"] = home
+    plan = SearchPlan("paper", "paper", "evolution", population=2, iterations=2, sample_ratio=0.9, top_k=1)
+    pair, out = Pair(teacher, checkpoint, student), Path(home) / "study"
+    evolve.run("global", pair, plan, Schedule(1, 2), searched="global", subset=Path(subset), out=out)
+
+
+def ended(process: BaseProcess) -> int | None:
+    """Its exit code, once it has one."""
+    process.join(timeout=300)
+    return process.exitcode
 
 
 def records(home: Path) -> int:
@@ -41,18 +51,18 @@ def records(home: Path) -> int:
 
 
 def test_a_killed_search_ends_like_one_left_alone(arguments: list[str], tmp_path: Path) -> None:
-    assert search(arguments, tmp_path / "alone").wait(timeout=300) == 0
+    assert ended(search(arguments, tmp_path / "alone")) == 0
     total = records(tmp_path / "alone")
 
     killed = tmp_path / "killed"
     for moment in (2, 9):  # in the middle of a training: a start without an end
         process = search(arguments, killed)
-        while records(killed) < moment and process.poll() is None:
-            time.sleep(0.005)
-        process.send_signal(signal.SIGKILL)
-        process.wait(timeout=60)
+        while records(killed) < moment and process.is_alive():
+            time.sleep(0.01)
+        process.kill()
+        assert ended(process) == -signal.SIGKILL
         assert moment <= records(killed) < total
-    assert search(arguments, killed).wait(timeout=300) == 0
+    assert ended(search(arguments, killed)) == 0
 
     for name in ("journal.jsonl", "recipe.json"):
         assert (killed / "study" / name).read_bytes() == (tmp_path / "alone" / "study" / name).read_bytes()

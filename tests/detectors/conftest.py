@@ -10,9 +10,11 @@ import torch
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from mmengine.structures import InstanceData
+from pictures import make_source
 from torch import nn
 
 from detkds.detectors import adapt, build_detector, load_config
+from detkds.detectors.training.batches import Source
 
 CLASSES = ("ring", "bar", "dot")
 NAMES = {
@@ -69,6 +71,13 @@ def _batch(size: int = 96, count: int = 2, boxes: bool = True) -> dict[str, Any]
         sample.ignored_instances = InstanceData(bboxes=torch.zeros(0, 4), labels=torch.zeros(0, dtype=torch.long))
         samples.append(sample)
     return {"inputs": inputs, "data_samples": samples}
+
+
+@pytest.fixture(scope="session")
+def few(tmp_path_factory: pytest.TempPathFactory) -> tuple[Source, Source]:
+    """Train and val for what a student of every family is trained on: two steps an epoch, three with the image without objects."""
+    folder = tmp_path_factory.mktemp("few")
+    return make_source(folder / "train", 5), make_source(folder / "val", 2, seed=1)
 
 
 @pytest.fixture

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from textwrap import dedent
 
+import pytest
+
 STEPS = """
     import sys
     import torch
@@ -57,17 +59,24 @@ def test_an_optimizer_steps_without_it_and_what_is_compiled_afterwards_is_compil
     )
 
 
-def test_a_module_inside_it_can_be_the_first_that_is_imported() -> None:
+INSIDE = {
+    "torch._dynamo.backends.registry": "assert 'inductor' in first.list_backends()",
+    "torch._dynamo.config": "assert first.recompile_limit > 1",  # an object in a module's place, which lets nobody set its attributes
+}
+
+
+@pytest.mark.parametrize("name", INSIDE)
+def test_a_module_inside_it_can_be_the_first_that_is_imported(name: str) -> None:
     run(
         STEPS,
-        """
-        from torch._dynamo.backends.registry import list_backends
-        import torch._dynamo.backends.registry as registry
+        f"""
+        import {name} as first
+        import torch._dynamo.backends.registry
 
-        assert registry is sys.modules["torch._dynamo"].backends.registry and registry.list_backends is list_backends
-        assert registry.__spec__.origin == registry.__file__ and torch._dynamo.backends.__spec__.origin
-        assert "inductor" in list_backends()
+        assert first is sys.modules["{name}"] is {name} and first.__spec__.name == "{name}" and first.__spec__.origin
+        assert torch._dynamo.backends is sys.modules["torch._dynamo.backends"] and torch._dynamo.backends.__spec__.origin
         assert not [finder for finder in sys.meta_path if type(finder).__module__ == "detkds.detectors.compiler"]
+        {INSIDE[name]}
         """,
     )
 

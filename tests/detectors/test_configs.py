@@ -10,6 +10,7 @@ import torch
 from mmengine.config import Config
 
 from detkds.detectors import adapt, build_detector, load_config
+from detkds.detectors.configs.data_config import read_config
 from detkds.errors import ConfigError
 
 CLASSES = ("ring", "bar", "dot")
@@ -36,6 +37,23 @@ def test_a_local_file_does_not_run_without_trust(tmp_path: Path) -> None:
     assert not trace.exists()
     assert load_config(str(file), trust=True).model.type == "RetinaNet"
     assert trace.exists()
+
+
+def test_a_config_that_is_data_is_not_called_code(tmp_path: Path) -> None:
+    file = tmp_path / "student.yaml"
+    file.write_text("model: {type: RetinaNet}\n")
+    with pytest.raises(ConfigError, match=r"student\.yaml could import code by its `type` words; read it with read_config"):
+        load_config(str(file), trust=False)
+    assert read_config(str(file)).model.type == "RetinaNet"
+
+
+@pytest.mark.parametrize("name", ["student.YAML", "student.txt", "student"])
+@pytest.mark.parametrize("trust", [False, True])
+def test_a_file_of_another_ending_is_refused_by_its_name(tmp_path: Path, name: str, trust: bool) -> None:
+    file = tmp_path / name
+    file.write_text("model: {type: RetinaNet}\n")
+    with pytest.raises(ConfigError, match=rf"{name} must end in \.py, \.yaml, \.yml or \.json; rename it"):
+        read_config(str(file), trust=trust)
 
 
 def test_no_local_file_stands_in_for_mmdets_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,9 +48,9 @@ def build(
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_rung_scores_the_student_that_would_be_kept_and_changes_nothing(
-    sources: tuple[Source, Source], name: str, monkeypatch: pytest.MonkeyPatch
+    few: tuple[Source, Source], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    objective = build(sources, small(name), build_detector(small(name), seed=9), epochs=4)
+    objective = build(few, small(name), build_detector(small(name), seed=9), epochs=4)
     scored: list[dict[str, Any]] = []
     look = predict.predict
 

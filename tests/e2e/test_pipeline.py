@@ -35,18 +35,14 @@ RUN = {
         "weights": {"population": 1, "iterations": 0},
         "subset": 0.5,
         "search_val": 0.5,
-        "final_race": {"candidates": 1, "seeds": 2, "known": ["pkd"]},
+        "final_race": {"candidates": 0},  # a race is run in tests/contracts/test_launcher_contract.py
     },
     "train": {"epochs": 1},
 }
 
-USES_OF_THE_STUDENT = """
-from pathlib import Path
+OPENED_BY_MMDET = """
 from mmdet.apis import init_detector
-from rich.console import Console
-from detkds.pipeline.export_onnx import export_student
 init_detector("student/student.py", "student/student.pth", device="cpu")
-export_student(Path("student"), Path("student.onnx"), Console())
 """
 
 
@@ -76,11 +72,9 @@ def test_run_pull_and_run_again(world: Path) -> None:
 
     pulled = detkds(world, "pull", "latest", "--to", "student")
     assert pulled.returncode == 0, pulled.stderr
-    used = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", USES_OF_THE_STUDENT], cwd=world, capture_output=True, text=True, timeout=120
-    )
-    assert used.returncode == 0, used.stderr[-2000:]
-    assert (world / "student.onnx").is_file()
+    stock = [sys.executable, "-W", "ignore", "-c", OPENED_BY_MMDET]
+    opened = subprocess.run(stock, cwd=world, capture_output=True, text=True, timeout=300)
+    assert opened.returncode == 0, opened.stderr[-2000:]
 
     again = detkds(world, "run", "run.yaml")
     assert again.returncode == 0, again.stderr
@@ -99,7 +93,7 @@ def test_a_fault_in_a_task_is_the_commands_own_one_line(world: Path) -> None:
 
 def test_a_plugins_words_go_through_the_compiled_pipeline(world: Path) -> None:
     """From a run.yaml that names a module to a report that draws its formula, without a search; every task is a process of its own."""
-    content = {**RUN, "name": "own-words", "plugins": ["detkds_robust"], "train": {"epochs": 1}}
+    content = {**RUN, "name": "own-words", "plugins": ["detkds_robust"]}
     (world / "own.yaml").write_text(yaml.safe_dump(content))
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("PYTHONPATH", str(ROOT / "examples" / "plugin"), prepend=os.pathsep)

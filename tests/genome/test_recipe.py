@@ -24,6 +24,7 @@ def test_text_reads_back_and_comments_carry_nothing() -> None:
     recipe = Recipe((GLOBAL, LOGITS))
     assert Recipe.parse(str(recipe)) == recipe
     assert Recipe.parse(f"# found\n\n{LOGITS}  # second\n{GLOBAL}\n") == recipe
+    assert Recipe.parse(f"{LOGITS}; {GLOBAL}  # as tables and pages write a recipe; on one line") == recipe
     assert Recipe.parse(str(Recipe())) == Recipe()
     assert str(Recipe()) == "no distillation"
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from detkds.errors import ConfigError, Rejected
 from detkds.experiments.ablate import _unused
 from detkds.experiments.ablations import Ablations, Findings
+from detkds.experiments.fidelity import unused
 from detkds.experiments.prepared_run import Effort, PreparedRun
 from detkds.genome import Knowledge, Recipe
 from detkds.genome.presets import preset
@@ -160,3 +161,15 @@ def test_what_an_ablation_does_not_use_is_said() -> None:
     assert starts.startswith("search.warm_start is not used by no-divide")
     assert list(_unused(search, "algorithms", ("mcts",))) == list(_unused(search, "iterations", ())) == [rungs, at_once]
     assert list(_unused(Search(), "algorithms", ())) == []
+    race, algorithm = _unused(Search(final_race={"seeds": 2}, algorithm="mcts"), "algorithms", ())
+    assert race.startswith("search.final_race is not used: ")
+    assert algorithm.startswith("search.algorithm is not used: each row of the table is an algorithm of its own")
+    assert list(_unused(Search(algorithm="mcts"), "iterations", ())) == []
+
+
+def test_what_a_sample_of_genomes_does_not_use_is_said() -> None:
+    rungs, others = unused(Search(rungs=True, population=9, top_k=2, warm_start=("pkd",), proxy_epochs=3, repeats=2))
+    assert rungs.startswith("search.rungs is not used: every candidate is trained to the end")
+    assert others.startswith("search.population, search.top_k, search.warm_start are not used: the candidates are random genomes")
+    assert [line.partition(" not")[0] for line in unused(Search(budget="quick"))] == ["search.budget is"]
+    assert list(unused(Search(proxy_epochs=3, repeats=2, early_stop=False))) == []

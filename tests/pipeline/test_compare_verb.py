@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import tiny_run
+import yaml
 from rich.console import Console
 
 from detkds.errors import ConfigError
@@ -89,6 +90,11 @@ def test_fidelity_pairs_every_genome_with_its_full_training(
         return {entry.id: Trial(place, entry.recipe, TrialState.COMPLETE, (place + 1) / 10) for place, entry in enumerate(entries)}
 
     monkeypatch.setattr("detkds.experiments.fidelity.train", train)
+    monkeypatch.setattr("detkds.pipeline.pace.training_s", lambda *how: pytest.fail("no search is planned, so no pace is measured"))
+    content = yaml.safe_load(run_yaml.read_text())
+    numbers = ("population", "iterations", "top_k", "weights")
+    content["search"] = {"budget": "1 min", **{key: value for key, value in content["search"].items() if key not in numbers}}
+    tiny_run.written(run_yaml, content)
     out = tmp_path / "out"
     fidelity(run_yaml, 3, Effort(1), home=home, trust=False, console=console, out=out)
     data = json.loads((out / "fidelity.json").read_text())
@@ -96,6 +102,7 @@ def test_fidelity_pairs_every_genome_with_its_full_training(
     assert [pair["longer"] for pair in data["pairs"]] == [0.1, 0.2, 0.3]
     assert all(pair["candidate"].startswith("global: ") for pair in data["pairs"])
     assert "3 genomes, 1 against 1 epochs" in printed(console)
+    assert "search.budget is not used: the candidates are random genomes" in " ".join(printed(console).split())
 
 
 def test_words_that_are_no_ablation_are_refused(run_yaml: Path, home: Path, console: Console, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import pytest
 from detkds.errors import ConfigError
 from detkds.pipeline.addresses import config_address
 from detkds.pipeline.detector_options import misspelt, other_class_counts
-from detkds.pipeline.run_config import Detector
+from detkds.pipeline.run_config import Detector, Student, Teacher
+from detkds.pipeline.run_config.detector import class_counts
 
 CONFIG = {
     "model": {"backbone": {"depth": 18, "norm_cfg": {"type": "BN"}}, "bbox_head": {"num_classes": 4}},
@@ -52,8 +54,36 @@ def test_no_config_with_a_misspelt_option_goes_to_a_cluster(tmp_path: Path) -> N
         config_address(Detector(config=str(config), options={"train_dataloader.batchsize": 2}), tmp_path, trust=False)
 
 
+@pytest.mark.parametrize(
+    ("options", "place"),
+    [
+        ({"model.bbox_head.num_classes": 4}, "model.bbox_head.num_classes"),
+        ({"model": {"roi_head": {"bbox_head.num_classes": 4}}}, "model.roi_head.bbox_head.num_classes"),
+        ({"model.roi_head.bbox_head": [{"num_classes": 4}]}, "model.roi_head.bbox_head.0.num_classes"),
+    ],
+)
+@pytest.mark.parametrize("section", [Teacher, Student])
+def test_a_number_of_classes_is_refused_before_the_data_is_known_so_submit_refuses_it_too(
+    section: type[Detector], options: dict[str, Any], place: str
+) -> None:
+    with pytest.raises(ValueError, match=rf"{re.escape(place)} has no effect: the classes of the data set decide"):
+        section(config="a", checkpoint="s3://b/a.pth", options=options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"model.bbox_head": {"_delete_": True, "type": "FCOSHead", "num_classes": 4}},
+        {"model.rpn_head.num_classes": 1, "model.roi_head.semantic_head.num_classes": 183},
+        {"model.backbone.num_classes": 10},
+    ],
+)
+def test_a_number_of_classes_that_a_head_needs_or_that_is_not_the_datas_passes(options: dict[str, Any]) -> None:
+    assert list(class_counts(options)) == []
+
+
 @pytest.mark.parametrize("options", [{"model.bbox_head.num_classes": 9}, {"model": {"bbox_head": {"num_classes": 9}}}])
 def test_another_number_of_classes_than_the_data_sets_is_named(options: dict[str, Any]) -> None:
     (fault,) = other_class_counts(options, 4)
     assert fault.startswith("model.bbox_head.num_classes is 9, but the data set has 4 classes")
-    assert list(other_class_counts(options, 9)) == []
+    assert list(other_class_counts(options, 9)) == list(other_class_counts({"model.rpn_head.num_classes": 1}, 9)) == []

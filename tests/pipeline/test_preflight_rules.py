@@ -190,9 +190,26 @@ def test_a_good_run_tells_minutes_disk_and_what_is_trained_on(world: Path, pair:
     assert json.loads(json.dumps(found)) == json.loads(json.dumps(found, default=str))
 
 
+def test_what_a_run_here_does_instead_is_said_by_check_and_by_run(world: Path, pair: Pair, tmp_path: Path) -> None:
+    content = good(world, pair)
+    content["resources"], content["train"]["amp"] = {"gpus": 99}, "bf16"
+    path = tiny_run.written(tmp_path / "run.yaml", content)
+    told = Console(file=io.StringIO(), width=200)
+    check(path, trust=False, console=told, home=tmp_path / "home", timed=False)
+    with run_module.Run.open(path, home=tmp_path / "home", console=told) as run:
+        run.look(whole=True)
+    printed = told.file.getvalue()  # type: ignore[attr-defined]  # io.StringIO
+    assert printed.count("resources.gpus is 99, and this machine has ") == 2
+    assert printed.count("train.amp is bf16, and this machine has no GPU: a run here trains in float32") == 2 * (
+        not torch.cuda.is_available()
+    )
+    assert "good" in printed
+
+
 def test_a_student_of_another_number_of_classes_is_refused(world: Path, pair: Pair, tmp_path: Path) -> None:
     content = good(world, pair)
-    content["student"]["options"] = {"model.bbox_head.num_classes": 9}
+    head = yaml.safe_load(Path(content["student"]["config"]).read_text())["model"]["bbox_head"]
+    content["student"]["options"] = {"model.bbox_head": {**head, "num_classes": 9}}
     path = tiny_run.written(tmp_path / "run.yaml", content)
     with pytest.raises(ConfigError, match=r"student\.options: model\.bbox_head\.num_classes is 9, but the data set has 4 classes"):
         check(path, trust=False, console=QUIET, home=tmp_path / "home")

@@ -66,6 +66,16 @@ def test_a_training_writes_its_file_at_once_and_a_line_every_30_seconds(
     assert read(home).tasks[DISTILLED].finished
 
 
+def test_a_resumed_search_has_what_it_replayed_in_its_file_when_the_next_candidate_begins(clock: Clock, home: Path) -> None:
+    seen = Progress("evolve global", "candidate", work=str(home / "work"), lines=False)
+    for done in (1, 2, 3, 4):  # from the journal, all at once
+        seen.tell(done, 12, kept=f"{done} of 12 candidates")
+    assert read(home).tasks["evolve global"].done == 1  # a file is not written more often than it is read
+    seen.tell(4, 12, kept="4 of 12 candidates", waits=True)
+    found = read(home).tasks["evolve global"]
+    assert (found.done, found.kept) == (4, "4 of 12 candidates")
+
+
 def test_a_resumed_training_takes_its_rate_from_its_own_steps(clock: Clock, home: Path) -> None:
     progress = Progress(BASELINE, "step", images=1)
     for step in (500, 501, 502):

@@ -207,6 +207,16 @@ def test_ops_of_the_best_against_all() -> None:
     assert tables.ops([ReportedStudy("localization", tuple(trials[:5]))]) == []
 
 
+def test_candidates_that_differ_in_the_weight_alone_are_different_candidates() -> None:
+    """The best of six with the same words but other weights is among the best, and each of them counts."""
+    trials = tuple(ReportedTrial(place, f"localization: none | iou x {2**place}", place / 10, "complete") for place in range(1, 7))
+    study = ReportedStudy("localization", (*trials, ReportedTrial(7, trials[0].candidate, 0.1, "complete")))
+    assert [trial.number for trial, _ in study.choices] == [1, 2, 3, 4, 5, 6]
+    assert [trial.number for trial, _ in top(study.choices)] == [6, 5, 4]
+    (table,) = tables.ops([study])
+    assert [column.title for column in table.columns] == ["op", "localization: top 3", "all 6"]
+
+
 def searched_images(name: str, beside: tuple[str, ...]) -> ReportedStudy:
     """Six candidates that differ in what stands beside their words, the last the best."""
     trials = (

@@ -22,6 +22,9 @@ from detkds.detectors.configs.pixels import fold_normalisation
 from detkds.detectors.silence import silence
 from detkds.errors import ConfigError
 
+SUFFIXES = (".yaml", ".yml", ".json")
+"""How the name of a config file ends that holds data, see `data_config`."""
+
 
 def load_config(config: str, *, trust: bool) -> Config:
     """A detector config by mmdet's own name or by path.
@@ -57,8 +60,15 @@ def _local_file(config: str, trust: bool) -> Path:
         near = get_close_matches(config.removesuffix(".py"), _own_configs(), n=1, cutoff=0.6)
         hint = f"did you mean {near[0]}?" if near else "give the path of a file or a name such as retinanet/retinanet_r50_fpn_1x_coco."
         raise ConfigError(f"{config!r} is neither a file nor one of mmdet's own configs: {hint}")
-    if not trust:
+    if path.suffix not in (".py", *SUFFIXES):
+        raise ConfigError(f"the config file {config} must end in .py, {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}; rename it.")
+    if not trust and path.suffix == ".py":
         raise ConfigError(f"the config file {config} is code that would run here; add --trust-config if you know its author.")
+    if not trust:
+        raise ConfigError(
+            f"the config file {config} could import code by its `type` words; read it with read_config of "
+            "detkds.detectors.configs.data_config, which allows none, or pass trust=True if you know its author."
+        )
     return path
 
 

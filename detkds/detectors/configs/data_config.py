@@ -15,12 +15,11 @@ import yaml
 from mmengine.config import Config
 
 from detkds.detectors.backbone_teacher import model_of
-from detkds.detectors.configs.config import load_config
+from detkds.detectors.configs.config import SUFFIXES, load_config
 from detkds.errors import ConfigError
 from detkds.pairs import TIMM
 from detkds.yaml_reading import read_yaml, yaml_fault
 
-SUFFIXES = (".yaml", ".yml", ".json")
 MAX_BYTES = 1 << 20
 _REGISTERED = re.compile(r"(mmdet\.|mmengine\.|mmcv\.|torch\.optim\.)?[A-Za-z_][A-Za-z0-9_]*")
 _RUNS_CODE = ("custom_imports", "_base_")

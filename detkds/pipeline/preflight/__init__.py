@@ -5,6 +5,7 @@ run's facts and raises an error of ours; it joins RULES.
 """
 
 from detkds.pipeline.preflight.facts import Facts
+from detkds.pipeline.preflight.place import different_here
 from detkds.pipeline.preflight.rules import RULES, preflight
 
-__all__ = ["RULES", "Facts", "preflight"]
+__all__ = ["RULES", "Facts", "different_here", "preflight"]

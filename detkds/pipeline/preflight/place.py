@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
 from detkds.errors import ConfigError
 from detkds.pipeline.preflight.facts import Facts
+from detkds.pipeline.run_config import RunConfig
+
+OF_A_CLUSTER = ("cpu", "memory_gb", "shm_gb", "cache_gb", "node_selector", "queue")
+"""Keys of `resources` that a run on this machine does not read."""
 
 
 def one_machine(facts: Facts) -> None:
@@ -32,6 +37,24 @@ def packages(facts: Facts) -> None:
 
         if reason := uncompilable():
             raise ConfigError(f"{facts.path}: train.compiled: {reason}.")
+
+
+def different_here(config: RunConfig, gpus: int) -> Iterator[str]:
+    """What run.yaml asks for and a run on this machine does not have, each with what it does instead, for people. No error: the same file
+    may be meant for a cluster.
+
+    Args:
+        gpus: how many this machine has.
+    """
+    asked, train = config.resources.gpus, config.train
+    if asked > gpus and "gpus" in config.resources.model_fields_set:
+        there = f"{gpus} GPU{'' if gpus == 1 else 's'}" if gpus else "no GPU"
+        yield f"resources.gpus is {asked}, and this machine has {there}: a run here uses {there if gpus else 'the CPU'}"
+    if train.amp and not min(asked, gpus):
+        why = "this machine has no GPU" if not gpus else "resources.gpus is 0"
+        yield f"train.amp is {str(train.amp).lower()}, and {why}: a run here trains in float32"
+    if idle := [f"resources.{key}" for key in OF_A_CLUSTER if key in config.resources.model_fields_set]:
+        yield f"{', '.join(idle)}: for a cluster, not read by a run here"
 
 
 def home(facts: Facts) -> None:

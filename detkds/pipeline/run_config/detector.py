@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,6 +12,9 @@ from detkds.pairs import TIMM
 from detkds.pipeline.run_config.address import located
 from detkds.pipeline.run_config.data import Split
 from detkds.pipeline.run_config.section import Count, Section
+
+OWN_CLASSES = {"rpn_head", "semantic_head"}
+"""Heads whose number of classes is not that of the data set."""
 
 
 class TeacherTraining(Section):
@@ -37,6 +41,30 @@ class Detector(Section):
         return path if Path(path).is_file() else value
 
     _located = field_validator("checkpoint")(lambda value, info: located(value, info))
+
+    @field_validator("options")
+    @classmethod
+    def _no_class_count(cls, options: dict[str, Any]) -> dict[str, Any]:
+        if given := next(class_counts(options), ""):
+            raise ValueError(f"{given} has no effect: the classes of the data set decide how many a head distinguishes; leave it out")
+        return options
+
+
+def class_counts(options: Any, above: tuple[str, ...] = ()) -> Iterator[str]:
+    """The places of options that set the number of classes of a head; not those that replace a whole head, which must name one, and not
+    those of an RPN or a semantic head, which have their own.
+
+    Args:
+        options: keys, dotted or nested, and their values.
+        above: the keys around them.
+    """
+    if isinstance(options, list):
+        options = {str(place): item for place, item in enumerate(options)}
+    for key, value in options.items() if isinstance(options, dict) and "type" not in options else ():
+        place = (*above, *str(key).split("."))
+        if place[-1] == "num_classes" and any(step.endswith("head") for step in place) and not OWN_CLASSES & set(place):
+            yield ".".join(place)
+        yield from class_counts(value, place)
 
 
 class OtherTeacher(Detector):
