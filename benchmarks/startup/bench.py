@@ -16,7 +16,8 @@ COMMANDS = {
     "the same with what it defers": [
         "-Wignore",
         "-c",
-        "import imgaug, matplotlib.pyplot, torch.distributed.fsdp, mmengine._strategy.fsdp; import detkds.detectors",
+        "import imgaug, scipy.interpolate, matplotlib.pyplot, torch.distributed.fsdp, torch.distributed.optim, torch._dynamo,"
+        "mmengine._strategy.fsdp; import detkds.detectors",
     ],
 }
 
