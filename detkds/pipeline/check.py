@@ -18,6 +18,7 @@ from detkds.pipeline import run_config
 from detkds.pipeline.local_store import local_store
 from detkds.pipeline.preflight import Facts, different_here, preflight
 from detkds.pipeline.run_config import RunConfig, is_remote
+from detkds.pipeline.run_config.search import ONE_BY_ONE
 from detkds.pipeline.settings import RacePlan, SearchPlan, WeightsPlan
 from detkds.search.budgets import is_time
 from detkds.storage.uri import ENDPOINT, S3, split
@@ -200,7 +201,7 @@ def _candidate_steps(facts: Facts) -> str:
 def _idle_gpus(config: RunConfig) -> str:
     """For people: that a study has more GPUs than candidates at a time, and what to change; empty where it has not."""
     search, gpus = config.search, config.resources.gpus * config.search.nodes
-    one_by_one = search.algorithm in ("mcts", "tpe")
+    one_by_one = search.algorithm in ONE_BY_ONE
     used = 1 if one_by_one else 2 * search.iterations_at_once
     if gpus <= used:
         return ""

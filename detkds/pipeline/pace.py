@@ -65,11 +65,8 @@ def _measured(pair: Pair, schedule: Schedule, source: Source) -> tuple[int, floa
         used, scored = (len(json.loads(part(place, name).annotations.read_text())["images"]) for name in ("search_train", "search_val"))
         work, trained = str(Path(scratch) / "work"), pair.teacher_checkpoint or pairs.is_average(pair.teacher_config)
         pair = pair if trained else _with_first_weights(pair, place, Path(scratch) / "teacher.pth")
-        how: dict[str, Any] = {
-            "early_stop": False,
-            "loss_filter": bool(trained),
-            "work": work,
-        }  # the filter may reject what a teacher was not taught
+        # the filter may reject a loss of what a teacher has not learnt yet
+        how: dict[str, Any] = {"early_stop": False, "loss_filter": bool(trained), "work": work}
         short, long = (Proxy(pair, replace(schedule, epochs=epochs), place, **how) for epochs in (2, 4))
         recipe, took = Recipe.parse(LOSS, "paper"), []
         for proxy in (short, short, long):  # the first also loads what all need

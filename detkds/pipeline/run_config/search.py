@@ -13,6 +13,9 @@ from detkds.pipeline.run_config.section import Count, Fraction, Section
 from detkds.pipeline.settings import COHORT, RacePlan
 from detkds.search.budgets import is_time, plan
 
+ONE_BY_ONE = ("mcts", "tpe")
+"""Algorithms that ask one candidate at a time, chosen by all scores before it."""
+
 
 class Weights(Section):
     """Budget of the second search, over the weights of the five losses (Alg. 1, lines 13-18)."""
@@ -106,12 +109,12 @@ class Search(Section):
     def _consistent(self) -> Search:
         if self.top_k > self.population:
             raise ValueError(f"`top_k <= population` must hold, but got top_k={self.top_k}, population={self.population}")
-        if self.rungs and self.algorithm in ("mcts", "tpe"):
+        if self.rungs and self.algorithm in ONE_BY_ONE:
             raise ValueError(
                 f"with `algorithm: {self.algorithm}` no score may be missing, so candidates cannot leave at rungs; "
                 "write `rungs: false`, or `algorithm: evolution`"
             )
-        if self.iterations_at_once > 1 and self.algorithm in ("mcts", "tpe"):
+        if self.iterations_at_once > 1 and self.algorithm in ONE_BY_ONE:
             raise ValueError(
                 f"`algorithm: {self.algorithm}` asks one candidate at a time, each by all scores before it; "
                 "write `iterations_at_once: 1`, or `algorithm: evolution` or `random`"
