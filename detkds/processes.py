@@ -41,6 +41,13 @@ def gpus() -> list[str]:
     return [names[place] if names else str(place) for place in range(torch.cuda.device_count())]
 
 
+def first_gpus(count: int) -> str:
+    """CUDA_VISIBLE_DEVICES with the first `count` of the GPUs that this process sees; a search and a training use all they see."""
+    names = os.environ.get(VISIBLE)
+    seen = [str(place) for place in range(count)] if names is None else [name for name in names.split(",") if name]
+    return ",".join(seen[:count])
+
+
 MEMORY_GB = 3
 """Gigabytes of main memory that a process with a detector may need on a CPU: measured are .9 to 1.6."""
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from detkds.cli.app import app
 from detkds.cli.options import DEFAULT_HOME, EmbeddedS3, Home, Json, answer, console, people
+from detkds.errors import ConfigError
 
 Search = Annotated[
     str,
@@ -48,6 +51,7 @@ def watch(
 
 @app.command()
 def export(
+    context: typer.Context,
     run: Search = "",
     optuna: Annotated[
         Path | None, typer.Option(help="SQLite file for optuna-dashboard, with one study per knowledge and one for the weights.")
@@ -76,21 +80,40 @@ def export(
     """Export the trials of a search (Optuna, TensorBoard, CSV), or the detections (FiftyOne) or the student (MLflow) of a published run.
     In Optuna's words a rejected candidate is FAIL; one whose validation was stopped early is PRUNED, with the bound as its value; one whose
     training was stopped at a rung is PRUNED, without a value."""
-    from detkds.pipeline.export_fiftyone import export as write_images
-    from detkds.pipeline.export_trials import export as write
+    from detkds.pipeline import export_fiftyone, export_trials
 
-    if images is not None and fiftyone is None and mlflow is None:
-        from detkds.errors import ConfigError
-
-        raise ConfigError("--images belongs to --fiftyone or --mlflow, and neither is given; leave it out, or add one of them.")
+    published = fiftyone is not None or mlflow is not None
+    of_trials = not published or bool(optuna or csv or tensorboard)
+    _refuse_unused(context, published=published, of_trials=of_trials)
+    writing: list[Callable[[], None]] = []
+    where: dict[str, Any] = {"images": images, "home": home, "console": console, "embedded_s3": embedded_s3}
     if fiftyone is not None:
-        write_images(run, store, fiftyone, images, home, console, embedded_s3=embedded_s3)
+        export_fiftyone.check(fiftyone)
+        writing.append(partial(export_fiftyone.export, run, store, fiftyone, **where))
     if mlflow is not None:
-        from detkds.pipeline.export_mlflow import export as write_model
+        from detkds.pipeline import export_mlflow
 
-        write_model(run, store, mlflow, images, home, console, embedded_s3=embedded_s3)
-    if (fiftyone is None and mlflow is None) or optuna or csv or tensorboard:
-        write(run, work, home, optuna=optuna, table=csv, tensorboard=tensorboard, force=force, console=console)
+        export_mlflow.check(mlflow)
+        writing.append(partial(export_mlflow.export, run, store, mlflow, **where))
+    if of_trials:
+        files: dict[str, Any] = {"optuna": optuna, "table": csv, "tensorboard": tensorboard, "force": force}
+        export_trials.check(**files)
+        writing.append(partial(export_trials.export, run, work, home, **files, console=console))
+    for write in writing:  # every target was checked before the first is written
+        write()
+
+
+def _refuse_unused(context: typer.Context, *, published: bool, of_trials: bool) -> None:
+    """Refuse options that nothing of what is exported reads. Where variables of the environment gave them, they are not meant for one
+    command."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    given = {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
+    for name in ("images", "store", "embedded_s3"):
+        if name in given and not published:
+            raise ConfigError(f"--{name.replace('_', '-')} belongs to --fiftyone and --mlflow, and neither is given; leave it out.")
+    for name in ("work", "force"):
+        if name in given and not of_trials:
+            raise ConfigError(f"--{name} belongs to --optuna, --csv and --tensorboard, and none is given; leave it out.")
 
 
 @app.command()

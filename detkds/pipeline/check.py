@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +15,7 @@ from rich.table import Table
 
 from detkds.errors import ConfigError
 from detkds.pipeline import run_config
-from detkds.pipeline.local_store import local_store
+from detkds.pipeline.local_store import environment, local_store
 from detkds.pipeline.preflight import Facts, different_here, preflight
 from detkds.pipeline.run_config import RunConfig, is_remote
 from detkds.pipeline.run_config.search import ONE_BY_ONE
@@ -48,16 +48,24 @@ def check(path: Path, *, trust: bool, console: Console, home: Path, pair: str = 
     """
     config = run_config.load(path, pair)
     console.print(f"{path}: looking at data, detectors and losses", markup=False, soft_wrap=True)
+    run_config.load_plugins(config, path, trust=trust)
+    from detkds.processes import VISIBLE, first_gpus, gpus
+
+    different = different_here(config, len(gpus()))
+    with environment({VISIBLE: first_gpus(config.resources.gpus)}):  # as of the run
+        return _looked_at(config, path, different, trust=trust, console=console, home=home, recipe=recipe, timed=timed)
+
+
+def _looked_at(
+    config: RunConfig, path: Path, different: Iterable[str], *, trust: bool, console: Console, home: Path, recipe: str, timed: bool
+) -> dict[str, Any]:
     from detkds.pipeline import cost  # its imports take seconds, as do those of the rules
 
-    run_config.load_plugins(config, path, trust=trust)
     unseen = [address for address in _stored(config) if not _store_at_hand(address, home)]
     with local_store(home, console):
         facts = preflight(config, path, home=home, trust=trust, recipe=recipe, unseen=frozenset(unseen))
     found = _found(facts)
-    from detkds.processes import gpus
-
-    found["lines"] += [("machine", line) for line in different_here(config, len(gpus()))]
+    found["lines"] += [("machine", line) for line in different]
     for name, text in found["lines"]:
         console.print(f"{name:<8} {text}", markup=False, soft_wrap=True)
     found["studies"] = {} if recipe else cost.candidates(config)

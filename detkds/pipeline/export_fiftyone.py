@@ -27,6 +27,16 @@ from detkds.storage.artifacts import read_manifest
 DATA, LABELS = "data", "labels.json"
 
 
+def check(to: Path) -> None:
+    """Refuse a folder that something is in.
+
+    Raises:
+        ConfigError: it is not empty, or no folder.
+    """
+    if to.exists() and (not to.is_dir() or any(to.iterdir())):
+        raise ConfigError(f"--fiftyone {to} is not an empty folder; name another one.")
+
+
 def export(run: str, store: str, to: Path, images: Path | None, home: Path, console: Console, *, embedded_s3: bool = False) -> None:
     """Write a folder that FiftyOne imports.
 
@@ -43,8 +53,7 @@ def export(run: str, store: str, to: Path, images: Path | None, home: Path, cons
         ConfigError: the folder is not empty, or an image is not where it should be.
         ArtifactError: there is no such run, it has no detections, or a file is damaged.
     """
-    if to.exists() and (not to.is_dir() or any(to.iterdir())):
-        raise ConfigError(f"--fiftyone {to} is not an empty folder; name another one.")
+    check(to)
     with runs_of(store, home, console, embedded_s3) as address:
         name, folder = results.fetch(run or results.LATEST, address, home / "runs")
         if not (folder / published_detections.FOLDER).is_dir():

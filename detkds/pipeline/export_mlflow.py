@@ -25,6 +25,18 @@ REQUIRED = ("numpy", "onnxruntime", "opencv-python-headless", "pandas")
 STUDENT = "student.onnx"
 
 
+def check(to: Path) -> list[str]:
+    """Refuse what cannot be written before anything is fetched; returns the packages that the model needs.
+
+    Raises:
+        ConfigError: the folder is not empty, or a package is missing.
+    """
+    requirements = _requirements()
+    if to.exists() and (not to.is_dir() or any(to.iterdir())):
+        raise ConfigError(f"--mlflow {to} is not an empty folder; name another one.")
+    return requirements
+
+
 def export(run: str, store: str, to: Path, images: Path | None, home: Path, console: Console, *, embedded_s3: bool = False) -> None:
     """Write a folder that `mlflow.pyfunc.load_model` loads.
 
@@ -42,9 +54,7 @@ def export(run: str, store: str, to: Path, images: Path | None, home: Path, cons
         ArtifactError: there is no such run, or a file is damaged.
         DetKDSError: the ONNX file disagrees with mmdet.
     """
-    requirements = _requirements()
-    if to.exists() and (not to.is_dir() or any(to.iterdir())):
-        raise ConfigError(f"--mlflow {to} is not an empty folder; name another one.")
+    requirements = check(to)
     with runs_of(store, home, console, embedded_s3) as address:
         name, folder = results.fetch(run or results.LATEST, address, home / "runs")
     to.parent.mkdir(parents=True, exist_ok=True)

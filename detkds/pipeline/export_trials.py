@@ -55,20 +55,10 @@ def export(
         ConfigError: nothing is named to write, something there exists, or optuna is not installed.
         ArtifactError: there is no such run, or a journal is damaged.
     """
+    check(optuna, table, tensorboard, force=force)
     targets: list[tuple[Path, Callable[[Sequence[StudyView], Path], None]]] = []
     targets += [(optuna, _write_optuna)] if optuna else []
     targets += [(table, _write_csv)] if table else []
-    if not targets and not tensorboard:
-        raise ConfigError(
-            "name what to write: --optuna study.db, --csv trials.csv, --tensorboard FOLDER, --fiftyone FOLDER or --mlflow FOLDER."
-        )
-    if tensorboard and tensorboard.exists():
-        raise ConfigError(f"--tensorboard {tensorboard} exists, and event files are only added to a folder of their own; name another one.")
-    for path, _ in targets:
-        if path.exists() and not force:
-            raise ConfigError(f"{path} exists and is not replaced; name another file, or add --force.")
-    if optuna:
-        _require_optuna()
     with opened(run, work, home, console) as (searches, name):
         studies = [study for study in searches.studies(name) if study.trials]
     for path, write in targets:
@@ -82,6 +72,25 @@ def export(
         console.print(f"look at it with: tensorboard --logdir {tensorboard}", markup=False, soft_wrap=True)
     if optuna:
         console.print(f"look at it with: optuna-dashboard sqlite:///{optuna}", markup=False, soft_wrap=True)
+
+
+def check(optuna: Path | None, table: Path | None, tensorboard: Path | None, *, force: bool) -> None:
+    """Refuse what cannot be written before anything is read; the arguments are those of `export`.
+
+    Raises:
+        ConfigError: nothing is named to write, something there exists, or optuna is not installed.
+    """
+    if not (optuna or table or tensorboard):
+        raise ConfigError(
+            "name what to write: --optuna study.db, --csv trials.csv, --tensorboard FOLDER, --fiftyone FOLDER or --mlflow FOLDER."
+        )
+    if tensorboard and tensorboard.exists():
+        raise ConfigError(f"--tensorboard {tensorboard} exists, and event files are only added to a folder of their own; name another one.")
+    for path in filter(None, (optuna, table)):
+        if path.exists() and not force:
+            raise ConfigError(f"{path} exists and is not replaced; name another file, or add --force.")
+    if optuna:
+        _require_optuna()
 
 
 def write_events(studies: Sequence[StudyView], folder: Path) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 from collections.abc import Callable, Iterator
 from functools import cached_property
@@ -28,7 +27,7 @@ from detkds.pipeline.task import RUN
 from detkds.pipeline.transcript import Transcript
 from detkds.pipeline.values import Values
 from detkds.pipeline.workplace import digest
-from detkds.processes import spins
+from detkds.processes import VISIBLE, first_gpus, spins
 from detkds.search.budgets import is_time
 from detkds.search.study import Study
 from detkds.storage.artifacts import write_atomic
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
 SEED_OF_TEACHER = 0
 SEED_APART = 10_000
 """From the seed of a run to that of its student's first generation, so that this is not a copy of the student without distillation."""
-VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 class Run:
@@ -353,13 +351,6 @@ def generation_before(config: RunConfig) -> RunConfig:
     return config.model_copy(
         update={"name": f"{base}-generation-{number}", "teacher": config.teacher.model_copy(update={"generations": number})}
     )
-
-
-def first_gpus(count: int) -> str:
-    """CUDA_VISIBLE_DEVICES with the first `count` of the GPUs that this process sees; a search and a training use all they see."""
-    names = os.environ.get(VISIBLE)
-    seen = [str(place) for place in range(count)] if names is None else [name for name in names.split(",") if name]
-    return ",".join(seen[:count])
 
 
 def _planned(config: RunConfig, pair: Pair, home: Path, show: Callable[[str], None]) -> RunConfig:

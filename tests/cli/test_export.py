@@ -166,15 +166,35 @@ def test_nothing_to_write_is_a_usage_error(home: Path) -> None:
         take(home)
 
 
-def test_images_without_what_they_are_for_are_a_usage_error(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["--csv", "a.csv", "--images", "x"], "--images belongs to --fiftyone and --mlflow, and neither is given; leave it out."),
+        (["--csv", "a.csv", "--store", "s3://x"], "--store belongs to --fiftyone and --mlflow, and neither is given; leave it out."),
+        (["--fiftyone", "f", "--work", "x"], "--work belongs to --optuna, --csv and --tensorboard, and none is given; leave it out."),
+        (["--fiftyone", "f", "--force"], "--force belongs to --optuna, --csv and --tensorboard, and none is given; leave it out."),
+        (["--csv", "there.csv", "--fiftyone", "f"], "there.csv exists and is not replaced; name another file, or add --force."),
+        (["--csv", "a.csv", "--fiftyone", "."], "--fiftyone . is not an empty folder; name another one."),
+    ],
+)
+def test_what_cannot_be_done_is_said_before_anything_is_written(
+    words: list[str], line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = ["export", "demo", "--csv", str(tmp_path / "a.csv"), "--images", "x", "--home", str(tmp_path)]
-    monkeypatch.setattr(sys, "argv", ["detkds", *words])
+    monkeypatch.chdir(tmp_path)
+    Path("there.csv").touch()
+    monkeypatch.setattr(sys, "argv", ["detkds", "export", "demo", *words, "--home", "home"])
     with pytest.raises(SystemExit, match=r"^2$"):
         main()
-    assert "--images belongs to --fiftyone or --mlflow, and neither is given" in " ".join(capsys.readouterr().err.split())
-    assert not (tmp_path / "a.csv").exists()
+    assert line in " ".join(capsys.readouterr().err.split())
+    assert [path.name for path in tmp_path.iterdir()] == ["there.csv"]
+
+
+def test_options_from_the_environment_are_not_meant_for_one_command(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DETKDS_STORE", "s3://x")
+    monkeypatch.setattr(sys, "argv", ["detkds", "export", "demo", "--csv", str(tmp_path / "a.csv"), "--home", str(home)])
+    with pytest.raises(SystemExit, match=r"^0$"):
+        main()
+    assert (tmp_path / "a.csv").exists()
 
 
 def test_tensorboard_has_each_scored_trial_and_the_curve_of_each_study(home: Path, tmp_path: Path) -> None:

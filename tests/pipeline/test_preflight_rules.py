@@ -6,6 +6,7 @@ import copy
 import importlib.util
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -22,9 +23,11 @@ from rich.console import Console
 from detkds.cli import main
 from detkds.data.synthetic import generate
 from detkds.errors import ConfigError, DetKDSError
+from detkds.pipeline import cost
 from detkds.pipeline import run as run_module
 from detkds.pipeline.check import check
 from detkds.pipeline.settings import Pair
+from detkds.processes import VISIBLE
 
 CONFIGS = Path(__file__).resolve().parents[2] / "examples" / "configs"
 QUIET = Console(quiet=True)
@@ -204,6 +207,24 @@ def test_what_a_run_here_does_instead_is_said_by_check_and_by_run(world: Path, p
         not torch.cuda.is_available()
     )
     assert "good" in printed
+
+
+def test_check_measures_on_the_gpus_of_the_run(world: Path, pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = good(world, pair)
+    content["resources"] = {"gpus": 0}
+    path = tiny_run.written(tmp_path / "run.yaml", content)
+    monkeypatch.setenv(VISIBLE, "0,1")
+    seen: list[str] = []
+    measure = cost.measure
+
+    def watch(*args: Any) -> Any:
+        seen.append(os.environ[VISIBLE])
+        return measure(*args)
+
+    monkeypatch.setattr(cost, "measure", watch)
+    check(path, trust=False, console=QUIET, home=tmp_path / "home")
+    assert seen == [""]
+    assert os.environ[VISIBLE] == "0,1"
 
 
 def test_a_student_of_another_number_of_classes_is_refused(world: Path, pair: Pair, tmp_path: Path) -> None:

@@ -19,10 +19,10 @@ from detkds import plugins
 from detkds.errors import ArtifactError, ConfigError, DatasetError, GenomeError
 from detkds.pipeline.local_store import local_store
 from detkds.pipeline.pull import pull
-from detkds.pipeline.run import VISIBLE, Run, first_gpus
+from detkds.pipeline.run import Run
 from detkds.pipeline.settings import Pair
 from detkds.pipeline.task import RUN
-from detkds.processes import SPINS
+from detkds.processes import SPINS, VISIBLE, first_gpus
 from detkds.storage import FolderStore, open_store
 
 CLUSTER = """
