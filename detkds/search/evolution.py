@@ -15,8 +15,8 @@ from detkds.search.trial import Trial, best_of
 
 
 class Evolution(Breeding, SingleSearch):
-    """Evolves the genome of one knowledge. Asks P candidates, then T times a child and a random genome, `settings.at_once` of these pairs
-    at a time.
+    """Evolves the genome of one knowledge. Asks P candidates, then T times a child and a random genome,
+    `settings.iterations_at_once` of these pairs at a time.
 
     No canonical form is asked twice: a child or sample that was seen before is drawn again. Where a parent has no unseen
     neighbour a second random genome takes the child's place, and an exhausted space ends the search.

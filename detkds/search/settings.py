@@ -17,8 +17,8 @@ class SearchSettings:
         iterations: T, at least 0.
         sample_ratio: r, share of the population that forms an iteration's pool, in (0, 1].
         top_k: k, how many of the pool's best may become the parent, 1 to `population`.
-        at_once: iterations whose candidates are asked together, at least 1; the paper's is 1. All of them descend from the population
-            before the first of them, and there are T iterations in all, whatever this number is.
+        iterations_at_once: iterations whose candidates are asked together, at least 1; the paper's is 1. All of them descend from the
+            population before the first of them, and there are T iterations in all, whatever this number is.
 
     Raises:
         ConfigError: a number breaks its rule.
@@ -28,7 +28,7 @@ class SearchSettings:
     iterations: int = 40
     sample_ratio: float = 0.9
     top_k: int = 5
-    at_once: int = 1
+    iterations_at_once: int = 1
 
     def __post_init__(self) -> None:
         rules = {
@@ -37,13 +37,13 @@ class SearchSettings:
             "`0 < sample_ratio <= 1`": 0 < self.sample_ratio <= 1,
             "`top_k >= 1`": self.top_k >= 1,
             "`top_k <= population`": self.top_k <= self.population,
-            "`at_once >= 1`": self.at_once >= 1,
+            "`iterations_at_once >= 1`": self.iterations_at_once >= 1,
         }
         broken = [rule for rule, holds in rules.items() if not holds]
         if broken:
             raise ConfigError(
                 f"{' and '.join(broken)} must hold, but got top_k={self.top_k}, population={self.population}, "
-                f"iterations={self.iterations}, sample_ratio={self.sample_ratio}, at_once={self.at_once}."
+                f"iterations={self.iterations}, sample_ratio={self.sample_ratio}, iterations_at_once={self.iterations_at_once}."
             )
 
     @classmethod
@@ -59,7 +59,7 @@ class SearchSettings:
 
     def iterations_of(self, step: int) -> int:
         """How many iterations a step asks at once; step 0 is the first population, and 0 iterations end the search."""
-        return max(0, min(self.at_once, self.iterations - (step - 1) * self.at_once))
+        return max(0, min(self.iterations_at_once, self.iterations - (step - 1) * self.iterations_at_once))
 
     def pool_size(self, members: int) -> int:
         """ceil(r P). Rounded first: 0.55 x 20 is 11.000000000000002 in binary."""

@@ -24,8 +24,8 @@ class WeightSearch(Breeding, StepwiseDesigner):
     3. each genome alone with its own weight: the winners of the single searches, which their journals answer at no cost.
 
     All of them are asked even where P is smaller; random vectors fill up to P. Then an iteration asks one vector: two parents among the
-    top k of a pool are crossed and one weight of the child is mutated. It joins, the worst leaves. `settings.at_once` of these vectors are
-    asked at a time. The zero vector is never asked: it is candidate 0 of the study.
+    top k of a pool are crossed and one weight of the child is mutated. It joins, the worst leaves.
+    `settings.iterations_at_once` of these vectors are asked at a time. The zero vector is never asked: it is candidate 0 of the study.
 
     Args:
         genomes: the best genome of each single search; knowledges may be absent.

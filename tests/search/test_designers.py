@@ -9,7 +9,7 @@ from detkds.search import Designer, Evolution, RandomSearch, SearchSettings, Sea
 from detkds.testing import DesignerContract
 
 SETTINGS = SearchSettings(population=6, iterations=5, sample_ratio=0.9, top_k=3)
-AT_ONCE = replace(SETTINGS, at_once=3)
+AT_ONCE = replace(SETTINGS, iterations_at_once=3)
 SPACE = SearchSpace.preset()
 FOUND = [
     Genome.parse("global: catt > scale_2 > norm_N | l1 x 5"),

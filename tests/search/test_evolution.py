@@ -63,7 +63,7 @@ def test_rejected_candidates_never_join() -> None:
 
 
 def test_iterations_at_once_descend_from_one_population_and_the_better_of_each_pair_joins() -> None:
-    settings = SearchSettings(population=4, iterations=5, sample_ratio=1, top_k=1, at_once=3)
+    settings = SearchSettings(population=4, iterations=5, sample_ratio=1, top_k=1, iterations_at_once=3)
     designer = Evolution(SPACE, Knowledge.GLOBAL, settings, seed=0)
     best = tell(designer, [0.1, 0.4, 0.2, 0.3], first=1)[1]
     children = designer.ask()[::2]

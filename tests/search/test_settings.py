@@ -24,7 +24,7 @@ def test_both_readings_of_the_paper() -> None:
         ({"sample_ratio": 1.1}, "`0 < sample_ratio <= 1` must hold"),
         ({"sample_ratio": float("nan")}, "`0 < sample_ratio <= 1` must hold"),
         ({"iterations": -1}, "`iterations >= 0` must hold"),
-        ({"at_once": 0}, "`at_once >= 1` must hold"),
+        ({"iterations_at_once": 0}, "`iterations_at_once >= 1` must hold"),
         ({"population": 0}, "`population >= 1` and `top_k <= population` must hold"),
     ],
 )
@@ -35,7 +35,7 @@ def test_rules(changed: dict[str, float], message: str) -> None:
 
 
 def test_the_last_step_asks_the_iterations_that_are_left() -> None:
-    asked = [SearchSettings(iterations=7, at_once=3).iterations_of(step) for step in range(1, 6)]
+    asked = [SearchSettings(iterations=7, iterations_at_once=3).iterations_of(step) for step in range(1, 6)]
     assert asked == [3, 3, 1, 0, 0]
 
 

@@ -52,13 +52,13 @@ def test_a_small_population_keeps_the_best_of_what_is_known(drive: Drive) -> Non
 
 def test_several_vectors_are_asked_at_once_and_no_more_of_them_in_all(drive: Drive) -> None:
     genomes = [GLOBAL, INSTANCE, LOGITS]
-    search = WeightSearch(genomes, SPACE, SearchSettings(population=6, iterations=7, top_k=2, at_once=4), 0)
+    search = WeightSearch(genomes, SPACE, SearchSettings(population=6, iterations=7, top_k=2, iterations_at_once=4), 0)
     drive(search, lambda recipe: len(recipe.active) / 10, batches=1)
     assert len(search.ask()) == 4
     drive(search, lambda recipe: len(recipe.active) / 10, batches=1)
     assert len(search.ask()) == 3
     one_by_one = drive(WeightSearch(genomes, SPACE, SearchSettings(6, 7, 0.9, 2), 0), lambda recipe: 0.1)
-    together = drive(WeightSearch(genomes, SPACE, SearchSettings(6, 7, 0.9, 2, at_once=4), 0), lambda recipe: 0.1)
+    together = drive(WeightSearch(genomes, SPACE, SearchSettings(6, 7, 0.9, 2, iterations_at_once=4), 0), lambda recipe: 0.1)
     assert len(one_by_one) == len(together) == 13
 
 
