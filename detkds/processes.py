@@ -6,7 +6,9 @@ import contextlib
 import multiprocessing
 import os
 import re
+import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from itertools import cycle, islice
 from multiprocessing import forkserver
@@ -18,6 +20,9 @@ from detkds.errors import ConfigError, Interrupted
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 CPUS = "DETKDS_CPUS"
 """The environment variable with the CPUs that a task asked for, as Kubernetes writes them, such as 4 or 500m."""
+
+PARENT = "DETKDS_PARENT"
+"""The environment variable with the process id of a local run, which ends its tasks with it."""
 
 SPINS = "GOMP_SPINCOUNT"
 """The environment variable, read when torch is imported, that says how often a thread looks for work before it sleeps."""
@@ -94,6 +99,20 @@ def begin(device: str, share: int = 1) -> None:
     os.environ[CPUS] = f"{cpus() / share:g}"
     use_cpus()
     threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def end_with_run() -> None:
+    """From now on, end this process with SIGTERM, at which a training writes its checkpoint, when the local run that started it is gone;
+    do nothing where no local run did."""
+    run = os.getppid()
+    if os.environ.get(PARENT) == str(run):
+        threading.Thread(target=_end_after, args=(run,), daemon=True).start()
+
+
+def _end_after(run: int) -> None:
+    while os.getppid() == run:
+        time.sleep(1)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def adopt(environment: Mapping[str, str]) -> None:

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from detkds import errors, plugins
+from detkds.processes import end_with_run
 
 FAULTS = "DETKDS_FAULTS"
 """The environment variable by which a local run asks its tasks for an error of ours as a line of JSON, which it reads and shows no one."""
@@ -65,13 +66,14 @@ def shown(console: Console) -> Callable[[str], None]:
 
 
 def report_errors(run: Callable[_P, _T]) -> Callable[_P, _T]:
-    """Load the plugins that the run names, and end a task of a pipeline with an error of ours as the last of its log, in plain words, and
-    with its exit code: what the person did wrong stands there, and not 30 lines of where this library found it.
+    """Load the plugins that the run names, end with a local run, and end a task of a pipeline with an error of ours as the last of its log,
+    in plain words, and with its exit code: what the person did wrong stands there, and not 30 lines of where this library found it.
     """
 
     @functools.wraps(run)
     def running(*args: _P.args, **kwargs: _P.kwargs) -> _T:
         try:
+            end_with_run()
             plugins.inherit()
             return run(*args, **kwargs)
         except (errors.DetKDSError, OSError) as found:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -11,7 +12,9 @@ from typing import Any
 
 from detkds import errors
 from detkds.pipeline.kubeflow.package import compiled, task_titles, without_retries
+from detkds.pipeline.local_store import environment
 from detkds.pipeline.transcript import Transcript, plain
+from detkds.processes import PARENT
 
 
 def run_local(
@@ -47,7 +50,7 @@ def run_local(
     root = home / "pipeline"
     titles = task_titles(compiled(pipeline))
     output = Transcript(transcript, show, lambda name: begun(titles.get(name, name)))
-    with output, _quiet():
+    with output, _quiet(), environment({PARENT: str(os.getpid())}):
         local.init(
             runner=local.SubprocessRunner(use_venv=False),
             pipeline_root=str(root / "artifacts"),
