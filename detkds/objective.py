@@ -10,19 +10,23 @@ from typing import Protocol
 
 from detkds.genome import Recipe
 
+SCORES = {"ap": "AP", "loss": "score"}
+"""What a student may be scored by on search-val (`search.score`), and the word above such figures. `ap` is AP, and `loss` is 1 / (1 + L),
+where L is the mean detection loss. Both are in [0, 1], a higher one is better, and they are shown in percent."""
+
 
 @dataclass(frozen=True)
 class Outcome:
     """What an objective measured.
 
     Args:
-        score: search-val AP in [0, 1]. Where `partial`, a bound: the highest AP that was still possible when validation stopped below
-            the goal's floor, or the lowest when it stopped beyond the ceiling.
+        score: on search-val, in [0, 1], see SCORES. Where `partial`, a bound: the highest score that was still possible when validation
+            stopped below the goal's floor, or the lowest when it stopped beyond the ceiling.
         student_steps: optimiser steps it took.
         partial: validation was stopped early.
         left: the rung, such as "1/4", at which the candidate left; the score is then what it would have reached, as the rung's forecast
             expects, and in the limits of [0, 1]. Empty where it was trained to the end.
-        rungs: search-val AP in [0, 1] at each rung where it was scored, by the rung's share of the steps.
+        rungs: score in [0, 1] at each rung where it was scored, by the rung's share of the steps.
         details: further figures for the journal; deterministic. Those that are not finite are left out.
         seconds: its share of the time where several were measured together; None: the time until the objective answered.
     """
@@ -78,7 +82,7 @@ class Rung:
     Args:
         share: of its steps, between 0 and 1.
         forecast: of its score at the end; None: it is only scored.
-        floor: AP that it has to reach at the end.
+        floor: score that it has to reach at the end.
     """
 
     share: Fraction
@@ -95,8 +99,8 @@ class Goal:
     """When validation may stop early (section 3.2 of the paper, "early stop the validation process"), and when the training.
 
     Args:
-        floor: a candidate that can no longer reach this AP changes nothing; None: measure in full.
-        ceiling: a candidate that is beyond this AP for certain is already the best; None: measure in full.
+        floor: a candidate that can no longer reach this score changes nothing; None: measure in full.
+        ceiling: a candidate that is beyond this score for certain is already the best; None: measure in full.
         rungs: in the order of their shares; where repeated, those of the first training.
     """
 

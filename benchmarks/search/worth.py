@@ -1,7 +1,7 @@
 """What a search is worth: the student that each way of choosing a recipe ends with, at equal numbers of student steps.
 
 usage: python -m benchmarks.search.worth run.yaml OUT.jsonl [--home DIR] [--seeds 0,1,2,3,4] [--ways search,...] [--jobs 2]
-       [--searches-only]
+       [--score loss] [--searches-only]
 
 Ways, each with the images, the short trainings and the search space of run.yaml:
 
@@ -54,7 +54,7 @@ class Bench:
     def __init__(self, values: Mapping[str, Any], subset: Path, seed: int) -> None:
         self.told = Values.read({**values, "seed": seed, "work": ""})
         self.seed, self.schedule, self.final = seed, self.told.proxy, self.told.race_plan
-        self.proxy = cache(lambda schedule: Remembering(self.told.pair, schedule, subset, early_stop=False))
+        self.proxy = cache(lambda schedule: Remembering(self.told.pair, schedule, subset, early_stop=False, score=self.told.score))
         self.short = self.proxy(self.schedule)
         asked = map(Knowledge, self.told.searched.split(","))
         self.knowledges = tuple(each for each in asked if self.short.unsupported(each) is None)
@@ -137,11 +137,12 @@ def main() -> None:
     parser.add_argument("--seeds", default="0,1,2,3,4")
     parser.add_argument("--ways", default=",".join(WAYS))
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--score", choices=("ap", "loss"), help="instead of the score of run.yaml; another OUT for each")
     parser.add_argument("--searches-only", action="store_true")
     given = parser.parse_args()
     seeds = [int(seed) for seed in given.seeds.split(",")]
     with Run.open(given.run_yaml, home=given.home, console=Console(stderr=True)) as opened:
-        values, subset = opened.values, opened.subset
+        values, subset = {**opened.values, **({"score": given.score} if given.score else {})}, opened.subset
         for seed in seeds:
             _search(Bench(values, subset, seed), given.ways.split(","), given.out)
         if given.searches_only:

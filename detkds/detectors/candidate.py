@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from detkds.detectors.calibration import reject_idle
+from detkds.detectors.loss_validation import LossValidation
 from detkds.detectors.probe import Probe
 from detkds.detectors.proxy_task import ProxyTask
 from detkds.detectors.rungs import Climb, Left
@@ -35,7 +36,15 @@ class Candidate:
     """
 
     def __init__(
-        self, recipe: Recipe, goal: Goal, task: ProxyTask, probe: Probe, validation: Validation, shared: TeacherPass, *, loss_filter: bool
+        self,
+        recipe: Recipe,
+        goal: Goal,
+        task: ProxyTask,
+        probe: Probe,
+        validation: Validation | LossValidation,
+        shared: TeacherPass,
+        *,
+        loss_filter: bool,
     ) -> None:
         filtered = loss_filter and bool(recipe.active)
         if filtered:

@@ -16,6 +16,7 @@ from detkds.detectors.candidate import Candidate
 from detkds.detectors.device import COPIES, resolve, room
 from detkds.detectors.diagnosis import Diagnosis
 from detkds.detectors.effects import Effects
+from detkds.detectors.loss_validation import LossValidation
 from detkds.detectors.probe import Probe
 from detkds.detectors.proxy_task import ProxyTask
 from detkds.detectors.side_by_side import side_by_side
@@ -47,6 +48,7 @@ class ProxyObjective:
         digests: what else a trial is made of, by name: sha256 of subset, teacher and student config, and what else tells it from
             others, for the trial's identity.
         early_stop: stop a validation that can no longer reach the goal's floor.
+        score: what candidates are scored by, a key of `objective.SCORES`.
         loss_filter: try a candidate's losses on a probe batch before it is trained, and look again when it has trained a little, see
             `calibration`; off for the ablation of Table 12.
         unlabelled: images without labels that candidates are trained on beside search-train, and how.
@@ -68,6 +70,7 @@ class ProxyObjective:
         start: Start | None = None,
         digests: Mapping[str, str] | None = None,
         early_stop: bool = True,
+        score: str = "ap",
         loss_filter: bool = True,
         unlabelled: tuple[Source, Unlabelled] | None = None,
         note: Callable[[str], None] = lambda line: None,
@@ -80,12 +83,14 @@ class ProxyObjective:
         # A GPU is not asked whether a batch is the one of before (it would make it wait), so nothing is kept there for later candidates.
         self._pass = TeacherPass(KEPT_BYTES) if device.type == "cpu" else None
         student, self.inherited = start_student(config, start or Start(), seed=settings.seed, teacher=teacher)
-        self._validation = Validation(config, val, student, settings, early_stop=early_stop)
+        scoring = LossValidation if score == "loss" else Validation
+        self._validation = scoring(config, val, student, settings, early_stop=early_stop)
         self.task = ProxyTask(config, settings, samples, beside, student, teacher)
         self.probe = Probe(self.task, note)
         self._effects = Effects(lambda: self.probe.views, unlabelled=beside is not None)
         self.identity: dict[str, Any] = {**(digests or {}), "proxy": settings.identity, "inherit": self.inherited is not None}
         self.identity |= {} if loss_filter else {"loss_filter": False}
+        self.identity |= {} if score == "ap" else {"score": score}
         self.identity |= {"unlabelled": beside.identity} if beside else {}
 
     @property

@@ -176,7 +176,7 @@ class Ablations:
 
         @cache
         def proxy(loss_filter: bool) -> Proxy:
-            options = {"repeats": values["repeats"], "loss_filter": loss_filter}
+            options = {"score": values["score"], "repeats": values["repeats"], "loss_filter": loss_filter}
             return Remembering(stage.pair(values), schedule, self.prepared_run.subset, early_stop=False, **options)
 
         return proxy

@@ -32,7 +32,7 @@ def page(comparison: Comparison) -> str:
 def _board(comparison: Comparison, kind: Kind) -> Leaderboard:
     """The recipes by their means, the best first."""
     ranked = [_ranked(comparison, row, kind) for row in comparison.rows if row.repeats.get(kind)]
-    ordered = sorted(ranked, key=lambda one: -(one.ap or 0.0))
+    ordered = sorted(ranked, key=lambda one: -(one.mean or 0.0))
     return Leaderboard(tuple(ordered), LEVEL, f"{comparison.images} test images")
 
 
@@ -51,7 +51,7 @@ def _lead(boards: list[tuple[str, Leaderboard]]) -> str:
         return "No recipe could be trained."
     board = boards[0][1]
     best = board.rows[0]
-    reached = f"{best.name} has the highest mean: {percent(best.ap)} AP over {counted(best.seeds, 'seed')}"
+    reached = f"{best.name} has the highest mean: {percent(best.mean)} AP over {counted(best.seeds, 'seed')}"
     if best.gain is None or best.gain_low is None:
         return f"{reached}."
     sure = "" if best.gain_low > 0 else ", an interval that contains 0: no gain is shown"

@@ -15,6 +15,7 @@ from detkds.errors import ConfigError
 from detkds.experiments.ablations import Ablations
 from detkds.experiments.compare import train
 from detkds.experiments.prepared_run import Effort, PreparedRun, prepared_run
+from detkds.objective import SCORES
 from detkds.pipeline.run import Run
 from detkds.pipeline.run_config import Search
 from detkds.report.correlation import agreement
@@ -45,7 +46,7 @@ def fidelity(
 ) -> None:
     """Score random genomes with the proxy, train the student with each in full, and report how the two orders agree.
 
-    The proxy's score is search-val AP after `search.proxy_epochs` on search-train; the other is AP on the test images after
+    The proxy's score is `search.score` on search-val after `search.proxy_epochs` on search-train; the other is AP on the test images after
     `train.epochs` on all training images.
 
     Args:
@@ -69,7 +70,7 @@ def fidelity(
         pairs = _pairs(made, genomes, effort)
         found = conclude([(pair["proxy"], pair["longer"]) for pair in pairs], seed=int(made.values["seed"]))
         epochs = {"proxy": made.values["proxy_epochs"], "longer": effort.epochs or made.values["epochs"]}
-        result = {"schema": SCHEMA, "run": made.name, "epochs": epochs, "pairs": pairs, **found}
+        result = {"schema": SCHEMA, "run": made.name, "score": made.values["score"], "epochs": epochs, "pairs": pairs, **found}
         _publish(out or made.home / "fidelity" / made.name, result, console)
 
 
@@ -139,7 +140,7 @@ def markdown(result: dict[str, Any]) -> str:
     """Figures and pairs."""
     rows = sorted(result["pairs"], key=lambda pair: -pair["longer"])
     cells = [f"| `{_cell(pair['candidate'])}` | {100 * pair['proxy']:.1f} | {100 * pair['longer']:.1f} |" for pair in rows]
-    head = ["| genome | search-val AP, proxy | test AP, full training |", "|---|---:|---:|"]
+    head = [f"| genome | search-val {SCORES[result['score']]}, proxy | test AP, full training |", "|---|---:|---:|"]
     return "\n".join([*(f"* {line}" for line in sentences(result)), "", *head, *cells, ""])
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from detkds.errors import Rejected
 from detkds.genome import Genome, Knowledge, Recipe
-from detkds.objective import Answer, Goal, Job, Outcome
+from detkds.objective import SCORES, Answer, Goal, Job, Outcome
 from detkds.pipeline.cohorts import Cohorts
 from detkds.pipeline.evolve import candidates, designer, in_units, space_of
 from detkds.pipeline.proxy import Proxy
@@ -80,6 +80,11 @@ class Searched:
     studies: tuple[Study, ...]
 
     @property
+    def word(self) -> str:
+        """What its scores are."""
+        return SCORES[self.studies[0].scored_by]
+
+    @property
     def recipe(self) -> Recipe:
         """The best candidate of all; no distillation where that is best."""
         best = best_of(trial for study in self.studies for trial in study.trials)
@@ -91,7 +96,7 @@ class Searched:
             yield from study.trials[min(place, 1) :]
 
     def curve(self) -> list[tuple[int, float]]:
-        """Figure 4: student steps spent, and the best AP so far, whenever that changes, and at the end."""
+        """Figure 4: student steps spent, and the best score so far, whenever that changes, and at the end."""
         points: list[tuple[int, float]] = []
         spent = 0
         for trial in self.trials():
@@ -105,8 +110,8 @@ class Searched:
         trials = list(self.trials())
         return {
             "recipe": str(self.recipe),
-            "search_val_AP": max((trial.score for trial in trials if trial.score is not None), default=None),
-            "no_distillation_AP": self.studies[0].baseline,
+            f"search_val_{self.word}": max((trial.score for trial in trials if trial.score is not None), default=None),
+            f"no_distillation_{self.word}": self.studies[0].baseline,
             "candidates": len(trials),
             "rejected": sum(trial.score is None for trial in trials),
             "student_steps": sum(trial.student_steps for trial in trials),

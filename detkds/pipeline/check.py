@@ -134,6 +134,7 @@ def _teachers(facts: Facts) -> Iterator[tuple[str, Teaching]]:
 
 def _found(facts: Facts) -> dict[str, Any]:
     """Data and detectors; `lines` are for people."""
+    from detkds.detectors.loss_validation import remark
     from detkds.pipeline import pair as pairs
 
     root, lines = facts.config.data.root, []
@@ -152,6 +153,8 @@ def _found(facts: Facts) -> dict[str, Any]:
                 lines.append(("training", shortened))
             if facts.search_train is not None and not facts.recipe:
                 lines.append(("search", _candidate_steps(facts)))
+            if facts.config.search.score == "loss" and not facts.recipe and (told := remark(config)):
+                lines.append(("search", told))
     if not facts.recipe and (idle := _idle_gpus(facts.config)):
         lines.append(("search", idle))
     if facts.unlabelled is not None:

@@ -58,7 +58,7 @@ def run(
     from detkds.pipeline.teaching import require_teaching
 
     use_cpus()
-    build = partial(Proxy, pair, schedule, subset, early_stop=plan.early_stop, repeats=plan.repeats, work=work)
+    build = partial(Proxy, pair, schedule, subset, early_stop=plan.early_stop, score=plan.score, repeats=plan.repeats, work=work)
     proxy = build()
     settings = {"knowledge": wanted, "plan": plan.identity, **proxy.identity}
     task = Task(str(wanted), candidates(plan), tuple(searched.split(",")))
@@ -66,6 +66,8 @@ def run(
         say(title, f"left out: {reason}")
         return publish(left_out(title, task, reason, settings, work), out)
     say(title, f"search-train: {proxy.kept}")
+    if proxy.remark:
+        say(title, proxy.remark)
     require_teaching(title, pair, schedule, subset, work)
     searcher = in_units(racing(designer(wanted, plan, schedule.seed, proxy), rungs=plan.rungs), plan, proxy)
     with hired(workers, build, plan.cohort, proxy) as crew:

@@ -17,6 +17,7 @@ from rich.console import Console
 from detkds.errors import ConfigError
 from detkds.genome import SLOTS, Genome
 from detkds.genome.decisions import ALL, BACKGROUND, IMAGES, LABELLED, decisions, differing
+from detkds.objective import SCORES
 from detkds.pipeline.event_file import event_file
 from detkds.pipeline.searches import StudyView
 from detkds.pipeline.task import WEIGHTS, run_name
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 INSTALL = "pip install 'detkds[optuna]'"
-COLUMNS = ("study", "number", "state", "AP", "is_bound", "seconds", "student_steps", "answered_by", "borrowed", "reason", "candidate")
+SCORE = "score"
+"""The column of scores; above it stands what they are."""
+COLUMNS = ("study", "number", "state", SCORE, "is_bound", "seconds", "student_steps", "answered_by", "borrowed", "reason", "candidate")
 
 
 def export(
@@ -98,6 +101,7 @@ def write_events(studies: Sequence[StudyView], folder: Path) -> int:
     genome or the weights of its genomes; the curves of a study are the score of each trial and the best so far."""
     scored = 0
     for study in studies:
+        word = SCORES[study.study.scored_by]
         with event_file(folder / run_name(study.task.name)) as written:
             best = 0.0
             for trial, params in zip(study.trials, _params(study), strict=True):
@@ -105,9 +109,9 @@ def write_events(studies: Sequence[StudyView], folder: Path) -> int:
                     continue
                 scored += 1
                 best = best if trial.partial else max(best, trial.score)
-                written.scalars(trial.number, {"AP": trial.score, "best_AP": best})
+                written.scalars(trial.number, {word: trial.score, f"best_{word}": best})
                 given = {"candidate": _short(trial), "is_bound": str(trial.partial), **params}
-                written.hyperparameters(f"trial {trial.number}", given, {"trial/AP": trial.score})
+                written.hyperparameters(f"trial {trial.number}", given, {f"trial/{word}": trial.score})
     return scored
 
 
@@ -116,17 +120,18 @@ def _short(trial: Trial) -> str:
 
 
 def _write_csv(studies: Sequence[StudyView], path: Path) -> None:
-    details = sorted({name for study in studies for trial in study.trials for name in _details(trial)})
+    word = SCORES[studies[-1].study.scored_by] if studies else SCORES["ap"]  # all studies of a run have one
+    details = sorted({name for study in studies for trial in study.trials for name in _details(trial, word)})
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow([*COLUMNS, *details])
+        writer.writerow([*(word if name == SCORE else name for name in COLUMNS), *details])
         for study in studies:
             for trial in study.trials:
-                writer.writerow([*_line(study, trial), *(_details(trial).get(name) for name in details)])
+                writer.writerow([*_line(study, trial), *(_details(trial, word).get(name) for name in details)])
 
 
-def _details(trial: Trial) -> dict[str, float]:
-    return {**{f"AP at {share}": score for share, score in trial.rungs.items()}, **trial.details}
+def _details(trial: Trial, word: str) -> dict[str, float]:
+    return {**{f"{word} at {share}": score for share, score in trial.rungs.items()}, **trial.details}
 
 
 def _line(study: StudyView, trial: Trial) -> list[Any]:
@@ -188,7 +193,7 @@ def _attributes(study: StudyView, trial: Trial) -> dict[str, Any]:
         "student_steps": trial.student_steps,
         "answered_by": trial.answered_by,
         "borrowed": trial.borrowed,
-        **_details(trial),
+        **_details(trial, SCORES[study.study.scored_by]),
     }
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from detkds import plugins
 from detkds.detectors.diagnosis import Diagnosis
+from detkds.detectors.loss_validation import remark
 from detkds.detectors.normalization import shown_scale
 from detkds.detectors.objective import ProxyObjective
 from detkds.detectors.training.batches import Source
@@ -39,6 +40,7 @@ class Proxy:
         schedule: of a candidate's training; its seed is that of the first.
         subset: artifact of the subset stage.
         early_stop: stop a validation whose outcome is settled.
+        score: what candidates are scored by, see ProxyObjective.
         repeats: trainings of a candidate that keeps up with the best, see Repeated.
         loss_filter: see ProxyObjective.
         work: see Workplace.
@@ -51,11 +53,12 @@ class Proxy:
         subset: Path,
         *,
         early_stop: bool,
+        score: str = "ap",
         repeats: int = 1,
         loss_filter: bool = True,
         work: str = "",
     ) -> None:
-        self._work, self._early_stop = work, early_stop
+        self._work, self._early_stop, self._score = work, early_stop, score
         train, val = (part(subset, name) for name in ("search_train", "search_val"))
         source = Source(train.annotations, train.images)
         classes = pairs.classes_of_pair(pair, classes_of(source))
@@ -80,7 +83,7 @@ class Proxy:
         seeds = range(schedule.seed, schedule.seed + repeats)
         settings = [pairs.settings(replace(schedule, seed=seed), config) for seed in seeds]
         self._settings = settings[0]
-        objectives = [build(settings=one, early_stop=early_stop, loss_filter=loss_filter) for one in settings]
+        objectives = [build(settings=one, early_stop=early_stop, score=score, loss_filter=loss_filter) for one in settings]
         self._objective = objectives[0]
         self._repeated = Repeated(objectives)
 
@@ -88,6 +91,11 @@ class Proxy:
     def identity(self) -> dict[str, Any]:
         """What makes a trial this trial, beside the recipe."""
         return self._objective.identity
+
+    @property
+    def remark(self) -> str:
+        """What a person should know of how this student is scored; empty where that is nothing."""
+        return remark(self._objective.config) if self._score == "loss" else ""
 
     @property
     def kept(self) -> Kept:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from detkds.genome import Recipe
 from detkds.genome.presets import preset, readable
+from detkds.objective import SCORES
 from detkds.pipeline.progress import say
 from detkds.pipeline.settings import RacePlan, Schedule
 from detkds.pipeline.studies import Conducted, conduct
@@ -34,10 +35,12 @@ class Raced:
     Args:
         table: the leaderboard, the chosen first.
         studies: the known distillers, and one for each seed.
+        scored_by: what scores are, a key of `objective.SCORES`.
     """
 
     table: tuple[Ranked, ...]
     studies: tuple[Conducted, ...]
+    scored_by: str = "ap"
 
     @property
     def recipe(self) -> Recipe:
@@ -45,19 +48,25 @@ class Raced:
         return self.table[0].finalist.recipe
 
     def dumps(self, plan: RacePlan, epochs: int) -> str:
-        """leaderboard.json, an object: `schema`; `level` of the intervals; `epochs` of a training; `seeds`, how many trainings the best
-        have; and `rows`, the chosen one first, the others by their means, those that could not be trained last. A row has
+        """leaderboard.json, an object: `schema`; `score`, what scores are; `level` of the intervals; `epochs` of a training; `seeds`, how
+        many trainings the best have; and `rows`, the chosen one first, the others by their means, those that could not be trained last. A
+        row has
 
         * `name`, `recipe` (genome text, a loss a line, or "no distillation"), `chosen`;
-        * `seeds`, how many of its own; `scores`, search-val AP of each; `AP`, their mean, adjusted for the seeds that it lacks;
+        * `seeds`, how many of its own; `scores`, on search-val, of each; `AP` or `score`, their mean, adjusted for the seeds that it lacks;
         * `low`, `high`: interval of that mean over seeds; `gain`, `gain_low`, `gain_high`: over no distillation;
         * `short`, `short_error`: what the search estimated for the short training;
         * `rejected`: why it could not be trained, or "".
 
-        AP and gains are in [0, 1]; what is not known is null.
+        Scores and gains are in [0, 1]; what is not known is null.
         """
-        rows = [_row(standing) for standing in self.table]
-        return json.dumps({"schema": SCHEMA, "level": LEVEL, "epochs": epochs, "seeds": plan.seeds, "rows": rows}, indent=1) + "\n"
+        rows = [_row(standing, SCORES[self.scored_by]) for standing in self.table]
+        return (
+            json.dumps(
+                {"schema": SCHEMA, "score": self.scored_by, "level": LEVEL, "epochs": epochs, "seeds": plan.seeds, "rows": rows}, indent=1
+            )
+            + "\n"
+        )
 
 
 def race(
@@ -101,7 +110,7 @@ def race(
         rounds.append({trial.recipe.digest: trial for trial in studies[-1].study.trials})
     table = tuple(leaderboard(entered, rounds))
     _tell(table)
-    return Raced(table, tuple(studies))
+    return Raced(table, tuple(studies), studies[-1].study.scored_by)
 
 
 def following(plan: RacePlan | None) -> tuple[str, ...]:
@@ -151,10 +160,11 @@ def _tell(table: Sequence[Ranked]) -> None:
         say(RACE, "no recipe is clearly better than no distillation: the student is trained without distillation")
 
 
-def markdown(table: Sequence[Ranked]) -> str:
+def markdown(raced: Raced) -> str:
     """The leaderboard as the UI's Markdown view shows it."""
-    head = ["**final race**", "", "| name | recipe | search-val AP | gain over no distillation | seeds |", "|---|---|---:|---:|---:|"]
-    return "\n".join([*head, *map(_line, table), ""])
+    word = SCORES[raced.scored_by]
+    head = ["**final race**", "", f"| name | recipe | search-val {word} | gain over no distillation | seeds |", "|---|---|---:|---:|---:|"]
+    return "\n".join([*head, *map(_line, raced.table), ""])
 
 
 def _line(one: Ranked) -> str:
@@ -174,7 +184,7 @@ def _gain(one: Ranked) -> str:
     return f"{100 * one.gain:+.1f}{bounds}"
 
 
-def _row(one: Ranked) -> dict[str, Any]:
+def _row(one: Ranked, word: str) -> dict[str, Any]:
     figures = {name: getattr(one, name) for name in ("low", "high", "gain", "gain_low", "gain_high")}
     short = one.finalist.estimate
     return {
@@ -182,7 +192,7 @@ def _row(one: Ranked) -> dict[str, Any]:
         "recipe": str(one.finalist.recipe),
         "seeds": len(one.scores),
         "scores": [one.scores[seed] for seed in sorted(one.scores)],
-        "AP": _null(one.mean),
+        word: _null(one.mean),
         **{name: _null(value) for name, value in figures.items()},
         "short": short and short.mean,
         "short_error": short and short.error,

@@ -187,7 +187,8 @@ def _studies(artifacts: Sequence[Path]) -> tuple[tuple[ReportedStudy, ...], list
         if history is not None:
             plan = history.settings.get("plan") or {}
             name, algorithm = summary["name"], str(plan.get("algorithm", "evolution"))
-            found.append(ReportedStudy(name, _points(history, timings(artifact / TIMINGS)), algorithm))
+            scored_by = studies.scored_by(history.settings)
+            found.append(ReportedStudy(name, _points(history, timings(artifact / TIMINGS)), algorithm, scored_by))
             histories.append(history)
             costs.append(StageCost(_stage(name, algorithm), seconds, summary["student_steps"]))
     return tuple(found), histories, costs

@@ -44,7 +44,8 @@ class StudyView:
     @cached_property
     def study(self) -> Study:
         """Its finished trials."""
-        return Study(tuple(self.history.trials.values()), self.task.name, self.seconds, self.task.reason)
+        scored_by = str(self.history.settings.get("score", "ap"))
+        return Study(tuple(self.history.trials.values()), self.task.name, self.seconds, self.task.reason, scored_by)
 
     @property
     def trials(self) -> tuple[Trial, ...]:

@@ -43,7 +43,8 @@ class SearchPlan:
     """Budget and reading of Alg. 1 for one knowledge; `warm_start` lists presets, `NAME` or `NAME x FACTOR`, comma-separated; `weights_are`
     is what weights mean, see `search.calibrated`; `cohort` is how many candidates a device trains side by side, which changes no result;
     with `rungs` candidates that are clearly behind leave their training, see `search.rungs`; with `unlabelled_search` it is part of a
-    genome whether its loss is taken of images without labels too; `iterations_at_once` is as of `search.settings.SearchSettings`."""
+    genome whether its loss is taken of images without labels too; `iterations_at_once` is as of `search.settings.SearchSettings`; `score`
+    is what candidates are scored by, a key of `objective.SCORES`."""
 
     semantics: str
     space: str
@@ -60,6 +61,7 @@ class SearchPlan:
     rungs: bool = False
     unlabelled_search: bool = False
     iterations_at_once: int = 1
+    score: str = "ap"
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -69,7 +71,7 @@ class SearchPlan:
 
 @dataclass(frozen=True, slots=True)
 class WeightsPlan:
-    """Budget of Alg. 1, lines 13-18; `cohort`, `rungs` and `iterations_at_once` as in SearchPlan."""
+    """Budget of Alg. 1, lines 13-18; `cohort`, `rungs`, `iterations_at_once` and `score` as in SearchPlan."""
 
     population: int
     iterations: int
@@ -79,6 +81,7 @@ class WeightsPlan:
     cohort: int = COHORT
     rungs: bool = False
     iterations_at_once: int = 1
+    score: str = "ap"
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -88,7 +91,7 @@ class WeightsPlan:
 
 def _identity(plan: SearchPlan | WeightsPlan) -> dict[str, Any]:
     """Without the size of a cohort; no word of what is off in earlier searches, so that they stay what they are."""
-    later = {"rungs": False, "unlabelled_search": False, "iterations_at_once": 1}
+    later = {"rungs": False, "unlabelled_search": False, "iterations_at_once": 1, "score": "ap"}
     return {name: value for name, value in asdict(plan).items() if name != "cohort" and (name not in later or value != later[name])}
 
 

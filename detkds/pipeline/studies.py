@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from detkds.errors import ArtifactError
 from detkds.genome import Recipe
+from detkds.objective import SCORES
 from detkds.pipeline.progress import say
 from detkds.pipeline.settings import Result
 from detkds.pipeline.task import FILE, Task
@@ -106,7 +107,12 @@ def conduct(
             )
         tell(place, replace(task, finished=True))
     _say_counts(title, result)
-    return Conducted(replace(result, name=task.name), place.folder, round(time.monotonic() - began, 1))
+    return Conducted(replace(result, name=task.name, scored_by=scored_by(written)), place.folder, round(time.monotonic() - began, 1))
+
+
+def scored_by(settings: Mapping[str, Any]) -> str:
+    """What the scores of a study with these settings are; a study by AP does not say so."""
+    return str(settings.get("score", "ap"))
 
 
 def left_out(title: str, task: Task, reason: str, settings: Mapping[str, Any], work: str) -> Conducted:
@@ -134,7 +140,7 @@ def publish(
     """Publish a study: journal, timings, its best recipe (or the one given), a summary, and further `files`, text by name; `below` goes
     under its Markdown."""
     study, journal = conducted.study, conducted.journal
-    best = study.best_distilled
+    best, word = study.best_distilled, SCORES[study.scored_by]
     found = recipe if recipe is not None else (best.recipe if best else Recipe())
     summary: dict[str, Any] = {
         "name": study.name,
@@ -142,8 +148,8 @@ def publish(
         "candidates": len(study.trials),
         "rejected": sum(study.rejected.values()),
         "student_steps": study.counts.student_steps,
-        "no_distillation_AP": study.baseline,
-        "best_AP": best.score if best else None,
+        f"no_distillation_{word}": study.baseline,
+        f"best_{word}": best.score if best else None,
         "recipe": str(found),
     }
     with publishing(out, kind=KIND, meta={"seconds": conducted.seconds}) as folder:
@@ -154,7 +160,7 @@ def publish(
         for name in (JOURNAL, TIMINGS):
             if journal and (journal / name).exists():
                 shutil.copy(journal / name, folder / name)
-    numbers = ("candidates", "rejected", "student_steps", "no_distillation_AP", "best_AP")
+    numbers = ("candidates", "rejected", "student_steps", f"no_distillation_{word}", f"best_{word}")
     metrics = {name: float(summary[name]) for name in numbers if summary[name] is not None}
     return Result({"recipe": str(found), "study": study.name}, metrics, markdown(study, str(found)) + below)
 
@@ -179,7 +185,7 @@ def read_study(artifact: Path) -> Study:
     """
     summary, history, _ = read(artifact)
     trials = tuple(history.trials.values()) if history is not None else ()
-    return Study(trials, summary["name"], timings(artifact / TIMINGS), summary["reason"])
+    return Study(trials, summary["name"], timings(artifact / TIMINGS), summary["reason"], scored_by(history.settings if history else {}))
 
 
 def markdown(study: Study, recipe: str) -> str:
@@ -187,9 +193,8 @@ def markdown(study: Study, recipe: str) -> str:
     if study.reason:
         return f"**{study.name}** was left out: {study.reason}\n"
     rows = [f"| {trial.number} | `{_short(trial.recipe)}` | {_outcome(trial)} |" for trial in study.trials]
-    return "\n".join(
-        [f"**{study.name}**", "", f"```\n{recipe}\n```", "", "| no. | candidate | search-val AP |", "|---:|---|---|", *rows, ""]
-    )
+    head = f"| no. | candidate | search-val {SCORES[study.scored_by]} |"
+    return "\n".join([f"**{study.name}**", "", f"```\n{recipe}\n```", "", head, "|---:|---|---|", *rows, ""])
 
 
 def _short(recipe: Recipe) -> str:

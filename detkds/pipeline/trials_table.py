@@ -1,4 +1,4 @@
-"""The last candidates of a study as a table: number, losses, AP with its distance to no distillation, state."""
+"""The last candidates of a study as a table: number, losses, score with its distance to no distillation, state."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from detkds.genome import Recipe
+from detkds.objective import SCORES
 from detkds.pipeline.searches import StudyView
 from detkds.search.trial import ESTIMATE, Trial, TrialState
 
@@ -23,7 +24,7 @@ def _table(view: StudyView, count: int) -> Table:
     table = Table(box=SIMPLE_HEAD, title=view.task.name, title_style="bold", title_justify="left", padding=(0, 1, 0, 0))
     table.add_column("no.", justify="right", no_wrap=True)
     table.add_column("losses", overflow="fold", ratio=1)
-    for column in ("AP", "gain"):
+    for column in (SCORES[view.study.scored_by], "gain"):
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("state", no_wrap=True)
     for trial in view.trials[-count:]:

@@ -72,6 +72,7 @@ class Values:
     repeats: int = _at("search.repeats", PROXY, 1)
     cohort: int = _at("search.cohort", PROXY, COHORT)
     rungs: bool = _at("search.rungs", PROXY, False)
+    score: str = _at("search.score", PROXY, "ap")
     iterations_at_once: int = _at("search.iterations_at_once", "evolve weights", 1)
     epochs: int = _at("train.epochs", "train", 24)
     batch_size: int = _at("train.batch_size", f"{STUDENT} evaluate", 0)
@@ -138,7 +139,9 @@ class Values:
     @property
     def weights_plan(self) -> WeightsPlan:
         """The budget of the weights."""
-        shared = {name: getattr(self, name) for name in ("space", "early_stop", "repeats", "cohort", "rungs", "iterations_at_once")}
+        shared = {
+            name: getattr(self, name) for name in ("space", "early_stop", "score", "repeats", "cohort", "rungs", "iterations_at_once")
+        }
         return WeightsPlan(self.weights_population, self.weights_iterations, **shared)
 
     @property

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from detkds.genome import Recipe
+from detkds.objective import SCORES
 from detkds.pipeline.fitting_table import FittingTable
 from detkds.pipeline.searches import StudyView, awaited, is_finished
 from detkds.pipeline.stages import BASELINE, DISTILLED, EVALUATE, REPORT, TEACHER
@@ -59,7 +60,17 @@ def shown(seen: Seen) -> Group:
 
 def _studies(studies: Sequence[StudyView]) -> FittingTable:
     runs, left = studies[-1].task.runs, any(view.study.left for view in studies)
-    columns = ("study", "", "done", "best AP", "gain", "rejected", *(["at a rung"] if left else []), "per hour", "time left")
+    columns = (
+        "study",
+        "",
+        "done",
+        f"best {SCORES[studies[-1].study.scored_by]}",
+        "gain",
+        "rejected",
+        *(["at a rung"] if left else []),
+        "per hour",
+        "time left",
+    )
     table = FittingTable(f"search of {runs[-1]}" if runs else "", columns, ("per hour", "at a rung", "rejected", "", "gain"))
     for view in studies:
         table.add_row(*_row(view, left=left), style="dim" if view.task.finished else "")

@@ -68,11 +68,11 @@ def run(
         from detkds.pipeline.proxy import Proxy  # its imports take seconds, as long as those of the workers beside it
 
         use_cpus()
-        build = partial(Proxy, pair, schedule, subset, early_stop=plan.early_stop, repeats=plan.repeats, work=work)
+        build = partial(Proxy, pair, schedule, subset, early_stop=plan.early_stop, score=plan.score, repeats=plan.repeats, work=work)
         finished = _search(genomes, semantics, plan, schedule, build, known, work, workers, following(final))
         if final and final.candidates:
             tried = [*known.values(), *(trial for trial in finished.study.trials if not trial.borrowed)]
-            longer = partial(_longer, pair, subset, work)
+            longer = partial(_longer, pair, subset, plan.score, work)
             raced = race(final, schedule, tried, known, build, longer, repeats=plan.repeats, work=work, workers=workers, cohort=plan.cohort)
             recipe = raced.recipe
         else:
@@ -85,13 +85,13 @@ def run(
         return publish(finished, out, recipe)
     board = raced.dumps(final, epochs(final, schedule))
     journals = {f"{one.study.name.replace(' ', '-')}.jsonl": (one.journal / JOURNAL).read_text() for one in raced.studies if one.journal}
-    return publish(finished, out, recipe, {LEADERBOARD: board, **journals}, race_markdown(raced.table))
+    return publish(finished, out, recipe, {LEADERBOARD: board, **journals}, race_markdown(raced))
 
 
-def _longer(pair: Pair, subset: Path, work: str, schedule: Schedule) -> Proxy:
+def _longer(pair: Pair, subset: Path, score: str, work: str, schedule: Schedule) -> Proxy:
     from detkds.pipeline.proxy import Proxy
 
-    return Proxy(pair, schedule, subset, early_stop=False, work=work)
+    return Proxy(pair, schedule, subset, early_stop=False, score=score, work=work)
 
 
 def candidates(plan: WeightsPlan, genomes: int) -> int:

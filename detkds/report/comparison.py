@@ -104,7 +104,7 @@ def weights_line(run: Run) -> str:
 
 
 def searches_table(runs: Sequence[Run]) -> Table:
-    """The gain of each search over no distillation, in points of search-val AP, and its candidates."""
+    """The gain of each search over no distillation, in points of its score, and its candidates."""
     names = list(dict.fromkeys(study.name for run in runs for study in run.data.searches))
     rows = []
     for name in names:
@@ -125,7 +125,7 @@ def race_table(name: str, runs: Sequence[Run]) -> Table:
         if study.name == name
         for number, score in study.best_so_far()
     ]
-    return Table((Column("run"), Column("candidate", "number"), Column("best AP so far", "number")), tuple(rows))
+    return Table((Column("run"), Column("candidate", "number"), Column("best score so far", "number")), tuple(rows))
 
 
 def costs_table(runs: Sequence[Run]) -> Table:

@@ -6,19 +6,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from detkds.objective import SCORES
 from detkds.reading import flag, integer, number, sequence, text
+from detkds.report.study import scored_by
 
-FIGURES = ("AP", "low", "high", "gain", "gain_low", "gain_high")
+FIGURES = ("low", "high", "gain", "gain_low", "gain_high")
 
 
 @dataclass(frozen=True)
 class LeaderboardRow:
-    """One recipe of a leaderboard. AP and gains are in [0, 1]; None where it is not known.
+    """One recipe of a leaderboard. Scores and gains are in [0, 1]; None where it is not known.
 
     Args:
         name: for people.
         recipe: genome text, one loss per line, or "no distillation".
-        ap, low, high: mean AP over the seeds, and the interval of that mean.
+        mean, low, high: mean score over the seeds, and the interval of that mean.
         gain, gain_low, gain_high: over no distillation.
         seeds: how many trainings.
         chosen: whether the student is trained with it.
@@ -27,7 +29,7 @@ class LeaderboardRow:
 
     name: str
     recipe: str
-    ap: float | None
+    mean: float | None
     low: float | None
     high: float | None
     gain: float | None
@@ -38,13 +40,13 @@ class LeaderboardRow:
     rejected: str = ""
 
     @classmethod
-    def read(cls, data: Any) -> LeaderboardRow:
-        """From a row of leaderboard.json or results.json."""
-        ap, low, high, gain, gain_low, gain_high = (_optional(data[name]) for name in FIGURES)
+    def read(cls, data: Any, word: str) -> LeaderboardRow:
+        """From a row of leaderboard.json or results.json, whose mean is called `word`."""
+        mean, low, high, gain, gain_low, gain_high = (_optional(data[name]) for name in (word, *FIGURES))
         return cls(
             name=text(data["name"]),
             recipe=text(data["recipe"]),
-            ap=ap,
+            mean=mean,
             low=low,
             high=high,
             gain=gain,
@@ -55,9 +57,9 @@ class LeaderboardRow:
             rejected=text(data["rejected"]),
         )
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self, word: str) -> dict[str, Any]:
         """As `read` takes it."""
-        figures = zip(FIGURES, (self.ap, self.low, self.high, self.gain, self.gain_low, self.gain_high), strict=True)
+        figures = zip((word, *FIGURES), (self.mean, self.low, self.high, self.gain, self.gain_low, self.gain_high), strict=True)
         rest = {"seeds": self.seeds, "chosen": self.chosen, "rejected": self.rejected}
         return {"name": self.name, "recipe": self.recipe, **dict(figures), **rest}
 
@@ -69,21 +71,30 @@ class Leaderboard:
     Args:
         rows: the chosen recipe first, where one is chosen.
         level: of the intervals, for example .95.
-        images: what the AP was measured on, in words: "search-val", "72 test images".
+        images: what the score was measured on, in words: "search-val", "72 test images".
+        scored_by: what scores are, a key of `objective.SCORES`.
     """
 
     rows: tuple[LeaderboardRow, ...]
     level: float
     images: str
+    scored_by: str = "ap"
 
     @classmethod
     def read(cls, data: Any) -> Leaderboard:
-        """From leaderboard.json of a search (schema detkds.leaderboard/1), whose AP is that on search-val, or from results.json."""
-        return cls(tuple(map(LeaderboardRow.read, sequence(data["rows"]))), number(data["level"]), text(data.get("images", "search-val")))
+        """From leaderboard.json of a search (schema detkds.leaderboard/1), whose score is that on search-val, or from results.json."""
+        rows = tuple(LeaderboardRow.read(row, SCORES[scored_by(data)]) for row in sequence(data["rows"]))
+        return cls(rows, number(data["level"]), text(data.get("images", "search-val")), scored_by(data))
 
     def to_json(self) -> dict[str, Any]:
         """As `read` takes it."""
-        return {"level": self.level, "images": self.images, "rows": [row.to_json() for row in self.rows]}
+        rows = [row.to_json(self.word) for row in self.rows]
+        return {"score": self.scored_by, "level": self.level, "images": self.images, "rows": rows}
+
+    @property
+    def word(self) -> str:
+        """What stands above its scores."""
+        return SCORES[self.scored_by]
 
     @property
     def chosen(self) -> LeaderboardRow | None:

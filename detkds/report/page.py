@@ -27,6 +27,11 @@ from detkds.report.text import change, clean, percent, span
 from detkds.report.verdict import cost_heading, detectors_heading, search_heading, teacher_note, verdict
 
 MAX_BYTES = 2_000_000
+SCORES = {
+    "ap": "the AP on search-val",
+    "loss": "100 / (1 + L), where L is the mean detection loss on search-val",
+}
+"""What a search's scores are, in the words of the page."""
 LIMITS = ((2000, 24), (500, 12), (200, 12), (200, 6), (50, 3), (10, 0))
 """Rows that a table may have, and images with detections; the first pair with which the page fits is taken."""
 
@@ -172,6 +177,7 @@ def _losses(data: ReportData) -> list[dict[str, Any]]:
 def _search(data: ReportData) -> dict[str, Any]:
     return {
         "search_heading": search_heading(data.searches),
+        "score": SCORES[data.studies[0].scored_by if data.studies else "ap"],
         "studies": tables.studies(data.studies),
         "searches": [_study(data, study, place) for place, study in enumerate(data.searches)],
         "ops": tables.ops(data.searches),

@@ -5,12 +5,13 @@ Schema detkds.results/2, an object:
 * `run`, `verdict`: the name, and the result in a sentence;
 * `evaluation`: null, or the content of evaluation.json (schema detkds.evaluation/2), examples without their pictures;
 * `recipe`: null, or the recipe (schema detkds.recipe/1) with `text`, `digest` and `formulas`, knowledge to lines of TeX;
-* `studies`: `name`, `algorithm`, `best` (a trial's number), `without_distillation`, `gain`, `importance` (slot by slot), `trials`;
+* `studies`: `name`, `algorithm`, `score` (`ap` or `loss`), `best` (a trial's number), `without_distillation`, `gain`,
+  `importance` (slot by slot), `trials`;
 * `fidelity`: candidates trained twice: `pairs`, and the correlations `spearman`, `kendall`, `pearson`;
-* `leaderboard`: null, or `level`, `images` and `rows`, the chosen recipe first; `curves`: `name` and `points`, (step, loss);
+* `leaderboard`: null, or `score`, `level`, `images` and `rows`, the chosen recipe first; `curves`: `name` and `points`, (step, loss);
 * `costs`: `stage`, `seconds`, `student_steps`; `provenance`: heading to key to value.
 
-AP is in [0, 1]; a number that is missing or not finite is null.
+AP and scores are in [0, 1]; a number that is missing or not finite is null.
 """
 
 from __future__ import annotations
@@ -98,6 +99,7 @@ def _study(study: ReportedStudy) -> dict[str, Any]:
     return {
         "name": study.name,
         "algorithm": study.algorithm,
+        "score": study.scored_by,
         "best": study.best_distilled.number if study.best_distilled else None,
         "without_distillation": as_json(study.baseline),
         "gain": as_json(study.gain),

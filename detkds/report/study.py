@@ -16,7 +16,21 @@ from detkds.errors import GenomeError
 from detkds.genome import Genome, Knowledge, Recipe
 from detkds.genome.decisions import decided, decisions
 from detkds.genome.genome import format_weight
+from detkds.objective import SCORES
 from detkds.reading import flag, integer, number, sequence, text
+
+
+def scored_by(data: Any) -> str:
+    """What the scores of a study or a leaderboard are; files of those by AP may not say so.
+
+    Raises:
+        ValueError: something else than SCORES has.
+    """
+    found = text(data.get("score", "ap"))
+    if found not in SCORES:
+        raise ValueError(f"a score must be one of {', '.join(SCORES)}, got {found[:40]!r}")
+    return found
+
 
 WEIGHTS = "weights"
 """The name of the search over weights; the others bear the name of a knowledge."""
@@ -30,7 +44,7 @@ class ReportedTrial:
     Args:
         number: place in the journal; 0 is training without distillation.
         candidate: the genome, or the recipe with one line per genome.
-        score: search-val AP in [0, 1]; None unless complete.
+        score: on search-val, in [0, 1]; None unless complete.
         state: complete, left, rejected, failed or running.
         reason: of a rejected or failed candidate, or of one that left at a rung, `kind: detail`.
         seconds: wall-clock time, None where unknown.
@@ -85,16 +99,24 @@ class ReportedStudy:
         name: a knowledge, or "weights".
         trials: all candidates in the journal's order.
         algorithm: evolution, random, …
+        scored_by: what scores are, a key of `objective.SCORES`.
     """
 
     name: str
     trials: tuple[ReportedTrial, ...]
     algorithm: str = "evolution"
+    scored_by: str = "ap"
 
     @classmethod
     def read(cls, data: Any) -> ReportedStudy:
         """From results.json."""
-        return cls(text(data["name"]), tuple(map(ReportedTrial.read, sequence(data["trials"]))), text(data["algorithm"]))
+        trials = tuple(map(ReportedTrial.read, sequence(data["trials"])))
+        return cls(text(data["name"]), trials, text(data["algorithm"]), scored_by(data))
+
+    @property
+    def word(self) -> str:
+        """What stands above its scores."""
+        return SCORES[self.scored_by]
 
     @property
     def last(self) -> int:

@@ -41,7 +41,7 @@ class Estimate:
     """What a candidate is worth.
 
     Args:
-        mean: search-val AP in [0, 1].
+        mean: score in [0, 1].
         error: its standard deviation.
     """
 

@@ -3,7 +3,7 @@
 One search on one small search-val ends with a winner that was lucky. So before the full training its best few are trained again, with
 fresh seeds, beside known distillers. With one seed all share first weights, order of images and augmentations, so the comparison is paired:
 
-    AP of finalist e with seed s = α_e + β_s + noise
+    score of finalist e with seed s = α_e + β_s + noise
 
 fitted by least squares over all trainings, with one variance of the noise for all finalists (a randomised block design). A finalist's gain
 is α_e - α_0, where 0 is no distillation, and its interval takes Student's t with the remaining degrees of freedom. All finalists are
@@ -54,8 +54,8 @@ class Ranked:
 
     Args:
         finalist: see Finalist.
-        scores: search-val AP in [0, 1] by seed; a finalist that could not keep up has fewer.
-        mean: AP in [0, 1], adjusted for the seeds that it lacks; nan where it has none.
+        scores: on search-val, in [0, 1], by seed; a finalist that could not keep up has fewer.
+        mean: score in [0, 1], adjusted for the seeds that it lacks; nan where it has none.
         low, high: interval of the mean.
         gain, gain_low, gain_high: over no distillation, with its interval; nan where it cannot be known.
         bound: what it gains at least, three times in four; by this the race chooses.

@@ -11,7 +11,7 @@ from typing import Any
 
 from detkds.errors import ArtifactError, DetKDSError, Rejected
 from detkds.genome import Recipe
-from detkds.objective import Goal, Job, Objective, Outcome
+from detkds.objective import SCORES, Goal, Job, Objective, Outcome
 from detkds.search.designer import Designer
 from detkds.search.history import History
 from detkds.search.journal import Journal
@@ -48,12 +48,14 @@ class Study:
         name: the knowledge, or "weights"; empty where it does not matter.
         seconds: wall-clock time of trials by their number, as far as it was recorded; answered trials took none.
         reason: why this knowledge was left out; empty where it was searched.
+        scored_by: what scores are, a key of `objective.SCORES`.
     """
 
     trials: tuple[Trial, ...] = ()
     name: str = ""
     seconds: Mapping[int, float] = field(default_factory=dict, compare=False)
     reason: str = ""
+    scored_by: str = "ap"
 
     @property
     def best(self) -> Trial | None:
@@ -124,7 +126,7 @@ class Study:
             "partial": trial.partial,
             "student_steps": trial.student_steps,
             "seconds": self.seconds.get(trial.number),
-            **{f"AP at {share}": score for share, score in trial.rungs.items()},
+            **{f"{SCORES[self.scored_by]} at {share}": score for share, score in trial.rungs.items()},
             **trial.details,
         }
 
@@ -301,5 +303,5 @@ def _complete(trial: Trial, outcome: Outcome, goal: Goal) -> Trial:
         raise DetKDSError(
             f"trial {trial.number} left at {outcome.left} with the scores {outcome.rungs}, which its goal does not allow: {goal}."
         )
-    reason = f"left at {outcome.left}: AP {100 * there:.1f} there, {100 * score:.1f} expected at the end"
+    reason = f"left at {outcome.left}: {100 * there:.1f} there, {100 * score:.1f} expected at the end"
     return replace(trial, state=TrialState.LEFT, reason=reason, details={**details, ESTIMATE: score})

@@ -26,7 +26,7 @@ class TrialState(StrEnum):
 
 
 ESTIMATE = "estimate"
-"""The detail of a trial that LEFT: search-val AP that it would have reached."""
+"""The detail of a trial that LEFT: the score that it would have reached."""
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,14 @@ class Trial:
         number: its place in the study; 0 is "no distillation".
         recipe: what is trained; a search of one knowledge requests recipes of one genome.
         state: see TrialState.
-        score: search-val AP in [0, 1]; None unless COMPLETE.
+        score: on search-val, in [0, 1], see `objective.SCORES`; None unless COMPLETE.
         reason: `kind: detail` of the Rejected, of the failure or of leaving; None when COMPLETE.
         student_steps: optimiser steps this trial cost; 0 where an earlier trial answered.
         answered_by: number of the earlier trial with the same trial_id that answered this one.
         borrowed: `answered_by` counts in another study.
         partial: validation was stopped early; the score is a bound.
-        rungs: search-val AP in [0, 1] at the rungs where it was scored, by their shares of the steps.
-        details: further figures of the objective, finite and deterministic; of a trial that LEFT also `estimate`, the AP it would have
+        rungs: scores in [0, 1] at the rungs, by their shares of the steps.
+        details: further figures of the objective, finite and deterministic; of a trial that LEFT also `estimate`, the score it would have
             reached.
     """
 

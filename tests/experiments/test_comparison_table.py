@@ -87,7 +87,7 @@ def test_scores_that_are_all_equal_have_no_correlation() -> None:
     found = fidelity.conclude([(0.1, 0.2), (0.1, 0.3), (0.1, 0.4)])
     assert found["kendall"] is None
     assert found["intervals"]["kendall"] is None
-    result = {**found, "epochs": {"proxy": 1, "longer": 12}, "pairs": [{"candidate": RECIPE, "proxy": 0.1, "longer": 0.4}]}
+    result = {**found, "score": "ap", "epochs": {"proxy": 1, "longer": 12}, "pairs": [{"candidate": RECIPE, "proxy": 0.1, "longer": 0.4}]}
     assert "* kendall   not defined" in fidelity.markdown(result)
     assert f"| `{RECIPE}` | 10.0 | 40.0 |".replace("| l2", "\\| l2") in fidelity.markdown(result)
 

@@ -116,6 +116,7 @@ FURTHER: dict[str, Any] = {
     "proxy_epochs": 4, "batch_size": 6, "learning_rate": 0.5, "amp": "bf16", "channels_last": True, "unlabelled_share": 0.5,
     "unlabelled_knowledge": "global", "unlabelled_schedule": "ramp", "unlabelled_min_score": 0.4,
     "compiled": True, "rungs": True, "early_stop": True, "iterations_at_once": 4,
+    "score": "loss",
 }  # fmt: skip
 """Values of a run other than the usual."""
 
@@ -137,7 +138,7 @@ def test_an_ablation_searches_as_the_run_says(tmp_path: Path, monkeypatch: pytes
     assert (pair, subset) == (told.pair, tmp_path)
     assert schedule == replace(told.proxy, seed=7)
     assert not schedule.compiled  # only the full training is
-    assert options == {"early_stop": False, "repeats": 3, "loss_filter": False}
+    assert options == {"early_stop": False, "score": "loss", "repeats": 3, "loss_filter": False}
 
 
 def test_a_comparison_trains_as_the_run_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,7 +91,7 @@ def test_candidates_that_are_clearly_behind_leave_and_nobody_else(tmp_path: Path
         assert goal.floor is not None
         assert (structured(trial.recipe) or 0) < goal.floor  # with so little noise nobody is wronged
         assert trial.score is None
-        assert str(trial.reason).startswith(f"left at {list(trial.rungs)[-1]}: AP ")
+        assert str(trial.reason).startswith(f"left at {list(trial.rungs)[-1]}: ")
         assert trial.student_steps == 10 * len(trial.rungs)
         assert 0 <= trial.details["estimate"] < goal.floor
 

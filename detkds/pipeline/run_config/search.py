@@ -49,6 +49,7 @@ class Search(Section):
     top_k: Count = 5
     weights: Weights = Weights()
     warm_start: tuple[str, ...] = ()
+    score: Literal["ap", "loss"] = "ap"
     early_stop: bool = True
     subset: Annotated[float, Field(gt=0, le=1)] = 0.2
     search_val: Fraction = 0.04

@@ -19,7 +19,7 @@ def leaderboard(board: Leaderboard) -> Figure | None:
         return None
     ends = [100 * value for row in rows for value in (row.gain, row.gain_low, row.gain_high) if value is not None] + [0.0]
     room = 0.08 * (max(ends) - min(ends) or 1)
-    x = linear(min(ends) - room, max(ends) + room, "gain in AP over no distillation, points")
+    x = linear(min(ends) - room, max(ends) + room, f"gain in {board.word} over no distillation, points")
     plot = Plot(
         "Gain of each recipe with its interval", x, categories([short(row.name) for row in rows]), height=46 + ROW * len(rows), left=128
     )
@@ -28,10 +28,10 @@ def leaderboard(board: Leaderboard) -> Figure | None:
         look = CHOSEN if row.chosen else OTHER
         if row.gain_low is not None and row.gain_high is not None:
             plot.line([(100 * row.gain_low, place), (100 * row.gain_high, place)], f"whisker {look}")
-        plot.dots([(100 * (row.gain or 0.0), place)], look, labels=[_label(row)])
+        plot.dots([(100 * (row.gain or 0.0), place)], look, labels=[_label(row, board.word)])
         plot.write((100 * (row.gain or 0.0), place), points(row.gain or 0.0), dy=-7)
     level = f"{100 * board.level:.0f} % intervals over {_drawn(board)}"
-    caption = f"{level}. An interval that contains 0 does not show a gain. AP on {board.images}."
+    caption = f"{level}. An interval that contains 0 does not show a gain. {board.word[0].upper()}{board.word[1:]} on {board.images}."
     legend = tuple(
         Key(look, "dot", name) for look, name in ((CHOSEN, "chosen"), (OTHER, "other recipe")) if any(row.chosen for row in rows)
     )
@@ -47,8 +47,8 @@ def _drawn(board: Leaderboard) -> str:
     return "test images; with one seed, other seeds may differ more"
 
 
-def _label(row: LeaderboardRow) -> str:
-    return f"{row.name}: AP {percent(row.ap)}, {counted(row.seeds, 'seed')}\n{row.recipe}"
+def _label(row: LeaderboardRow, word: str) -> str:
+    return f"{row.name}: {word} {percent(row.mean)}, {counted(row.seeds, 'seed')}\n{row.recipe}"
 
 
 def _finding(board: Leaderboard) -> str:

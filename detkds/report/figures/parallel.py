@@ -26,7 +26,7 @@ def parallel(study: ReportedStudy) -> Figure | None:
     words = [_words(study, candidates, place) for place in range(len(study.slots))]
     scores = [100 * (trial.score or 0.0) for trial, _ in candidates]
     y = linear(min(scores), max(scores), grid=False)
-    names = (*study.slots, "AP, %")
+    names = (*study.slots, f"{study.word}, %")
     x = Axis(0, len(study.slots), tuple(enumerate(names)), grid=True)
     width = 380.0 if study.name == WEIGHTS else 380.0 + WORD * max(0, len(study.slots) - 4)
     flat = Axis(y.low, y.high, (), grid=False)

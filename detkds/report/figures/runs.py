@@ -55,8 +55,9 @@ def _race(name: str, runs: Sequence[Run]) -> Figure | None:
     values = [score for steps in best.values() for _, score in steps] + floors
     room = 0.08 * (max(values) - min(values) or 1)
     last = max(study.last for _, _, study in found)
+    words = " and ".join(sorted({study.word for _, _, study in found}))
     x = linear(0, max(1, last), "candidate", grid=False)
-    plot = Plot(f"Best score so far of {len(found)} runs", x, linear(min(values) - room, max(values) + room, "search-val AP, %"))
+    plot = Plot(f"Best score so far of {len(found)} runs", x, linear(min(values) - room, max(values) + room, f"search-val {words}, %"))
     for place, _, study in found:
         plot.steps([*best[place], (float(study.last), best[place][-1][1])], run_look(place))
         if study.baseline is not None:

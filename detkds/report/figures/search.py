@@ -16,7 +16,7 @@ MAX_POINTS = 600
 
 
 def search_curve(study: ReportedStudy, rival: ReportedStudy | None = None) -> Figure | None:
-    """Every candidate of a study, the best so far, the best so far of a random search, and candidate 0; in percent AP.
+    """Every candidate of a study, the best so far, the best so far of a random search, and candidate 0; in percent.
 
     Candidates far below the others are drawn as triangles on the lower edge, so that they do not flatten the rest.
 
@@ -33,7 +33,9 @@ def search_curve(study: ReportedStudy, rival: ReportedStudy | None = None) -> Fi
     last = max(1, study.last, rival.last if rival else 0)
     room = 0.08 * (highest - lowest or 1)
     x = linear(-0.02 * last, 1.02 * last, "candidate", grid=False)
-    plot = Plot(f"Search curve of {len(study.trials)} candidates", x, linear(lowest - 2 * room, highest + room, "search-val AP, %"))
+    plot = Plot(
+        f"Search curve of {len(study.trials)} candidates", x, linear(lowest - 2 * room, highest + room, f"search-val {study.word}, %")
+    )
     _candidates(plot, study, lowest)
     if study.baseline is not None:
         plot.line([(plot.x.low, 100 * study.baseline), (plot.x.high, 100 * study.baseline)], "student")
@@ -49,24 +51,24 @@ def _candidates(plot: Plot, study: ReportedStudy, lowest: float) -> None:
     within = [trial for trial in found if 100 * (trial.score or 0) >= lowest]
     below = [trial for trial in found if 100 * (trial.score or 0) < lowest]
     undone = [trial for trial in trials if trial.state.lower() in tables.search.UNDONE]
-    _dots(plot, [trial for trial in within if not trial.partial], "muted")
-    _dots(plot, [trial for trial in within if trial.partial], "muted hollow")
-    _dots(plot, below, "muted", "triangle", floor)
-    _dots(plot, [trial for trial in trials if trial.state.lower() == tables.search.LEFT], "muted hollow", "triangle", floor)
-    _dots(plot, undone, "rejected", "cross", floor)
+    _dots(plot, study.word, [trial for trial in within if not trial.partial], "muted")
+    _dots(plot, study.word, [trial for trial in within if trial.partial], "muted hollow")
+    _dots(plot, study.word, below, "muted", "triangle", floor)
+    _dots(plot, study.word, [trial for trial in trials if trial.state.lower() == tables.search.LEFT], "muted hollow", "triangle", floor)
+    _dots(plot, study.word, undone, "rejected", "cross", floor)
 
 
-def _dots(plot: Plot, trials: Sequence[ReportedTrial], look: str, shape: Shape = "dot", at: float | None = None) -> None:
+def _dots(plot: Plot, word: str, trials: Sequence[ReportedTrial], look: str, shape: Shape = "dot", at: float | None = None) -> None:
     """A marker per candidate, at its score in percent or at the height `at`; a pointer over it shows the candidate."""
     points = [(trial.number, 100 * (trial.score or 0) if at is None else at) for trial in trials]
-    plot.dots(points, look, shape, [_label(trial) for trial in trials])
+    plot.dots(points, look, shape, [_label(trial, word) for trial in trials])
 
 
-def _label(trial: ReportedTrial) -> str:
+def _label(trial: ReportedTrial, word: str) -> str:
     if trial.score is None:
         return f"candidate {trial.number}, {trial.reason or trial.state.lower()}\n{trial.candidate}"
     bound = "at most " if trial.partial else ""
-    return f"candidate {trial.number}, AP {bound}{percent(trial.score)}\n{trial.candidate}"
+    return f"candidate {trial.number}, {word} {bound}{percent(trial.score)}\n{trial.candidate}"
 
 
 def _progress(plot: Plot, best: Sequence[tuple[int, float]], last: int, look: str) -> None:
@@ -106,7 +108,10 @@ def _legend(study: ReportedStudy, rival: ReportedStudy | None, lowest: float) ->
         (rival is not None, Key("random", "line", "best so far, random search")),
         (study.baseline is not None, Key("student", "line", "no distillation")),
         (any(not trial.partial for trial in study.scored), Key("muted", "dot", "candidate")),
-        (any(trial.partial for trial in study.scored), Key("muted hollow", "dot", "validation stopped early: the AP is at most this")),
+        (
+            any(trial.partial for trial in study.scored),
+            Key("muted hollow", "dot", f"validation stopped early: the {study.word} is at most this"),
+        ),
         (any(100 * (trial.score or 0) < lowest for trial in study.scored), Key("muted", "triangle", "far below, at the lower edge")),
         (left, Key("muted hollow", "triangle", "left its training at a rung")),
         (undone, Key("rejected", "cross", "rejected or failed")),

@@ -8,9 +8,9 @@ from detkds.report.text import MISSING, percent, points
 
 
 def leaderboard(board: Leaderboard) -> Table:
-    """One row per recipe: AP, gain over no distillation with its interval, and seeds."""
+    """One row per recipe: score, gain over no distillation with its interval, and seeds."""
     gain = f"{100 * board.level:.0f} % interval of the gain"
-    columns = (Column("recipe"), Column("AP", "number"), Column("gain", "change"), Column(gain, "number"), Column("seeds", "number"))
+    columns = (Column("recipe"), Column(board.word, "number"), Column("gain", "change"), Column(gain, "number"), Column("seeds", "number"))
     return Table((*columns, Column("losses", "code"), Column("")), tuple(map(_row, board.rows)))
 
 
@@ -19,4 +19,4 @@ def _row(row: LeaderboardRow) -> tuple[str, ...]:
     span = f"{points(row.gain_low or 0.0)} to {points(row.gain_high or 0.0)}" if known else MISSING
     gain = MISSING if row.gain is None else points(row.gain)
     remark = f"could not be trained: {row.rejected}" if row.rejected else "chosen" if row.chosen else ""
-    return (row.name, percent(row.ap), gain, span, str(row.seeds), row.recipe, remark)
+    return (row.name, percent(row.mean), gain, span, str(row.seeds), row.recipe, remark)

@@ -52,7 +52,7 @@ def trials(study: ReportedStudy) -> Table:
     columns = (
         Column("no.", "number"),
         Column("candidate", "code"),
-        Column("AP", "number"),
+        Column(study.word, "number"),
         Column("gain", "change"),
         Column("outcome"),
         Column("time", "number"),
@@ -63,7 +63,7 @@ def trials(study: ReportedStudy) -> Table:
 def _trial_row(trial: ReportedTrial, study: ReportedStudy) -> tuple[str, ...]:
     outcome = trial.reason or trial.state.lower()
     if trial.partial:
-        outcome = "validation stopped early, the AP is a bound"
+        outcome = f"validation stopped early, the {study.word} is a bound"
     elif trial is study.best_distilled:
         outcome = "best"
     gain = MISSING if trial.number == 0 else change(trial.score, study.baseline)
