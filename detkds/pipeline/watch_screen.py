@@ -55,7 +55,7 @@ class Seen:
 def shown(seen: Seen) -> Group:
     """A row per study, below them the best candidate of each and the one in training, and a row per training and for the evaluation."""
     parts: list[RenderableType] = [*([_studies(seen.studies)] if seen.studies else []), _leaders(seen.studies)]
-    return Group(*parts, *([_others(seen.others)] if seen.others else []))
+    return Group(*parts, *([_others(seen)] if seen.others else []))
 
 
 def _studies(studies: Sequence[StudyView]) -> FittingTable:
@@ -89,20 +89,28 @@ def _leaders(studies: Sequence[StudyView]) -> Table:
     return leaders
 
 
-def _others(tasks: Sequence[TaskProgress]) -> FittingTable:
+def _others(seen: Seen) -> FittingTable:
     columns = ("task", "", "done", "loss", "images/s", "time left")
     table = FittingTable("trainings and evaluation", columns, ("images/s", "", "loss"))
-    for task in tasks:
+    for task in seen.others:
         bar = ProgressBar(total=max(task.total, 1), completed=task.done, width=7) if task.total else ""
         count, note = (task.count if task.total else ""), task.note.removeprefix("loss ")
         pace = "" if task.images_s is None else f"{task.images_s:.1f}"
-        table.add_row(task.task, bar, count, note, pace, _left_of(task), style="dim" if task.finished or not task.total else "")
+        table.add_row(
+            task.task,
+            bar,
+            count,
+            note,
+            pace,
+            _left_of(task, ended=REPORT in seen.progress.tasks),
+            style="dim" if task.finished or not task.total else "",
+        )
     return table
 
 
-def _left_of(task: TaskProgress) -> str:
+def _left_of(task: TaskProgress, *, ended: bool) -> str:
     if not task.total:
-        return "not begun"
+        return "from an earlier run" if ended else "not begun"  # a run that ended without it took what another had made
     if task.finished:
         return "finished"
     silent = time.time() - task.when

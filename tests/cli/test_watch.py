@@ -319,6 +319,16 @@ def test_trainings_and_the_evaluation_are_seen_on_80_columns(work: Path, monkeyp
     assert re.search(r"evaluate +not begun", text)
 
 
+def test_what_a_run_took_from_an_earlier_one_is_not_called_not_begun(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DETKDS_RUN", "demo")
+    begin(stages(SEARCHED))
+    Progress(DISTILLED, "step", lines=False).tell(40, 40)
+    Progress(REPORT, "page", lines=False).tell(1, 1)
+    text = seen("demo", home=work.parent, once=True)
+    assert re.search(r"train baseline +from an earlier run", text)
+    assert "not begun" not in text
+
+
 def test_a_whole_run_is_followed_to_its_report(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     play("demo", "")
     follow_tasks(monkeypatch)
