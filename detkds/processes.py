@@ -104,15 +104,26 @@ def begin(device: str, share: int = 1) -> None:
 def end_with_run() -> None:
     """From now on, end this process with SIGTERM, at which a training writes its checkpoint, when the local run that started it is gone;
     do nothing where no local run did."""
-    run = os.getppid()
-    if os.environ.get(PARENT) == str(run):
+    run = int(os.environ.get(PARENT, "0"))
+    if run and run != os.getpid():
         threading.Thread(target=_end_after, args=(run,), daemon=True).start()
 
 
 def _end_after(run: int) -> None:
-    while os.getppid() == run:
+    """KFP starts a task by a shell, so that the run is not its parent but an ancestor."""
+    while _lives(run):
         time.sleep(1)
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"  # Z: ended, and nobody has asked how
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's, or a system without /proc
+        return True
 
 
 def adopt(environment: Mapping[str, str]) -> None:

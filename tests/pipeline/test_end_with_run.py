@@ -14,30 +14,29 @@ import pytest
 from detkds.processes import PARENT
 
 TASK = """
-import sys, time
+import os, sys, time
 from pathlib import Path
 from detkds.processes import end_with_run
 end_with_run()
-Path(sys.argv[1]).write_text("begun")
+Path(sys.argv[1]).write_text(str(os.getpid()))
 time.sleep(60)
 """
 RUN = """
 import os, subprocess, sys
-task = subprocess.Popen([sys.executable, "-c", sys.argv[1], sys.argv[2]], env={**os.environ, **({sys.argv[3]: str(os.getpid())})})
-print(task.pid, flush=True)
-task.wait()
+words = ["sh", "-c", '"$@"; exit $?', "sh", sys.executable, "-c", *sys.argv[1:3]]  # KFP starts a task by a shell
+subprocess.run(words, env={**os.environ, sys.argv[3]: str(os.getpid())})
 """
 
 
 @pytest.mark.parametrize(("name", "ends"), [(PARENT, True), ("ANOTHER", False)])
 def test_a_task_ends_with_the_run_that_started_it(tmp_path: Path, name: str, ends: bool) -> None:
     begun = tmp_path / "begun"
-    with subprocess.Popen([sys.executable, "-c", RUN, TASK, str(begun), name], stdout=subprocess.PIPE, text=True) as run:
-        assert run.stdout
-        task = int(run.stdout.readline())
-        while not begun.exists():
+    with subprocess.Popen([sys.executable, "-c", RUN, TASK, str(begun), name]) as run:
+        while not begun.exists() or not begun.read_text():
             time.sleep(0.05)
+        task = int(begun.read_text())
         run.kill()
+        run.wait()
         assert _gone(task, within_s=10 if ends else 3) is ends
     if not ends:
         os.kill(task, signal.SIGKILL)
