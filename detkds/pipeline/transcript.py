@@ -14,7 +14,7 @@ from detkds import errors
 from detkds.pipeline.progress import FAULT, FAULTS, parse_fault
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-_PROGRESS = re.compile(r"\[[a-z]+( [a-z]+)?\] |{\"time\": ")
+_PROGRESS = re.compile(r"\[[a-z]+( [a-z0-9]+)*\] |{\"time\": ")
 _TASK = re.compile(r".* - Executing task '([^']+)'")
 """As kfp.local 2.17 says which task it starts."""
 _ERROR = re.compile(r"(?:[\w.]+ )?\b((?:[A-Za-z_][\w.]*)?(?:Error|Exception|Killed|Interrupt)\b.*)")

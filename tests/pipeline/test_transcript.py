@@ -28,6 +28,14 @@ def test_progress_is_shown_and_everything_is_kept(tmp_path: Path, capsys: pytest
     ]
 
 
+@pytest.mark.parametrize("task", ["subset", "evolve global", "known distillers", "race 1", "evolve global nodes"])
+def test_the_lines_of_each_task_are_shown(task: str, tmp_path: Path) -> None:
+    seen: list[str] = []
+    with Transcript(tmp_path / "run.log", seen.append):
+        say(task, "1/4  23.3")
+    assert seen == [f"[{task}] 1/4  23.3"]
+
+
 @pytest.mark.parametrize(
     "error",
     [ArtifactError("study is altered"), DatasetError("image 3 is missing"), Interrupted("stopped"), Rejected("nan", "loss is nan")],
