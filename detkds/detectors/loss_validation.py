@@ -1,4 +1,4 @@
-"""A candidate's student scored by its detection loss on search-val, which a few images tell more about than their AP (docs/adr/0037)."""
+"""A candidate's student scored on search-val by its detection loss instead of its AP (docs/adr/0037)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from detkds.detectors.validation import Validation
 from detkds.errors import Rejected
 from detkds.objective import Outcome
 
-MOVING = ("QualityFocalLoss", "VarifocalLoss", "DynamicSoftLabelAssigner", "SimOTAAssigner", "TaskAlignedAssigner")
+OWN_TARGETS = ("QualityFocalLoss", "VarifocalLoss", "DynamicSoftLabelAssigner", "SimOTAAssigner", "TaskAlignedAssigner")
 """Parts of mmdet's heads whose targets are made from the student's own predictions, so that a worse student may have the lower loss: an
 untrained RTMDet has almost none."""
 SEED = 0
@@ -94,7 +94,7 @@ class LossValidation:
 
 def remark(config: Config) -> str:
     """What a person should know who scores students of this config by their loss; empty where that is nothing."""
-    found = [part for part in MOVING if part in _types(config.model)]
+    found = [part for part in OWN_TARGETS if part in _types(config.model)]
     if not found:
         return ""
     return (

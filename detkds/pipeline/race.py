@@ -61,12 +61,8 @@ class Raced:
         Scores and gains are in [0, 1]; what is not known is null.
         """
         rows = [_row(standing, SCORES[self.scored_by]) for standing in self.table]
-        return (
-            json.dumps(
-                {"schema": SCHEMA, "score": self.scored_by, "level": LEVEL, "epochs": epochs, "seeds": plan.seeds, "rows": rows}, indent=1
-            )
-            + "\n"
-        )
+        how = {"score": self.scored_by, "level": LEVEL, "epochs": epochs, "seeds": plan.seeds}
+        return json.dumps({"schema": SCHEMA, **how, "rows": rows}, indent=1) + "\n"
 
 
 def race(
