@@ -1,7 +1,7 @@
 """What a search is worth: the student that each way of choosing a recipe ends with, at equal numbers of student steps.
 
 usage: python -m benchmarks.search.worth run.yaml OUT.jsonl [--home DIR] [--seeds 0,1,2,3,4] [--ways search,...] [--jobs 2]
-       [--score loss] [--searches-only]
+       [--score loss] [--searches-only] [--embedded-s3]
 
 Ways, each with the images, the short trainings and the search space of run.yaml:
 
@@ -139,9 +139,10 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--score", choices=("ap", "loss"), help="instead of the score of run.yaml; another OUT for each")
     parser.add_argument("--searches-only", action="store_true")
+    parser.add_argument("--embedded-s3", action="store_true", help="for the demo, whose data is in its own store")
     given = parser.parse_args()
     seeds = [int(seed) for seed in given.seeds.split(",")]
-    with Run.open(given.run_yaml, home=given.home, console=Console(stderr=True)) as opened:
+    with Run.open(given.run_yaml, home=given.home, embedded_s3=given.embedded_s3, console=Console(stderr=True)) as opened:
         values, subset = {**opened.values, **({"score": given.score} if given.score else {})}, opened.subset
         for seed in seeds:
             _search(Bench(values, subset, seed), given.ways.split(","), given.out)
