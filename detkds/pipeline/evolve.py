@@ -66,8 +66,8 @@ def run(
         say(title, f"left out: {reason}")
         return publish(left_out(title, task, reason, settings, work), out)
     say(title, f"search-train: {proxy.kept}")
-    if proxy.remark:
-        say(title, proxy.remark)
+    if plan.score == "loss" and (remark := proxy.of_loss):
+        say(title, remark)
     require_teaching(title, pair, schedule, subset, work)
     searcher = in_units(racing(designer(wanted, plan, schedule.seed, proxy), rungs=plan.rungs), plan, proxy)
     with hired(workers, build, plan.cohort, proxy) as crew:

@@ -58,7 +58,7 @@ class Proxy:
         loss_filter: bool = True,
         work: str = "",
     ) -> None:
-        self._work, self._early_stop, self._score = work, early_stop, score
+        self._work, self._early_stop = work, early_stop
         train, val = (part(subset, name) for name in ("search_train", "search_val"))
         source = Source(train.annotations, train.images)
         classes = pairs.classes_of_pair(pair, classes_of(source))
@@ -93,9 +93,9 @@ class Proxy:
         return self._objective.identity
 
     @property
-    def remark(self) -> str:
-        """What a person should know of how this student is scored; empty where that is nothing."""
-        return remark(self._objective.config) if self._score == "loss" else ""
+    def of_loss(self) -> str:
+        """What a person should know who scores this student by its loss; empty where that is nothing."""
+        return remark(self._objective.config)
 
     @property
     def kept(self) -> Kept:
