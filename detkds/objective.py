@@ -6,13 +6,25 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Protocol
+from typing import Any, Protocol
 
 from detkds.genome import Recipe
 
 SCORES = {"ap": "AP", "loss": "score"}
 """What a student may be scored by on search-val (`search.score`), and the word above such figures. `ap` is AP, and `loss` is 1 / (1 + L),
 where L is the mean detection loss. Both are in [0, 1], a higher one is better, and they are shown in percent."""
+
+
+def scored_by(content: Mapping[str, Any]) -> str:
+    """What scores are in the settings of a study, or in a file about one; those by AP may not say so.
+
+    Raises:
+        ValueError: something else than SCORES has.
+    """
+    found = str(content.get("score", "ap"))
+    if found not in SCORES:
+        raise ValueError(f"a score must be one of {', '.join(SCORES)}, got {found[:40]!r}")
+    return found
 
 
 @dataclass(frozen=True)

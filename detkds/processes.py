@@ -10,6 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from itertools import cycle, islice
 from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext
@@ -106,7 +107,13 @@ def end_with_run() -> None:
     do nothing where no local run did."""
     run = int(os.environ.get(PARENT, "0"))
     if run and run != os.getpid():
-        threading.Thread(target=_end_after, args=(run,), daemon=True).start()
+        _follow(run)
+
+
+@cache
+def _follow(run: int) -> None:
+    """Once per process, however many functions of a task ask for it."""
+    threading.Thread(target=_end_after, args=(run,), daemon=True).start()
 
 
 def _end_after(run: int) -> None:

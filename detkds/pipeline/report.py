@@ -11,6 +11,7 @@ from pathlib import Path
 from detkds.errors import ArtifactError, GenomeError
 from detkds.evaluation.result import Analysis, Role
 from detkds.genome import Recipe
+from detkds.objective import scored_by
 from detkds.pipeline import measurement, published_detections, studies
 from detkds.pipeline import publish as published
 from detkds.pipeline.loggers import FOLDER
@@ -187,8 +188,7 @@ def _studies(artifacts: Sequence[Path]) -> tuple[tuple[ReportedStudy, ...], list
         if history is not None:
             plan = history.settings.get("plan") or {}
             name, algorithm = summary["name"], str(plan.get("algorithm", "evolution"))
-            scored_by = studies.scored_by(history.settings)
-            found.append(ReportedStudy(name, _points(history, timings(artifact / TIMINGS)), algorithm, scored_by))
+            found.append(ReportedStudy(name, _points(history, timings(artifact / TIMINGS)), algorithm, scored_by(history.settings)))
             histories.append(history)
             costs.append(StageCost(_stage(name, algorithm), seconds, summary["student_steps"]))
     return tuple(found), histories, costs

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from detkds.errors import ArtifactError
 from detkds.genome import Knowledge
+from detkds.objective import scored_by
 from detkds.pipeline.task import FILE, JOURNAL, TIMINGS, WEIGHTS, Task, run_name
 from detkds.pipeline.task_progress import RunProgress
 from detkds.search.history import History, Started
@@ -44,8 +45,8 @@ class StudyView:
     @cached_property
     def study(self) -> Study:
         """Its finished trials."""
-        scored_by = str(self.history.settings.get("score", "ap"))
-        return Study(tuple(self.history.trials.values()), self.task.name, self.seconds, self.task.reason, scored_by)
+        trials, settings = tuple(self.history.trials.values()), self.history.settings
+        return Study(trials, self.task.name, self.seconds, self.task.reason, scored_by(settings))
 
     @property
     def trials(self) -> tuple[Trial, ...]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from detkds.errors import ArtifactError
 from detkds.genome import Recipe
-from detkds.objective import SCORES
+from detkds.objective import SCORES, scored_by
 from detkds.pipeline.progress import say
 from detkds.pipeline.settings import Result
 from detkds.pipeline.task import FILE, Task
@@ -108,11 +108,6 @@ def conduct(
         tell(place, replace(task, finished=True))
     _say_counts(title, result)
     return Conducted(replace(result, name=task.name, scored_by=scored_by(written)), place.folder, round(time.monotonic() - began, 1))
-
-
-def scored_by(settings: Mapping[str, Any]) -> str:
-    """What the scores of a study with these settings are; a study by AP does not say so."""
-    return str(settings.get("score", "ap"))
 
 
 def left_out(title: str, task: Task, reason: str, settings: Mapping[str, Any], work: str) -> Conducted:

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from detkds.objective import SCORES
+from detkds.objective import SCORES, scored_by
 from detkds.reading import flag, integer, number, sequence, text
-from detkds.report.study import scored_by
 
 FIGURES = ("low", "high", "gain", "gain_low", "gain_high")
 

@@ -16,21 +16,8 @@ from detkds.errors import GenomeError
 from detkds.genome import Genome, Knowledge, Recipe
 from detkds.genome.decisions import decided, decisions
 from detkds.genome.genome import format_weight
-from detkds.objective import SCORES
+from detkds.objective import SCORES, scored_by
 from detkds.reading import flag, integer, number, sequence, text
-
-
-def scored_by(data: Any) -> str:
-    """What the scores of a study or a leaderboard are; files of those by AP may not say so.
-
-    Raises:
-        ValueError: something else than SCORES has.
-    """
-    found = text(data.get("score", "ap"))
-    if found not in SCORES:
-        raise ValueError(f"a score must be one of {', '.join(SCORES)}, got {found[:40]!r}")
-    return found
-
 
 WEIGHTS = "weights"
 """The name of the search over weights; the others bear the name of a knowledge."""
