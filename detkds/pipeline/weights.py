@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from detkds.errors import ArtifactError
 from detkds.genome import Genome, Recipe
+from detkds.objective import scored_by
 from detkds.pipeline.progress import report_errors, say
 from detkds.pipeline.race import Raced, epochs, following, race
 from detkds.pipeline.race import markdown as race_markdown
@@ -56,7 +57,7 @@ def run(
     Raises:
         DetKDSError: data, detectors or plan cannot be used; the message says which.
     """
-    genomes, known, semantics = _found(studies)
+    genomes, known, semantics = _found(studies, plan.score)
     raced: Raced | None = None
     if not genomes:
         say(WEIGHTS, "no loss was found that could be trained; the recipe is no distillation")
@@ -120,13 +121,17 @@ def _search(
         return conduct(WEIGHTS, task, designer, proxy, identity, known=known, work=work, workers=crew)
 
 
-def _found(studies: Sequence[Path]) -> tuple[list[Genome], dict[str, Trial], str]:
+def _found(studies: Sequence[Path], score: str) -> tuple[list[Genome], dict[str, Trial], str]:
     """The best genome of each study, all finished trials by id, and the semantics."""
     recipes: list[Recipe] = []
     known: dict[str, Trial] = {}
     for artifact in studies:
         _, history, _ = read(artifact)
         if history is not None:
+            if (before := scored_by(history.settings)) != score:
+                raise ArtifactError(
+                    f"{artifact} has candidates scored by {before}, and the weights are scored by {score}; use one for both."
+                )
             recipes.append(recipe_of(artifact))
             for trial_id, trial in history.finished().items():
                 known.setdefault(trial_id, trial)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from detkds.errors import ArtifactError
 from detkds.genome import Knowledge
 from detkds.pipeline import evolve, studies, weights
 from detkds.pipeline.export_trials import export
@@ -75,6 +76,13 @@ def test_both_searches_and_the_race_are_by_the_loss(searched: Path) -> None:
     assert all("AP" not in row and 0 < row["score"] < 1 for row in board["rows"])
     races = [json.loads(line) for line in (searched / "weights" / "race-1.jsonl").read_text().splitlines()]
     assert races[0]["settings"]["score"] == "loss"
+
+
+def test_studies_of_another_score_are_refused(searched: Path, pair: Pair, schedule: Schedule, subset: Path, tmp_path: Path) -> None:
+    places = {"subset": subset, "out": tmp_path / "weights", "recipe_out": tmp_path / "recipe"}
+    with pytest.raises(ArtifactError, match="global has candidates scored by loss, and the weights are scored by ap; use one for both"):
+        weights.run([searched / "global"], pair, WeightsPlan(1, 0), schedule, **places)
+    assert not places["out"].exists()
 
 
 def test_nothing_calls_these_figures_ap(searched: Path, tmp_path: Path) -> None:
